@@ -1,0 +1,13 @@
+//! The guide compiler: syntax tree to checked graph to plan. Pure: no files, environment, clock,
+//! tensors or printing.
+//!
+//! ```text
+//! text --parse--> ast --resolve--> resolved --check--> graph --plan--> plan
+//! ```
+
+pub mod diagnostics;
+pub mod graph;
+pub mod plan;
+pub mod primitives;
+pub mod resolved;
+pub mod sources;

@@ -1,0 +1,362 @@
+//! The step plan: what `guidec plan` prints, snapshot tests pin and the runtime executes.
+//!
+//! INVARIANT: inert data. No closures, no lifetimes, no tensors; what it does not hold, the runtime
+//! cannot know. Saved as JSON it is `guide-plan/1`, in which an unknown field is an error.
+
+mod ops;
+mod timetable;
+
+pub use ops::*;
+pub use timetable::*;
+
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Plan::format`].
+pub const FORMAT: &str = "guide-plan/1";
+
+macro_rules! define_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The place in its table.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+define_id!(
+    /// A row of [`Plan::predictions`].
+    PredictionId
+);
+define_id!(
+    /// A row of [`Plan::inputs`].
+    InputId
+);
+define_id!(
+    /// A row of [`Plan::states`].
+    StateId
+);
+define_id!(
+    /// A row of [`Segment::values`]; counted anew in each segment.
+    ValueId
+);
+
+/// A whole plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Where it came from and for what it was made.
+    pub head: Head,
+    /// Each prediction that any step may ask for, once.
+    pub predictions: Vec<Prediction>,
+    /// What must be bound before a run, besides models.
+    pub inputs: Vec<Input>,
+    /// What crosses steps.
+    pub states: Vec<State>,
+    /// When the rule is evaluated: one entry an evaluation of the rule, in order.
+    pub timetable: Timetable,
+    /// The work, in order. Each tick of the timetable belongs to exactly one segment.
+    pub segments: Vec<Segment>,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// Where a plan came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// The guide's name.
+    pub guide: String,
+    /// The file that holds it, as the user named it (`stdlib/rules/apg.guide`, `examples/first.guide`).
+    pub file: String,
+    /// SHA-256, in hex, of the texts of the file and of all modules it uses, in order of use.
+    pub source: String,
+    /// All parameters with the values in force, in the order of the guide.
+    pub settings: Vec<Setting>,
+    /// Number of sampling steps.
+    pub steps: u32,
+    /// The sampler's name (`ddim`), or `recording`.
+    pub sampler: String,
+    /// The model's facts.
+    pub model: ModelFacts,
+    /// Whether a negative prompt is given, so that `uncond` and `null` differ.
+    pub negative: bool,
+    /// What the rule needs of the model and of the user.
+    pub needs: Vec<Need>,
+}
+
+/// A parameter and its value in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// The parameter.
+    pub name: String,
+    /// Its value, as text in the language (`7.5`, `inf`, `"linear"`, `mid`).
+    pub value: String,
+}
+
+/// What a plan needs to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Need {
+    /// The model answers without a condition.
+    NullCondition,
+    /// These layers exist in the model.
+    Layers(Layers),
+    /// A second model under this name.
+    Model(String),
+    /// A classifier under this name.
+    Classifier(String),
+    /// A loss under this name.
+    Loss(String),
+    /// An input, see [`Plan::inputs`].
+    Input(InputId),
+    /// A class to aim at.
+    Target,
+}
+
+/// What the compiler knows of a model without its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFacts {
+    /// Its name for people (`sd15`, `pocket`, `recording`).
+    pub name: String,
+    /// What its network answers in.
+    pub space: Space,
+    /// Channels, height and width of its latents.
+    pub latent: [u32; 3],
+    /// The names of its layers in order of execution, where known (`down.0.attn.0.self`).
+    pub layers: Option<Vec<String>>,
+}
+
+/// The spaces of predictions. With `x = alpha*x0 + sigma*eps`: `v = alpha*eps - sigma*x0`,
+/// `flow = eps - x0`, `eps = -sigma*score`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Space {
+    /// The noise.
+    Eps,
+    /// The clean sample.
+    X0,
+    /// The velocity of Salimans and Ho 2022.
+    V,
+    /// The velocity of rectified flow.
+    Flow,
+    /// The gradient of the log-density.
+    Score,
+}
+
+impl Space {
+    /// Its name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Space::Eps => "eps",
+            Space::X0 => "x0",
+            Space::V => "v",
+            Space::Flow => "flow",
+            Space::Score => "score",
+        }
+    }
+}
+
+/// One question to a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// Its name in plans, traces and recordings (`cond`, `weak/cond`, `cond~identity_attention(mid)`).
+    pub label: String,
+    /// The model's name; `None` is the main model. Another model's answer arrives already converted
+    /// to the main model's space.
+    pub model: Option<String>,
+    /// What it is conditioned on.
+    pub condition: Condition,
+    /// What is changed inside the network, in order.
+    pub interventions: Vec<Intervention>,
+    /// The strength of a control network.
+    pub control: f64,
+}
+
+/// What a prediction is conditioned on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Condition {
+    /// The prompt or class of the run.
+    Cond,
+    /// The negative prompt; the null condition when none is given.
+    Uncond,
+    /// Always the null condition.
+    Null,
+    /// A `Prompt` input.
+    Prompt(InputId),
+    /// An element of a `Prompt[]` input.
+    PromptAt(InputId, u32),
+    /// A text in the rule.
+    Text(String),
+    /// A class by number.
+    Class(u32),
+    /// A class that the run finds, by the name of its value.
+    ClassOf(String),
+}
+
+/// A change inside a network, by name, with its arguments; the runtime knows the names it can do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intervention {
+    /// `identity_attention`, `blur_attention`, `skip_layers`, …
+    pub name: String,
+    /// All arguments in order of the signature, defaults filled in.
+    pub args: Vec<InterventionArg>,
+}
+
+/// An argument of an intervention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterventionArg {
+    /// The parameter's name.
+    pub name: String,
+    /// The value.
+    pub value: ArgValue,
+}
+
+/// The value of an intervention's argument.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ArgValue {
+    /// Layers.
+    Layers(Layers),
+    /// A constant.
+    Number(#[serde(with = "crate::plan::float")] f64),
+    /// A word or text.
+    Text(String),
+}
+
+/// A set of layers: terms added and taken away in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layers {
+    /// `true` adds the term, `false` takes it away.
+    pub terms: Vec<(bool, LayerTerm)>,
+}
+
+/// One term of a set of layers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LayerTerm {
+    /// `mid`
+    Mid,
+    /// `down`
+    Down,
+    /// `up`
+    Up,
+    /// `all`
+    All,
+    /// `self`
+    #[serde(rename = "self")]
+    SelfAttention,
+    /// `cross`
+    Cross,
+    /// `"up.1.attn.0"`: that layer, or all layers below that name.
+    Named(String),
+    /// `[7, 8, 9]`
+    Blocks(Vec<u32>),
+}
+
+/// Something the user binds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its kind in the language (`Mask`, `Prompt`, `Prompt[]`, `Table`).
+    pub kind: String,
+    /// For a `Prompt[]`, how many prompts are bound.
+    pub count: Option<u32>,
+}
+
+/// A value that crosses steps, kept for each sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The `let`'s name, made unique.
+    pub name: String,
+    /// What it is for people (`direction in x0`).
+    pub kind: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// What it starts with.
+    pub init: Init,
+    /// Bytes for each sample.
+    pub bytes: u64,
+}
+
+/// What a state starts with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Init {
+    /// A number everywhere.
+    Number(#[serde(with = "crate::plan::float")] f64),
+    /// A truth value.
+    Bool(bool),
+    /// Computed in the tick that first reads it: the segment holds a `Fresh` select for it.
+    Computed,
+}
+
+/// What a plan costs, for each sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Fewest network evaluations.
+    pub least: u64,
+    /// Most network evaluations.
+    pub most: u64,
+    /// The same for each label, in order of `Plan::predictions`.
+    pub by_prediction: Vec<(u64, u64)>,
+    /// Most tensors alive at once, predictions and state included.
+    pub peak_tensors: u32,
+    /// Bytes of state for each sample.
+    pub state_bytes: u64,
+}
+
+/// Numbers in JSON that may be infinite: finite ones as numbers, others as `"inf"`, `"-inf"`, `"nan"`.
+pub mod float {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Number(f64),
+        Word(String),
+    }
+
+    /// Writes `value`.
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            to.serialize_f64(*value)
+        } else if value.is_nan() {
+            to.serialize_str("nan")
+        } else {
+            to.serialize_str(if *value > 0.0 { "inf" } else { "-inf" })
+        }
+    }
+
+    /// Reads what [`serialize`] wrote.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Text::deserialize(from)? {
+            Text::Number(value) => Ok(value),
+            Text::Word(word) => match word.as_str() {
+                "inf" => Ok(f64::INFINITY),
+                "-inf" => Ok(f64::NEG_INFINITY),
+                "nan" => Ok(f64::NAN),
+                other => Err(D::Error::custom(format!("`{other}` is not a number"))),
+            },
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The `guidec` command line.
+fn main() {}
