@@ -150,7 +150,10 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "blur_attention",
-        parameters: &[(("layers", None), ArgKind::Layers), (("sigma", Some("inf")), ArgKind::Number)],
+        parameters: &[
+            (("layers", None), ArgKind::Layers),
+            (("sigma", Some("inf")), ArgKind::Number),
+        ],
         doc: "Self-attention whose queries are blurred over space; `inf` is their mean (SEG, arXiv 2408.00760).",
         supported: true,
         coupled: false,
@@ -195,7 +198,10 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "steer_away",
-        parameters: &[(("from", None), ArgKind::Any), (("scale", Some("0.2")), ArgKind::Number)],
+        parameters: &[
+            (("from", None), ArgKind::Any),
+            (("scale", Some("0.2")), ArgKind::Number),
+        ],
         doc: "Subtracts the negative's cross-attention (NASA, arXiv 2412.02687).",
         supported: false,
         coupled: false,
@@ -214,7 +220,10 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "inject",
-        parameters: &[(("site", None), ArgKind::Word), (("from", None), ArgKind::Any)],
+        parameters: &[
+            (("site", None), ArgKind::Word),
+            (("from", None), ArgKind::Any),
+        ],
         doc: "Takes features or attention from another prediction's evaluation (arXiv 2211.12572).",
         supported: false,
         coupled: false,
@@ -239,7 +248,10 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "steer",
-        parameters: &[(("layers", None), ArgKind::Layers), (("vector", None), ArgKind::Any)],
+        parameters: &[
+            (("layers", None), ArgKind::Layers),
+            (("vector", None), ArgKind::Any),
+        ],
         doc: "Adds a vector to the features of the named layers.",
         supported: false,
         coupled: false,
@@ -248,9 +260,28 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
 
 /// Names of the step, built-in values.
 pub const VALUES: &[&str] = &[
-    "step", "steps", "substep", "progress", "fraction", "t", "t1000", "alpha", "sigma", "sigma_ratio",
-    "snr", "log_snr", "posterior_variance", "alpha_next", "sigma_next", "t_next", "x", "target", "pi",
-    "inf", "noise", "hold",
+    "step",
+    "steps",
+    "substep",
+    "progress",
+    "fraction",
+    "t",
+    "t1000",
+    "alpha",
+    "sigma",
+    "sigma_ratio",
+    "snr",
+    "log_snr",
+    "posterior_variance",
+    "alpha_next",
+    "sigma_next",
+    "t_next",
+    "x",
+    "target",
+    "pi",
+    "inf",
+    "noise",
+    "hold",
 ];
 
 /// Conditions: not free as names.
@@ -258,7 +289,8 @@ pub const CONDITIONS: &[&str] = &["cond", "uncond", "negative", "null"];
 
 /// Words that mean something where layers, axes, models or interventions are expected.
 pub const CONTEXT_WORDS: &[&str] = &[
-    "all", "channels", "space", "mid", "down", "up", "self", "cross", "main", "none", "image", "batch",
+    "all", "channels", "space", "mid", "down", "up", "self", "cross", "main", "none", "image",
+    "batch",
 ];
 
 /// The names of spaces.

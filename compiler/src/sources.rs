@@ -61,12 +61,16 @@ impl SourceMap {
 
     /// The path of a file, as users see it.
     pub fn path(&self, file: FileId) -> &str {
-        self.files.get(file.0 as usize).map_or("", |f| f.path.as_str())
+        self.files
+            .get(file.0 as usize)
+            .map_or("", |f| f.path.as_str())
     }
 
     /// The text of a file.
     pub fn text(&self, file: FileId) -> &str {
-        self.files.get(file.0 as usize).map_or("", |f| f.text.as_str())
+        self.files
+            .get(file.0 as usize)
+            .map_or("", |f| f.text.as_str())
     }
 
     /// The text of a span.
@@ -79,11 +83,17 @@ impl SourceMap {
         let text = self.text(file);
         let before = text.get(..byte as usize).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
     }
 
     /// Every file in order of reading.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &Loaded)> {
-        self.files.iter().enumerate().map(|(at, f)| (FileId(at as u32), f))
+        self.files
+            .iter()
+            .enumerate()
+            .map(|(at, f)| (FileId(at as u32), f))
     }
 }

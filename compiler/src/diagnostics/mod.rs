@@ -1,6 +1,8 @@
 //! What the compiler says to its user: one data type, made where the check is, drawn in one place.
 
 mod codes;
+pub mod render;
+pub mod suggest;
 
 pub use codes::Code;
 
@@ -54,7 +56,10 @@ impl Diagnostic {
 
     /// With a place; the first is the primary one.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label { span, text: text.into() });
+        self.labels.push(Label {
+            span,
+            text: text.into(),
+        });
         self
     }
 

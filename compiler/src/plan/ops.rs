@@ -453,6 +453,9 @@ mod numbers {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<One>::deserialize(from)?.into_iter().map(|one| one.0).collect())
+        Ok(Vec::<One>::deserialize(from)?
+            .into_iter()
+            .map(|one| one.0)
+            .collect())
     }
 }
