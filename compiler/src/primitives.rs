@@ -152,7 +152,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         name: "blur_attention",
         parameters: &[
             (("layers", None), ArgKind::Layers),
-            (("sigma", Some("inf")), ArgKind::Number),
+            (("sigma", None), ArgKind::Number),
         ],
         doc: "Self-attention whose queries are blurred over space; `inf` is their mean (SEG, arXiv 2408.00760).",
         supported: true,

@@ -21,7 +21,11 @@ impl Span {
     /// The span of bytes `start..end` of `file`.
     pub fn new(file: FileId, start: usize, end: usize) -> Self {
         // INVARIANT: `limits` refuses files of 4 GiB and over long before this.
-        Self { file, start: start as u32, end: end as u32 }
+        Self {
+            file,
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The smallest span that holds both; both stand in one file.
@@ -35,7 +39,10 @@ impl Span {
 
     /// The empty span at the end of this one.
     pub fn after(self) -> Span {
-        Span { start: self.end, ..self }
+        Span {
+            start: self.end,
+            ..self
+        }
     }
 
     /// The range of bytes.

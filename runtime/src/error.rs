@@ -72,7 +72,11 @@ pub type Result<T> = std::result::Result<T, RuntimeError>;
 impl RuntimeError {
     /// An error of this class.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), help: None }
+        Self {
+            kind,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// With a way out.
@@ -138,6 +142,9 @@ impl std::error::Error for RuntimeError {}
 
 impl From<candle_core::Error> for RuntimeError {
     fn from(error: candle_core::Error) -> Self {
-        RuntimeError::new(ErrorKind::DeviceFailed, format!("the tensor library failed: {error}"))
+        RuntimeError::new(
+            ErrorKind::DeviceFailed,
+            format!("the tensor library failed: {error}"),
+        )
     }
 }

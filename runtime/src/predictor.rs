@@ -40,5 +40,10 @@ pub trait Predictor {
     ///
     /// # Errors
     /// A label or condition that cannot be answered; a device that fails; an interruption.
-    fn predict(&mut self, tick_index: usize, tick: &Tick, questions: &[Question<'_>]) -> Result<Vec<Tensor>>;
+    fn predict(
+        &mut self,
+        tick_index: usize,
+        tick: &Tick,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Tensor>>;
 }

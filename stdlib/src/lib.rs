@@ -1,1 +1,169 @@
-//! Placeholder.
+//! The standard library: `.guide` files under `ops/`, `rules/`, `directions/` and `schedules/`,
+//! embedded as text. The mathematics of every rule stands in these files and nowhere else.
+//!
+//! A file holds one item of its own name, so that `std::ops::momentum` is `ops/momentum.guide`.
+
+macro_rules! embed {
+    ($($path:literal,)*) => {
+        &[$(($path, include_str!(concat!("../", $path)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = embed![
+    "directions/semantic_gap.guide",
+    "directions/skip.guide",
+    "directions/smooth.guide",
+    "directions/structure.guide",
+    "directions/weaker.guide",
+    "ops/blend.guide",
+    "ops/clip_pixels.guide",
+    "ops/clip_quantile.guide",
+    "ops/during.guide",
+    "ops/highpass.guide",
+    "ops/limit_norm.guide",
+    "ops/match_std.guide",
+    "ops/momentum.guide",
+    "ops/orthogonal_to.guide",
+    "ops/project.guide",
+    "ops/reject.guide",
+    "ops/rescale.guide",
+    "rules/adaptive.guide",
+    "rules/apg.guide",
+    "rules/autoguidance.guide",
+    "rules/cfg.guide",
+    "rules/cfg_interval.guide",
+    "rules/cfg_pag.guide",
+    "rules/cfg_plus_plus.guide",
+    "rules/cfg_rescale.guide",
+    "rules/cfg_scheduled.guide",
+    "rules/cfg_zero_star.guide",
+    "rules/composed.guide",
+    "rules/dynamic_threshold.guide",
+    "rules/frequency_band.guide",
+    "rules/frequency_decoupled.guide",
+    "rules/limited_interval.guide",
+    "rules/magnitude_aware.guide",
+    "rules/mimic.guide",
+    "rules/momentum_cfg.guide",
+    "rules/pag.guide",
+    "rules/perp_neg.guide",
+    "rules/rectified_cfg_pp.guide",
+    "rules/seg.guide",
+    "rules/slg.guide",
+    "rules/tangential.guide",
+    "schedules/bell.guide",
+    "schedules/cosine_ramp.guide",
+    "schedules/linear.guide",
+    "schedules/piecewise.guide",
+    "schedules/power.guide",
+    "schedules/sine_bump.guide",
+    "schedules/warmup.guide",
+];
+
+/// Every file in order of its path: the path from this folder (`rules/apg.guide`) and the text.
+pub fn files() -> &'static [(&'static str, &'static str)] {
+    FILES
+}
+
+/// The text of a file by its path without the ending: `rules/apg`.
+pub fn text(module: &str) -> Option<&'static str> {
+    FILES
+        .iter()
+        .find(|(path, _)| path.strip_suffix(".guide") == Some(module))
+        .map(|(_, text)| *text)
+}
+
+/// The names directly under a folder (`""` is the root, with the folders), sorted, without endings.
+pub fn names(folder: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = FILES
+        .iter()
+        .filter_map(|(path, _)| {
+            if folder.is_empty() {
+                return path.split('/').next();
+            }
+            path.strip_prefix(folder)?
+                .strip_prefix('/')?
+                .strip_suffix(".guide")
+        })
+        .collect();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).expect("the folder is readable") {
+            let path = entry.expect("the entry is readable").path();
+            if path.is_dir() {
+                walk(root, &path, found);
+            } else if path.extension().is_some_and(|ending| ending == "guide") {
+                let relative = path
+                    .strip_prefix(root)
+                    .expect("the file lies under the root");
+                found.push(relative.to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded_in_order() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        walk(root, root, &mut found);
+        found.sort();
+        let embedded: Vec<&str> = files().iter().map(|(path, _)| *path).collect();
+        assert_eq!(embedded, found);
+    }
+
+    #[test]
+    fn every_file_names_its_paper_or_purpose_and_holds_the_item_of_its_name() {
+        for (path, text) in files() {
+            assert!(text.starts_with("//! "), "{path} opens with a `//!` line");
+            let name = path
+                .rsplit('/')
+                .next()
+                .and_then(|file| file.strip_suffix(".guide"));
+            let name = name.expect("the path ends in .guide");
+            let keyword = if path.starts_with("rules/") {
+                "guide"
+            } else {
+                "fn"
+            };
+            let item = format!("\n{keyword} {name}");
+            assert!(text.contains(&item), "{path} holds `{keyword} {name}`");
+            assert!(
+                text.ends_with("}\n") && !text.contains('\t'),
+                "{path} ends in one line break"
+            );
+        }
+    }
+
+    #[test]
+    fn every_rule_documents_every_parameter() {
+        for (path, text) in files() {
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                let parameter =
+                    line.starts_with("    ") && line.ends_with(',') && line.contains(": ");
+                let documented = at > 0 && lines[at - 1].trim_start().starts_with("///");
+                let inside = lines[..at].iter().all(|earlier| !earlier.starts_with(')'));
+                if parameter && inside && !line.trim_start().starts_with("//") {
+                    assert!(documented, "{path}: `{}` has no doc comment", line.trim());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn folders_and_files_are_found_by_name() {
+        assert_eq!(names(""), ["directions", "ops", "rules", "schedules"]);
+        assert!(names("rules").contains(&"apg"));
+        assert!(names("rule").is_empty());
+        assert!(text("rules/apg").is_some_and(|text| text.contains("guide apg(")));
+        assert_eq!(text("rules/absent"), None);
+    }
+}
