@@ -196,6 +196,9 @@ pub enum Op {
     Clip(NodeId, NodeId, NodeId),
     /// A prediction (affine) or direction (linear) in another space.
     Convert(Box<Convert>),
+    /// `prediction(a)`, `direction(a)`, `latent(a)`: `a` itself, with a meaning that the rule vouches
+    /// for. Arithmetic passes through; a conversion takes it as one whole.
+    Declare(NodeId),
     /// A reduction.
     Reduce {
         /// Which.
