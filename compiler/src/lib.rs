@@ -11,3 +11,4 @@ pub mod plan;
 pub mod primitives;
 pub mod resolved;
 pub mod sources;
+pub mod timetable;
