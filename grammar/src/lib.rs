@@ -14,6 +14,7 @@ mod expected;
 mod lexical;
 pub mod limits;
 mod lines;
+mod mistakes;
 mod pest_grammar;
 pub mod span;
 mod tokens;

@@ -184,32 +184,15 @@ impl Builder<'_> {
             "comparisons do not chain",
             "a second comparison of the same value",
         );
-        let middle = match &left.node {
+        let [left_text, op_text, right_text] = [left.span, op, right].map(|s| self.words(s));
+        let error = match &left.node {
             ExprNode::Binary(_, first, middle) => {
-                self.report_chain(error, left, Some((first.span, middle.span)), op, right);
-                return;
+                let middle = self.words(middle.span);
+                error.also(first.span, "the first comparison").help(format!(
+                    "write `{left_text} and {middle} {op_text} {right_text}`"
+                ))
             }
-            _ => None,
-        };
-        self.report_chain(error, left, middle, op, right);
-    }
-
-    fn report_chain(
-        &self,
-        error: SyntaxError,
-        left: &Expr,
-        middle: Option<(Span, Span)>,
-        op: Span,
-        right: Span,
-    ) {
-        let (left_text, op_text, right_text) =
-            (self.words(left.span), self.words(op), self.words(right));
-        let error = match middle {
-            Some((first, middle)) => error.also(first, "the first comparison").help(format!(
-                "write `{left_text} and {} {op_text} {right_text}`",
-                self.words(middle)
-            )),
-            None => error
+            _ => error
                 .also(left.span, "the first comparison")
                 .help(format!("write `({left_text}) {op_text} {right_text}`")),
         };

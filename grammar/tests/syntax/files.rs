@@ -1,12 +1,13 @@
 //! The tour and the programs that the reference data was made with parse.
 
+use crate::dump::dump;
 use crate::tree;
 
 #[test]
 fn the_tour_parses_to_these_trees() {
     insta::glob!("tour/*.guide", |path| {
         let text = std::fs::read_to_string(path).expect("a file of the tour");
-        insta::assert_snapshot!(format!("{:#?}", tree(&text)));
+        insta::assert_snapshot!(dump(&text, &tree(&text)));
     });
 }
 

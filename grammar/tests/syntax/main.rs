@@ -1,5 +1,7 @@
 //! The grammar on whole files: the tour of the language, real programs, every error, laws.
 
+mod dump;
+mod errors;
 mod files;
 mod limits;
 
