@@ -97,14 +97,30 @@ impl<'t> Stop<'t> {
         self.symbols().contains(&"an expression")
     }
 
+    /// Whether the token that was not expected could begin an operand or an arm.
+    fn starts_operand(&self) -> bool {
+        use TokenKind::{KindName, Name, Number, String};
+        matches!(self.kind(0), Some(Name | KindName | Number | String))
+            || matches!(self.word(0), "(" | "[" | "if" | "match" | "total" | "else")
+    }
+
     /// What could have stood here, each once, in a fixed order.
     fn symbols(&self) -> Vec<&'static str> {
-        let mut symbols: Vec<_> = self
-            .expected
-            .iter()
-            .filter_map(|rule| symbol(*rule))
-            .collect();
-        symbols.sort_by_key(|(order, symbol)| (*order, *symbol));
+        let operand = self.after_operand();
+        let statement = self.expects(Rule::let_) || self.expects(Rule::kw_let);
+        let mut symbols = Vec::new();
+        for rule in self.expected {
+            match rule {
+                // A path or a comparison could have gone on, which is not worth a word.
+                Rule::colons | Rule::colon | Rule::kw_in if operand => {}
+                // Only the parameters of a function have these two by themselves.
+                Rule::less if !operand => symbols.push((5, "`<`")),
+                Rule::greater if !operand => symbols.push((5, "`>`")),
+                Rule::nl if statement => {}
+                _ => symbols.extend(symbol(*rule)),
+            }
+        }
+        symbols.sort_unstable();
         symbols.dedup();
         symbols.into_iter().map(|(_, symbol)| symbol).collect()
     }
@@ -122,12 +138,16 @@ impl<'t> Stop<'t> {
             Some((last, before)) => format!("{} or {last}", before.join(", ")),
             None => "something else".to_owned(),
         };
-        SyntaxError::new(
+        let error = SyntaxError::new(
             SyntaxErrorKind::UnexpectedToken,
             self.span(),
             format!("expected {expected}, found {found}"),
             format!("expected {expected}"),
-        )
+        );
+        if self.expects(Rule::comma) && self.starts_operand() {
+            return error.help("put a `,` before it");
+        }
+        error
     }
 }
 
@@ -171,8 +191,8 @@ fn symbol(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::kw_per => (5, "`per`"),
         Rule::kw_evaluation => (5, "`evaluation`"),
         Rule::else_if | Rule::kw_else => (5, "`else`"),
-        Rule::in_range | Rule::kw_in => (5, "`in`"),
-        Rule::pipe | Rule::pipe_op => (5, "`|>`"),
+        Rule::kw_in => (5, "`in`"),
+        Rule::in_range | Rule::pipe | Rule::pipe_op => OPERATOR,
         Rule::list_mark => (5, "`[]`"),
         Rule::index => return None,
         Rule::lparen => (6, "`(`"),

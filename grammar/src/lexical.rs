@@ -5,9 +5,20 @@ use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::span::FileId;
 use crate::tokens::{RESERVED, Token, TokenKind};
 
-/// The tokens that are wrong by themselves.
-pub(crate) fn errors(file: FileId, text: &str, tokens: &[Token]) -> Vec<SyntaxError> {
-    let mut errors = Vec::new();
+/// The tokens that are wrong by themselves. A string without an end swallows brackets, so where
+/// there is one, `errors` loses what was said of them.
+pub(crate) fn add_errors(
+    file: FileId,
+    text: &str,
+    tokens: &[Token],
+    errors: &mut Vec<SyntaxError>,
+) {
+    if tokens
+        .iter()
+        .any(|token| token.kind == TokenKind::OpenString)
+    {
+        errors.retain(|error| error.kind != SyntaxErrorKind::UnclosedBracket);
+    }
     for (number, token) in tokens.iter().enumerate() {
         let span = token.span(file);
         let words = token.text(text);
@@ -46,7 +57,6 @@ pub(crate) fn errors(file: FileId, text: &str, tokens: &[Token]) -> Vec<SyntaxEr
         };
         errors.push(error);
     }
-    errors
 }
 
 fn unknown(token: &Token, file: FileId, words: &str) -> SyntaxError {
@@ -98,6 +108,13 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
         return error(format!("`{words}` is not a number"), "a number has one dot")
             .help("write `a..b` for a range");
     }
+    if let Some((whole, exponent)) = words.split_once(".e") {
+        return error(
+            format!("`{words}` is not a number"),
+            "a number has a digit on both sides of its dot",
+        )
+        .help(format!("write `{whole}.0e{exponent}`"));
+    }
     if words.starts_with('.') || words.ends_with('.') || digits.ends_with('.') {
         let front = if words.starts_with('.') { "0" } else { "" };
         let mended = match digits.strip_suffix('.') {
@@ -111,7 +128,7 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
         .help(format!("write `{mended}`"));
     }
     let is_name = unit.starts_with(|c: char| c.is_ascii_lowercase());
-    if is_name && !matches!(unit, "e" | "x" | "o" | "b" | "f") {
+    if is_name && !matches!(unit, "e" | "f") {
         return error(
             format!("`{words}` is not a number"),
             "letters follow the digits",

@@ -75,7 +75,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
             tokens,
         };
         let mut found = chunk.errors;
-        found.extend(lexical::errors(file, text, tokens));
+        lexical::add_errors(file, text, tokens, &mut found);
         if found.is_empty() {
             let piece = shape.clean.get(first.start..last.end).unwrap_or("");
             let built = match GuideParser::parse(Rule::chunk, piece) {

@@ -296,6 +296,9 @@ impl<'a> Walk<'a> {
                 .is_some_and(|opener| closer_of(walk.word(opener)) == word)
         };
         let Some(place) = self.frames.iter().rposition(|frame| fits(frame, self)) else {
+            if self.close_by_wrong(token, word) {
+                return;
+            }
             let error = SyntaxError::new(
                 SyntaxErrorKind::UnclosedBracket,
                 token.span(self.file),
@@ -328,6 +331,34 @@ impl<'a> Walk<'a> {
             self.pop();
         }
         self.end_prefixes_after_block(word);
+    }
+
+    /// A `(` closed by `]`, or the reverse: one mistake, and both brackets are done with.
+    fn close_by_wrong(&mut self, token: &Token, word: &str) -> bool {
+        let Some(opener) = self.frames.last().and_then(|frame| frame.opener) else {
+            return false;
+        };
+        let bracket = self.word(opener);
+        let Some(open) = self.tokens.get(opener) else {
+            return false;
+        };
+        if bracket == "{" || word == "}" {
+            return false;
+        }
+        let closer = closer_of(bracket);
+        let error = SyntaxError::new(
+            SyntaxErrorKind::UnclosedBracket,
+            token.span(self.file),
+            format!("a `{bracket}` is closed by `{word}`"),
+            format!("a `{closer}` was expected here"),
+        );
+        self.report(
+            error
+                .also(open.span(self.file), "opened here")
+                .help(format!("write `{closer}` in place of `{word}`")),
+        );
+        self.pop();
+        true
     }
 
     /// A block ends what a prefix operator could stand before only together with its line; the

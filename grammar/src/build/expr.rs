@@ -321,12 +321,12 @@ impl Builder<'_> {
                 Rule::arg => {
                     let arg = self.arg(part)?;
                     below = below.max(arg.height);
-                    self.check_order(&args, &arg.node);
                     args.push(arg.node);
                 }
                 _ => {}
             }
         }
+        self.check_order(&args);
         let height = self.level(below, span)?;
         Some(Tall {
             node: Call {
@@ -362,18 +362,26 @@ impl Builder<'_> {
         })
     }
 
-    fn check_order(&self, before: &[Arg], arg: &Arg) {
-        let named = before.iter().rev().find_map(|arg| arg.name.as_ref());
-        if let (None, Some(named)) = (&arg.name, named) {
-            let error = SyntaxError::new(
-                SyntaxErrorKind::PositionalAfterNamed,
-                arg.value.span,
-                "a positional argument stands before all named ones",
-                "this one has no name",
-            )
-            .also(named.span, format!("`{}` is named", named.node))
-            .help(format!("name it: `NAME: {}`", self.words(arg.value.span)));
-            self.report(error);
+    /// Positional arguments stand before named ones; the first that does not is reported.
+    fn check_order(&self, args: &[Arg]) {
+        let mut named = None;
+        for arg in args {
+            match (&arg.name, named) {
+                (Some(name), _) => named = Some(name),
+                (None, None) => {}
+                (None, Some(named)) => {
+                    let error = SyntaxError::new(
+                        SyntaxErrorKind::PositionalAfterNamed,
+                        arg.value.span,
+                        "a positional argument stands before all named ones",
+                        "this one has no name",
+                    )
+                    .also(named.span, format!("`{}` is named", named.node))
+                    .help(format!("name it: `NAME: {}`", self.words(arg.value.span)));
+                    self.report(error);
+                    return;
+                }
+            }
         }
     }
 }

@@ -100,13 +100,10 @@ impl<'t> Builder<'t> {
         self.errors.borrow_mut().push(error);
     }
 
+    /// The place of a pair, without the blanks that pest leaves before an absent optional part.
     fn span(&self, pair: &Pair<'_, Rule>) -> Span {
-        let span = pair.as_span();
-        Span::new(
-            self.file,
-            span.start() + self.offset,
-            span.end() + self.offset,
-        )
+        let start = pair.as_span().start() + self.offset;
+        Span::new(self.file, start, start + pair.as_str().trim_end().len())
     }
 
     fn words(&self, span: Span) -> &'t str {
