@@ -3,6 +3,7 @@
 mod codes;
 pub mod render;
 pub mod suggest;
+mod syntax;
 
 pub use codes::Code;
 

@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn every_code_of_syntax_has_a_kind() {
-        let codes = Code::ALL.iter().filter(|code| code.number().starts_with("G01"));
+        let codes = Code::ALL
+            .iter()
+            .filter(|code| code.number().starts_with("G01"));
         assert_eq!(codes.count(), SyntaxErrorKind::ALL.len());
     }
 }
