@@ -1,4 +1,6 @@
 //! Plan to pictures: the executor, networks, samplers, noise and recordings.
 
 pub mod error;
+pub mod exec;
+pub mod ops;
 pub mod predictor;

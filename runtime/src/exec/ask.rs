@@ -1,0 +1,264 @@
+//! Asks the predictor: picks the samples that need an answer, gathers their rows, keeps the answers.
+
+use candle_core::{DType, Tensor};
+use guide_compiler::plan::{Batch, NoiseTable, Operand, Plan, Shape, Tick, Use};
+
+use super::dims::Dims;
+use super::sample::broken;
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::predictor::{Predictor, Question};
+
+/// What an executor knows of its samples, as far as questions need it.
+pub(super) trait Known {
+    /// Whether sample `b` asks this.
+    fn asks(&self, b: usize, question: &Use) -> Result<bool>;
+    /// A number of sample `b`.
+    fn number(&self, b: usize, operand: &Operand) -> Result<f64>;
+    /// A latent, for these samples: `[rows, C, …]`.
+    fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor>;
+}
+
+/// An answer: rows of a tensor, and which samples they belong to.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub prediction: usize,
+    /// `[rows, C, …]`, f32, contiguous.
+    pub data: Tensor,
+    pub row: Vec<Option<usize>>,
+}
+
+/// The tick at hand.
+pub(super) struct Now<'a> {
+    pub plan: &'a Plan,
+    pub index: usize,
+    pub tick: &'a Tick,
+    /// The tick's place in its segment.
+    pub k: usize,
+    pub dims: &'a Dims,
+    pub x: &'a Tensor,
+}
+
+/// Puts the questions of a batch, for the samples that need them and have no answer yet.
+pub(super) fn ask(
+    now: &Now<'_>,
+    batch: &Batch,
+    known: &dyn Known,
+    heard: &[Heard],
+    predictor: &mut dyn Predictor,
+) -> Result<Vec<Heard>> {
+    let mut asked: Vec<Vec<usize>> = Vec::new();
+    for question in &batch.uses {
+        let mut rows = Vec::new();
+        for b in 0..now.dims.batch {
+            let answered = heard
+                .iter()
+                .any(|h| h.prediction == question.prediction.index() && h.row[b].is_some());
+            if !answered && known.asks(b, question)? {
+                rows.push(b);
+            }
+        }
+        asked.push(rows);
+    }
+    // In a coupled rule samples see one another, so that all are evaluated where one is.
+    if batch.coupled && asked.iter().any(|rows| !rows.is_empty()) {
+        asked
+            .iter_mut()
+            .for_each(|rows| *rows = (0..now.dims.batch).collect());
+    }
+    let mut questions = Vec::new();
+    for (question, rows) in batch.uses.iter().zip(&asked) {
+        if !rows.is_empty() {
+            questions.push(put(now, question, rows, known)?);
+        }
+    }
+    if questions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answers = predictor.predict(now.index, now.tick, &questions)?;
+    if answers.len() != questions.len() {
+        return Err(RuntimeError::new(
+            ErrorKind::TensorShape,
+            format!(
+                "{} questions got {} answers",
+                questions.len(),
+                answers.len()
+            ),
+        ));
+    }
+    let mut new = Vec::new();
+    for (question, answer) in questions.iter().zip(answers) {
+        let wanted = now.dims.rows(question.rows.len(), Shape::Tensor);
+        if answer.dims() != wanted {
+            return Err(RuntimeError::new(
+                ErrorKind::TensorShape,
+                format!(
+                    "the answer for `{}` has the shape {:?}, not {wanted:?}",
+                    question.prediction.label,
+                    answer.dims()
+                ),
+            ));
+        }
+        let mut row = vec![None; now.dims.batch];
+        for (i, b) in question.rows.iter().enumerate() {
+            row[*b] = Some(i);
+        }
+        new.push(Heard {
+            prediction: question.id.index(),
+            data: answer.to_dtype(DType::F32)?.contiguous()?,
+            row,
+        });
+    }
+    Ok(new)
+}
+
+fn put<'a>(
+    now: &Now<'a>,
+    question: &Use,
+    rows: &'a [usize],
+    known: &dyn Known,
+) -> Result<Question<'a>> {
+    let prediction = now
+        .plan
+        .predictions
+        .get(question.prediction.index())
+        .ok_or_else(|| broken("the plan asks for a prediction that it does not list"))?;
+    let x = match &question.at {
+        None => pick(now.x, rows)?,
+        Some(operand) => known.latent(rows, operand)?,
+    };
+    let (t, alpha, sigma) = match &question.t {
+        None => (now.tick.t, now.tick.alpha, now.tick.sigma),
+        Some(t) => {
+            let t = t.at(now.k);
+            let (alpha, sigma) = noise_at(&now.plan.timetable.noise, t, now.tick);
+            (t, alpha, sigma)
+        }
+    };
+    let each = |operand: &Operand| {
+        rows.iter()
+            .map(|b| known.number(*b, operand))
+            .collect::<Result<Vec<f64>>>()
+    };
+    let told = question.told.as_ref().map(each).transpose()?;
+    let class = question
+        .class
+        .as_ref()
+        .map(each)
+        .transpose()?
+        .map(|all| all.into_iter().map(|class| class as u32).collect());
+    Ok(Question {
+        id: question.prediction,
+        prediction,
+        rows,
+        x,
+        t,
+        alpha,
+        sigma,
+        told,
+        class,
+    })
+}
+
+/// These rows of a tensor; the tensor itself where that is all of them.
+pub(super) fn pick(from: &Tensor, rows: &[usize]) -> Result<Tensor> {
+    if rows.len() == from.dim(0)? {
+        return Ok(from.clone());
+    }
+    let index: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+    Ok(from.index_select(&Tensor::new(index, from.device())?, 0)?)
+}
+
+/// `alpha` and `sigma` at a time: exact in a flow; between the timesteps of a table and between the
+/// points of a recording, `log(alpha^2/sigma^2)` is linear in the time where it is finite.
+pub fn noise_at(table: &NoiseTable, t: f64, tick: &Tick) -> (f64, f64) {
+    if t == tick.t {
+        return (tick.alpha, tick.sigma);
+    }
+    match table {
+        NoiseTable::Flow => (1.0 - t / 1000.0, t / 1000.0),
+        NoiseTable::Points(points) => between(points, t),
+        NoiseTable::Betas {
+            schedule,
+            start,
+            end,
+            count,
+            zero_terminal_snr,
+        } => {
+            let points = discrete(schedule, *start, *end, *count, *zero_terminal_snr);
+            between(&points, t)
+        }
+    }
+}
+
+/// The points of a discrete table.
+fn discrete(
+    schedule: &str,
+    start: f64,
+    end: f64,
+    count: u32,
+    zero_terminal_snr: bool,
+) -> Vec<(f64, f64, f64)> {
+    let n = f64::from(count);
+    let last = (n - 1.0).max(1.0);
+    let cosine_bar = |share: f64| {
+        ((share + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
+            .cos()
+            .powi(2)
+    };
+    let beta = |i: f64| match schedule {
+        "linear" => start + (end - start) * i / last,
+        "squaredcos_cap_v2" => (1.0 - cosine_bar((i + 1.0) / n) / cosine_bar(i / n)).min(0.999),
+        _ => (start.sqrt() + (end.sqrt() - start.sqrt()) * i / last).powi(2),
+    };
+    let mut product = 1.0;
+    let mut alphas: Vec<f64> = (0..count)
+        .map(|i| {
+            product *= 1.0 - beta(f64::from(i));
+            f64::sqrt(product)
+        })
+        .collect();
+    if let (true, Some(first), Some(end)) = (
+        zero_terminal_snr,
+        alphas.first().copied(),
+        alphas.last().copied(),
+    ) {
+        // Lin et al. 2023, arXiv 2305.08891, Algorithm 1.
+        alphas
+            .iter_mut()
+            .for_each(|alpha| *alpha = (*alpha - end) * first / (first - end));
+    }
+    alphas
+        .iter()
+        .enumerate()
+        .map(|(i, alpha)| (i as f64, *alpha, (1.0 - alpha * alpha).max(0.0).sqrt()))
+        .collect()
+}
+
+fn between(points: &[(f64, f64, f64)], t: f64) -> (f64, f64) {
+    let below = points
+        .iter()
+        .filter(|p| p.0 <= t)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let above = points
+        .iter()
+        .filter(|p| p.0 >= t)
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    match (below, above) {
+        (Some(a), Some(b)) if a.0 < b.0 => {
+            let share = (t - a.0) / (b.0 - a.0);
+            let (low, high) = (2.0 * (a.1 / a.2).ln(), 2.0 * (b.1 / b.2).ln());
+            let variance_preserving = [a, b]
+                .iter()
+                .all(|p| (p.1 * p.1 + p.2 * p.2 - 1.0).abs() < 1e-4);
+            if low.is_finite() && high.is_finite() && variance_preserving {
+                let log_snr = low + share * (high - low);
+                let signal = 1.0 / (1.0 + (-log_snr).exp());
+                (signal.sqrt(), (1.0 - signal).sqrt())
+            } else {
+                (a.1 + share * (b.1 - a.1), a.2 + share * (b.2 - a.2))
+            }
+        }
+        (Some(p), _) | (None, Some(p)) => (p.1, p.2),
+        (None, None) => (1.0, 0.0),
+    }
+}

@@ -1,0 +1,124 @@
+//! What a run brings to a plan besides predictions: inputs, the class aimed at, seeds.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use guide_compiler::plan::{Input, Plan, Shape};
+
+use super::dims::Dims;
+use crate::error::{ErrorKind, Result, RuntimeError};
+
+/// What an input is bound to.
+#[derive(Clone, Debug)]
+pub enum Binding {
+    /// A map `[B or 1, 1, H, W]`, or an image's latent `[B or 1, C, H, W]`.
+    Tensor(Tensor),
+    /// Rows of a table.
+    Table(Vec<Vec<f64>>),
+    /// A number.
+    Number(f64),
+}
+
+/// Everything that is bound. Prompts need no entry: they matter to the predictor alone.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// Inputs by name.
+    pub inputs: BTreeMap<String, Binding>,
+    /// The class aimed at, one a sample.
+    pub target: Option<Vec<u32>>,
+    /// The seed of each sample; where there are fewer than samples, a sample's place is its seed.
+    pub seeds: Vec<u64>,
+    /// Noise that stands for `gaussian` calls, by salt: `[T, B, C, H, W]`, one entry a tick.
+    pub gaussian: BTreeMap<String, Tensor>,
+}
+
+/// A binding as the executor reads it.
+#[derive(Clone, Debug)]
+pub(super) enum Bound {
+    /// f32 and contiguous, on the executor's device, `[B or 1, …]`.
+    Tensor(Tensor),
+    Table(Vec<Vec<f64>>),
+    Number(f64),
+    /// A prompt or nothing.
+    Nothing,
+}
+
+/// The shape that values of an input's kind have.
+pub(super) fn shape_of(input: &Input) -> Shape {
+    match input.kind.as_str() {
+        "Mask" | "Map" => Shape::Map,
+        "Image" | "Latent" => Shape::Tensor,
+        "Class" => Shape::Class,
+        _ => Shape::Scalar,
+    }
+}
+
+/// Checks all bindings of a plan against its inputs.
+pub(super) fn bind(
+    plan: &Plan,
+    bindings: &Bindings,
+    dims: &Dims,
+    device: &Device,
+) -> Result<Vec<Bound>> {
+    plan.inputs
+        .iter()
+        .map(|input| bind_one(input, bindings.inputs.get(&input.name), dims, device))
+        .collect()
+}
+
+fn bind_one(
+    input: &Input,
+    binding: Option<&Binding>,
+    dims: &Dims,
+    device: &Device,
+) -> Result<Bound> {
+    let name = &input.name;
+    let kind = &input.kind;
+    if kind.starts_with("Prompt") {
+        return Ok(Bound::Nothing);
+    }
+    let misfit = |found: String| {
+        RuntimeError::new(
+            ErrorKind::BadBinding,
+            format!("input `{name}` is a `{kind}`, and it is bound to {found}"),
+        )
+    };
+    match (shape_of(input), binding) {
+        (_, None) => Err(RuntimeError::new(
+            ErrorKind::NotBound,
+            format!("input `{name}` is not bound"),
+        )
+        .help(format!("bind it with `--bind {name}=VALUE`"))),
+        (shape @ (Shape::Map | Shape::Tensor), Some(Binding::Tensor(tensor))) => {
+            let wanted = dims.shape_of(shape);
+            let (rows, rest) = tensor
+                .dims()
+                .split_first()
+                .ok_or_else(|| misfit("a number".into()))?;
+            if rest != wanted.as_slice() || (*rows != 1 && *rows != dims.batch) {
+                return Err(
+                    misfit(format!("a tensor of shape {:?}", tensor.dims())).help(format!(
+                        "give it the shape {:?}, its first axis {} or 1",
+                        [&[dims.batch], wanted.as_slice()].concat(),
+                        dims.batch
+                    )),
+                );
+            }
+            Ok(Bound::Tensor(
+                tensor
+                    .to_dtype(DType::F32)?
+                    .to_device(device)?
+                    .contiguous()?,
+            ))
+        }
+        (Shape::Scalar, Some(Binding::Table(rows))) if kind == "Table" => {
+            Ok(Bound::Table(rows.clone()))
+        }
+        (Shape::Scalar | Shape::Class, Some(Binding::Number(value))) if kind != "Table" => {
+            Ok(Bound::Number(*value))
+        }
+        (_, Some(Binding::Tensor(_))) => Err(misfit("a tensor".into())),
+        (_, Some(Binding::Table(_))) => Err(misfit("a table".into())),
+        (_, Some(Binding::Number(_))) => Err(misfit("a number".into())),
+    }
+}

@@ -1,0 +1,109 @@
+//! Reductions that run beside a pass: a block at a time, folded in order of the blocks.
+
+use guide_compiler::plan::ReduceOp;
+
+use super::kernels;
+use crate::ops::{axes, scalar::narrow};
+
+/// What a reduction has gathered so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Fold {
+    op: ReduceOp,
+    count: f64,
+    /// Sum, largest or smallest; the mean for a standard deviation.
+    first: f64,
+    /// Squares of the first operand, or squared distances from the mean.
+    second: f64,
+    /// Squares of the second operand.
+    third: f64,
+}
+
+impl Fold {
+    /// Nothing gathered.
+    pub fn new(op: ReduceOp) -> Self {
+        let first = match op {
+            ReduceOp::Largest | ReduceOp::LogSumExp => f64::NEG_INFINITY,
+            ReduceOp::Smallest => f64::INFINITY,
+            _ => 0.0,
+        };
+        Self {
+            op,
+            count: 0.0,
+            first,
+            second: 0.0,
+            third: 0.0,
+        }
+    }
+
+    /// Takes in a block of both operands (the same one twice where there is but one).
+    #[inline(always)]
+    pub fn add(&mut self, a: &[f32], b: &[f32]) {
+        let count = a.len() as f64;
+        match self.op {
+            ReduceOp::Sum | ReduceOp::Mean => self.first += kernels::sum(a),
+            ReduceOp::Norm => self.first += kernels::dot(a, a),
+            ReduceOp::Dot => self.first += kernels::dot(a, b),
+            ReduceOp::Cosine => {
+                self.first += kernels::dot(a, b);
+                self.second += kernels::dot(a, a);
+                self.third += kernels::dot(b, b);
+            }
+            // Chan, Golub and LeVeque 1979: means and squared distances of two parts.
+            ReduceOp::Std => {
+                let mean = kernels::sum(a) / count;
+                let far = mean - self.first;
+                let all = self.count + count;
+                self.second += kernels::spread(a, mean) + far * far * self.count * count / all;
+                self.first += far * count / all;
+            }
+            ReduceOp::Largest => self.first = extreme(a, self.first, narrow::max),
+            ReduceOp::Smallest => self.first = extreme(a, self.first, narrow::min),
+            ReduceOp::LogSumExp => {
+                let largest = extreme(a, self.first, narrow::max);
+                if largest == f64::NEG_INFINITY || largest == f64::INFINITY {
+                    self.first = largest;
+                } else {
+                    let here: f64 = a.iter().map(|v| (f64::from(*v) - largest).exp()).sum();
+                    let before = if self.second == 0.0 {
+                        0.0
+                    } else {
+                        self.second * (self.first - largest).exp()
+                    };
+                    self.second = before + here;
+                    self.first = largest;
+                }
+            }
+            // Needs the whole sample in order; never part of a pass.
+            ReduceOp::Quantile => self.first = f64::NAN,
+        }
+        self.count += count;
+    }
+
+    /// The result.
+    pub fn finish(self) -> f64 {
+        match self.op {
+            ReduceOp::Mean => self.first / self.count,
+            ReduceOp::Norm => self.first.sqrt(),
+            ReduceOp::Cosine => axes::cosine(self.first, self.second, self.third),
+            ReduceOp::Std => (self.second / (self.count - 1.0)).sqrt(),
+            ReduceOp::LogSumExp if self.first.is_finite() => self.first + self.second.ln(),
+            _ => self.first,
+        }
+    }
+}
+
+/// The extreme of a block and of what came before it, in lanes.
+#[inline(always)]
+fn extreme(values: &[f32], start: f64, better: impl Fn(f32, f32) -> f32) -> f64 {
+    let mut lanes = [start as f32; 16];
+    let (whole, rest) = values.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = better(*lane, *value);
+        }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane = better(*lane, *value);
+    }
+    f64::from(lanes.into_iter().fold(start as f32, better))
+}

@@ -1,0 +1,163 @@
+//! Loops over one block of elements.
+//!
+//! INVARIANT: what a loop gives depends on its operands alone, not on the width of the machine's
+//! vectors: elements are independent, sums run in [`LANES`] lanes that are folded in order, and no
+//! multiplication is fused with an addition.
+
+/// Lanes of a sum.
+const LANES: usize = 16;
+
+/// An operand in a block: elements, or one number for all of them.
+#[derive(Clone, Copy, Debug)]
+pub enum In<'a> {
+    /// As many as the block has.
+    Many(&'a [f32]),
+    /// The same everywhere.
+    One(f32),
+}
+
+/// `out = f(a)`
+#[inline(always)]
+pub fn map(out: &mut [f32], a: In<'_>, f: impl Fn(f32) -> f32) {
+    match a {
+        In::One(a) => out.fill(f(a)),
+        In::Many(a) => {
+            for (out, a) in out.iter_mut().zip(a) {
+                *out = f(*a);
+            }
+        }
+    }
+}
+
+/// `out = f(a, b)`
+#[inline(always)]
+pub fn map2(out: &mut [f32], a: In<'_>, b: In<'_>, f: impl Fn(f32, f32) -> f32) {
+    match (a, b) {
+        (In::One(a), b) => map(out, b, |b| f(a, b)),
+        (a, In::One(b)) => map(out, a, |a| f(a, b)),
+        (In::Many(a), In::Many(b)) => {
+            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(*a, *b);
+            }
+        }
+    }
+}
+
+/// `out = f(a, b, c)`
+#[inline(always)]
+pub fn map3(out: &mut [f32], a: In<'_>, b: In<'_>, c: In<'_>, f: impl Fn(f32, f32, f32) -> f32) {
+    match (a, b, c) {
+        (In::One(a), b, c) => map2(out, b, c, |b, c| f(a, b, c)),
+        (a, In::One(b), c) => map2(out, a, c, |a, c| f(a, b, c)),
+        (a, b, In::One(c)) => map2(out, a, b, |a, b| f(a, b, c)),
+        (In::Many(a), In::Many(b), In::Many(c)) => {
+            for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                *out = f(*a, *b, *c);
+            }
+        }
+    }
+}
+
+/// `out = k0*a0 + k1*a1 + …`, the sums from the left. Not for an empty list.
+#[inline(always)]
+pub fn linear(out: &mut [f32], terms: &[(f32, In<'_>)]) {
+    let rest = match terms {
+        [
+            (k, In::Many(a)),
+            (l, In::Many(b)),
+            (m, In::Many(c)),
+            (n, In::Many(d)),
+            rest @ ..,
+        ] => {
+            for ((((out, a), b), c), d) in out.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
+                *out = k * a + l * b + m * c + n * d;
+            }
+            rest
+        }
+        [
+            (k, In::Many(a)),
+            (l, In::Many(b)),
+            (m, In::Many(c)),
+            rest @ ..,
+        ] => {
+            for (((out, a), b), c) in out.iter_mut().zip(*a).zip(*b).zip(*c) {
+                *out = k * a + l * b + m * c;
+            }
+            rest
+        }
+        [(k, In::Many(a)), (l, In::Many(b)), rest @ ..] => {
+            for ((out, a), b) in out.iter_mut().zip(*a).zip(*b) {
+                *out = k * a + l * b;
+            }
+            rest
+        }
+        [(k, a), rest @ ..] => {
+            map(out, *a, |a| k * a);
+            rest
+        }
+        [] => return,
+    };
+    for (k, a) in rest {
+        map_add(out, *a, *k);
+    }
+}
+
+/// `out += k*a`
+#[inline(always)]
+pub fn map_add(out: &mut [f32], a: In<'_>, k: f32) {
+    match a {
+        In::One(a) => {
+            let add = k * a;
+            out.iter_mut().for_each(|out| *out += add);
+        }
+        In::Many(a) => {
+            for (out, a) in out.iter_mut().zip(a) {
+                *out += k * a;
+            }
+        }
+    }
+}
+
+/// The sum over `i` of `f(a[i], b[i])`, in f64.
+#[inline(always)]
+fn sum2(a: &[f32], b: &[f32], f: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0f64; LANES];
+    let (a_whole, a_rest) = a.as_chunks::<LANES>();
+    let (b_whole, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_whole.iter().zip(b_whole) {
+        for i in 0..LANES {
+            lanes[i] += f(f64::from(a[i]), f64::from(b[i]));
+        }
+    }
+    for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *lane += f(f64::from(*a), f64::from(*b));
+    }
+    lanes.iter().sum()
+}
+
+/// Sum.
+#[inline(always)]
+pub fn sum(a: &[f32]) -> f64 {
+    sum2(a, a, |a, _| a)
+}
+
+/// Sum of squared distances from `mean`.
+#[inline(always)]
+pub fn spread(a: &[f32], mean: f64) -> f64 {
+    sum2(a, a, |a, _| (a - mean) * (a - mean))
+}
+
+/// Sum of products.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    sum2(a, b, |a, b| a * b)
+}
+
+/// Whether all are finite.
+#[inline(always)]
+pub fn finite(values: &[f32]) -> bool {
+    const EXPONENT: u32 = 0x7f80_0000;
+    values.iter().fold(0u32, |bad, v| {
+        bad | u32::from(v.to_bits() & EXPONENT == EXPONENT)
+    }) == 0
+}

@@ -1,0 +1,204 @@
+//! Where a sample's values lie: block buffers inside a pass, whole buffers between passes.
+//!
+//! Whole buffers are numbered: first what each state holds, then what each state will hold, then
+//! values, which share buffers where their lives do not overlap.
+
+use guide_compiler::plan::{Op, Operand, Plan, Segment, Shape};
+
+use super::program::{Draft, Dst, Src, is_number};
+use super::reads;
+
+/// The places of a segment's values.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// By value; `None` for numbers and for what never leaves its pass.
+    of: Vec<Option<Dst>>,
+    /// Block buffers in use by values of the pass at hand.
+    regs: Vec<Option<usize>>,
+    /// Which states.
+    states: usize,
+    /// Block buffers that a sample needs at once.
+    pub most_regs: usize,
+    /// Whole buffers that a sample needs at once, states included.
+    pub rows: usize,
+    /// Of the result's tensors (denoise, renoise, shift, move), those that a pass writes itself.
+    pub outs: [Option<usize>; 4],
+}
+
+/// The parts of a result, in order: denoise, renoise, shift, move.
+pub fn parts(segment: &Segment) -> [Option<&Operand>; 4] {
+    let result = &segment.result;
+    [
+        result.denoise.as_ref(),
+        result.renoise.as_ref(),
+        result.shift.as_ref(),
+        result.moves.as_ref(),
+    ]
+}
+
+fn value_of(operand: &Operand) -> Option<usize> {
+    if let Operand::Value(id) = operand {
+        Some(id.index())
+    } else {
+        None
+    }
+}
+
+impl Places {
+    /// Finds a place for every value that outlives its pass.
+    pub(super) fn new(plan: &Plan, segment: &Segment, waves: &[(Vec<Op>, Vec<Draft>)]) -> Self {
+        let states = plan.states.len();
+        let count = segment.values.len();
+        let mut places = Self {
+            of: vec![None; count],
+            regs: vec![None; count],
+            states,
+            most_regs: 0,
+            rows: 2 * states,
+            outs: [None; 4],
+        };
+        let tensor = |v: &usize| !is_number(segment.values[*v].shape);
+
+        // Results go straight to what the solver gets, kept values straight to their state.
+        for (j, part) in parts(segment).into_iter().enumerate() {
+            if let Some(v) = part
+                .and_then(value_of)
+                .filter(|v| segment.values[*v].shape == Shape::Tensor)
+                && places.of[v].is_none()
+            {
+                places.of[v] = Some(Dst::Out(j));
+                places.outs[j] = Some(v);
+            }
+        }
+        for keep in &segment.keep {
+            if let Some(v) = value_of(&keep.value).filter(tensor)
+                && places.of[v].is_none()
+                && segment.values[v].shape == plan.states[keep.state.index()].shape
+            {
+                places.of[v] = Some(Dst::Row(states + keep.state.index()));
+            }
+        }
+
+        // The pieces of work in order of time, with where each value is made and read last.
+        let mut made = vec![None; count];
+        let mut last = vec![0usize; count];
+        let mut time = 0;
+        for (wave, (ops, drafts)) in waves.iter().enumerate() {
+            time += 1;
+            for question in segment.waves[wave]
+                .evaluate
+                .iter()
+                .flat_map(|batch| &batch.uses)
+            {
+                for v in question
+                    .at
+                    .iter()
+                    .chain(&question.told)
+                    .chain(&question.class)
+                    .filter_map(value_of)
+                {
+                    last[v] = time;
+                }
+            }
+            for draft in drafts {
+                time += 1;
+                let mut own = |i: usize| {
+                    made[ops[i].out.index()] = Some((time, matches!(draft, Draft::Pass(..))));
+                    for v in reads::all(&ops[i]).into_iter().filter_map(value_of) {
+                        last[v] = time;
+                    }
+                };
+                match draft {
+                    Draft::Scalar(i) | Draft::Whole(i) => own(*i),
+                    Draft::Pass(_, all) => all.iter().copied().for_each(own),
+                }
+            }
+        }
+        let ends = segment
+            .keep
+            .iter()
+            .map(|keep| &keep.value)
+            .chain(parts(segment).into_iter().flatten());
+        for v in ends.filter_map(value_of) {
+            last[v] = usize::MAX;
+        }
+
+        let mut order: Vec<usize> = (0..count)
+            .filter(|v| made[*v].is_some() && tensor(v))
+            .collect();
+        order.sort_by_key(|v| made[*v]);
+        let mut free_after: Vec<usize> = Vec::new();
+        for v in order {
+            let Some((from, in_pass)) = made[v] else {
+                continue;
+            };
+            if places.of[v].is_some() || (in_pass && last[v] <= from) {
+                continue;
+            }
+            let row = free_after
+                .iter()
+                .position(|end| *end < from)
+                .unwrap_or_else(|| {
+                    free_after.push(0);
+                    free_after.len() - 1
+                });
+            free_after[row] = last[v].max(from);
+            places.of[v] = Some(Dst::Row(2 * states + row));
+        }
+        places.rows = 2 * states + free_after.len();
+        places
+    }
+
+    /// Where a value is written: its place, or a block buffer of the pass at hand.
+    pub(super) fn write(&mut self, value: usize) -> Dst {
+        match self.of[value] {
+            Some(place) => place,
+            None => Dst::Reg(self.take_reg(Some(value))),
+        }
+    }
+
+    /// A free block buffer, for a value or for an expansion.
+    pub(super) fn take_reg(&mut self, value: Option<usize>) -> usize {
+        let busy: Vec<usize> = self.regs.iter().flatten().copied().collect();
+        let reg = (0..).find(|reg| !busy.contains(reg)).unwrap_or_default();
+        match value {
+            Some(value) => self.regs[value] = Some(reg),
+            None => self.regs.push(Some(reg)),
+        }
+        self.most_regs = self.most_regs.max(reg + 1);
+        reg
+    }
+
+    /// Frees the block buffer of a value.
+    pub(super) fn free_reg(&mut self, value: usize) {
+        self.regs[value] = None;
+    }
+
+    /// Frees all block buffers: a pass has ended.
+    pub(super) fn end_pass(&mut self) {
+        self.regs.truncate(self.of.len());
+        self.regs.fill(None);
+    }
+
+    /// Where a tensor-like operand is read.
+    pub(super) fn read(&self, operand: &Operand) -> Src {
+        match operand {
+            Operand::Value(id) => match (self.of[id.index()], self.regs[id.index()]) {
+                (Some(Dst::Row(row)), _) => Src::Row(row),
+                (Some(Dst::Out(out)), _) => Src::Out(out),
+                (_, Some(reg)) => Src::Reg(reg),
+                _ => Src::Num(operand.clone()),
+            },
+            Operand::Prediction(id) => Src::Prediction(id.index()),
+            Operand::State(id) => Src::Row(id.index()),
+            Operand::Latent => Src::Latent,
+            Operand::Input(id) => Src::Input(id.index()),
+            Operand::Entry(..) | Operand::Number(_) | Operand::Target => Src::Num(operand.clone()),
+        }
+    }
+
+    /// How many states the plan has.
+    pub fn states(&self) -> usize {
+        self.states
+    }
+}

@@ -1,0 +1,205 @@
+//! Operations that read a whole sample: filters, quantiles, reductions over some axes, noise.
+
+use std::sync::Mutex;
+
+use guide_compiler::plan::{Axes, Code, Op, Reduce, Shape};
+
+use super::dims::Dims;
+use super::pass::Outs;
+use super::program::{Arg, Dst, Src};
+use super::sample::{Frame, Slot, broken, sample_of};
+use crate::error::Result;
+use crate::ops::axes::{self, With};
+use crate::ops::filter::{Kernel, Separable};
+use crate::ops::random::Stream;
+
+/// Filters that were prepared before, by their numbers.
+#[derive(Debug, Default)]
+pub struct Filters {
+    known: Mutex<Vec<(Kernel, std::sync::Arc<Separable>)>>,
+}
+
+impl Filters {
+    /// The filter for these latents.
+    ///
+    /// # Errors
+    /// Numbers or sizes that the filter cannot have.
+    pub fn get(&self, kernel: Kernel, dims: &Dims) -> Result<std::sync::Arc<Separable>> {
+        // A poisoned lock holds a list that is still whole: entries are only ever added.
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, filter)) = known.iter().find(|(other, _)| *other == kernel) {
+            return Ok(filter.clone());
+        }
+        let (height, width) = dims.plane();
+        let filter = std::sync::Arc::new(kernel.prepare(height, width)?);
+        known.push((kernel, filter.clone()));
+        Ok(filter)
+    }
+}
+
+/// Runs a whole-sample operation for sample `b`.
+///
+/// # Errors
+/// As for a pass; a filter that does not fit the latents.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the parts of a sample are borrowed apart"
+)]
+pub fn run(
+    op: &Op,
+    args: &[Arg],
+    dst: Option<Dst>,
+    frame: &Frame<'_>,
+    filters: &Filters,
+    slot: &mut Slot,
+    outs: &mut Outs<'_>,
+    b: usize,
+) -> Result<()> {
+    if !slot.guard(frame, b, op.when.as_ref())? {
+        return Ok(());
+    }
+    let out = op.out.index();
+    let shape = frame.segment.values[out].shape;
+    let mut to = vec![0f32; frame.dims.len(shape)];
+    match &op.code {
+        Code::Filter(filter, _) => {
+            let Some(from) = args
+                .first()
+                .map(|arg| broadcast(arg, shape, frame, slot, outs, b))
+                .transpose()?
+                .flatten()
+            else {
+                return Ok(());
+            };
+            filters
+                .get(Kernel::at(filter, frame.k), frame.dims)?
+                .apply(&from, &mut to);
+        }
+        Code::Gaussian { key } => match noise(frame, key, b) {
+            Some(recorded) => to.copy_from_slice(recorded),
+            None => Stream::new(slot.seed, frame.tick.step, key).normal(&mut to),
+        },
+        Code::Reduce(reduce) => {
+            let Some(value) = reduce_whole(reduce, args, frame, slot, outs, b, &mut to)? else {
+                return Ok(());
+            };
+            slot.numbers[out] = value;
+        }
+        _ => {
+            return Err(broken(
+                "the plan has an operation in a place where it cannot run",
+            ));
+        }
+    }
+    slot.done[out] = true;
+    match dst {
+        Some(Dst::Row(row)) => slot.rows[row] = to,
+        Some(Dst::Out(place)) => {
+            if let Some(out) = &mut outs[place] {
+                out.copy_from_slice(&to);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Recorded noise for a key: by the whole key, else by the salt that it begins with.
+fn noise<'a>(frame: &Frame<'a>, key: &str, b: usize) -> Option<&'a [f32]> {
+    let salt = key.split(['/', ':', '@']).next().unwrap_or(key);
+    let found = |name: &str| frame.gaussian.iter().find(|(salt, _)| salt == name);
+    found(key)
+        .or_else(|| found(salt))
+        .and_then(|(_, data)| sample_of(data, b, frame.dims.batch))
+}
+
+/// A reduction that is not part of a pass. Numbers come back; tensors go to `to`.
+fn reduce_whole(
+    reduce: &Reduce,
+    args: &[Arg],
+    frame: &Frame<'_>,
+    slot: &Slot,
+    outs: &Outs<'_>,
+    b: usize,
+    to: &mut [f32],
+) -> Result<Option<f64>> {
+    let over_all = reduce.over == Axes::All;
+    let operands = [Some(&reduce.of), reduce.with.as_ref()];
+    let joined = super::program::join(
+        operands
+            .into_iter()
+            .flatten()
+            .map(|operand| super::program::shape_of(frame.plan, frame.segment, operand)),
+    );
+    let domain = if over_all { joined } else { Shape::Tensor };
+    let Some(first) = args.first() else {
+        return Ok(None);
+    };
+    let Some(mut of) = broadcast(first, domain, frame, slot, outs, b)? else {
+        return Ok(None);
+    };
+    let second = match (&reduce.with, args.get(1)) {
+        (Some(_), Some(arg)) => match broadcast(arg, domain, frame, slot, outs, b)? {
+            Some(second) => second,
+            None => return Ok(None),
+        },
+        _ => Vec::new(),
+    };
+    let level = match &reduce.level {
+        Some(operand) => match slot.number(frame, b, operand)? {
+            Some(level) => level,
+            None => return Ok(None),
+        },
+        None => 0.0,
+    };
+    if over_all {
+        return Ok(Some(axes::of_list(reduce.op, &mut of, &second, level)));
+    }
+    axes::reduce(
+        reduce.op,
+        reduce.over,
+        &of,
+        With {
+            second: &second,
+            level,
+        },
+        frame.dims.channels,
+        frame.dims.area,
+        to,
+    );
+    Ok(Some(0.0))
+}
+
+/// A copy of an operand, repeated to a shape. `None` where it was not computed.
+fn broadcast(
+    arg: &Arg,
+    shape: Shape,
+    frame: &Frame<'_>,
+    slot: &Slot,
+    outs: &Outs<'_>,
+    b: usize,
+) -> Result<Option<Vec<f32>>> {
+    if !slot.ready(arg) {
+        return Ok(None);
+    }
+    let wanted = frame.dims.len(shape);
+    if let Src::Num(operand) = &arg.src {
+        return Ok(slot
+            .number(frame, b, operand)?
+            .map(|value| vec![value as f32; wanted]));
+    }
+    let Some(values) = slot.whole(frame, outs, b, &arg.src)? else {
+        return Ok(None);
+    };
+    let area = frame.dims.area;
+    Ok(Some(if values.len() == wanted {
+        values.to_vec()
+    } else if values.len() == area {
+        (0..wanted).map(|i| values[i % area]).collect()
+    } else {
+        (0..wanted).map(|i| values[i / area]).collect()
+    }))
+}
