@@ -9,6 +9,7 @@ pub mod diagnostics;
 pub mod graph;
 pub mod plan;
 pub mod primitives;
+pub mod resolve;
 pub mod resolved;
 pub mod sources;
 pub mod timetable;

@@ -119,7 +119,7 @@ pub struct Function {
     pub per_evaluation: bool,
     /// The body.
     pub body: Block,
-    /// Every parameter, `let` and `total` variable, in order of appearance.
+    /// Every parameter, `let` and `total` variable; those of a block before those of blocks in it.
     pub locals: Vec<Local>,
 }
 
@@ -369,6 +369,9 @@ pub enum Callee {
     Primitive(Primitive),
     /// An intervention, inside `with:`; the name is [`Call::name`].
     Intervention,
+    /// A word with arguments in an argument of a `classifier` or `loss`: `softplus(3)`; the name is
+    /// [`Call::name`].
+    Setting,
 }
 
 /// An argument.

@@ -1,0 +1,1 @@
+//! Names, modules and cycles, on programs in memory.
