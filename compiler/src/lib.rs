@@ -7,6 +7,7 @@
 
 pub mod diagnostics;
 pub mod graph;
+pub mod memory;
 pub mod plan;
 pub mod primitives;
 pub mod resolve;

@@ -57,7 +57,8 @@ impl<'w, 'a> Body<'w, 'a> {
             let same = |other: &&ast::Param| other.name.node == param.name.node;
             if let Some(before) = function.params[..at].iter().find(same) {
                 let span = before.name.span;
-                self.world.defined_twice(&param.name, span, "a parameter already");
+                self.world
+                    .defined_twice(&param.name, span, "a parameter already");
             }
             ids.push(self.scopes.bind(&param.name, Binder::Param, None));
         }
@@ -70,7 +71,13 @@ impl<'w, 'a> Body<'w, 'a> {
                 self.guides.push(local);
             }
             let docs = texts(&param.docs);
-            params.push(Param { local, name: param.name.clone(), docs, kind, default });
+            params.push(Param {
+                local,
+                name: param.name.clone(),
+                docs,
+                kind,
+                default,
+            });
         }
         let result = function.result.as_ref().map(|kind| self.kind(kind));
         let body = self.block(&function.body, Place::Value);
@@ -94,7 +101,8 @@ impl<'w, 'a> Body<'w, 'a> {
     fn generics(&mut self, generics: &[ast::Name]) {
         for (at, name) in generics.iter().enumerate() {
             if let Some(before) = generics[..at].iter().find(|other| other.node == name.node) {
-                self.world.defined_twice(name, before.span, "a generic already");
+                self.world
+                    .defined_twice(name, before.span, "a generic already");
             }
             if crate::primitives::SPACES.contains(&name.node.as_str()) {
                 self.world.bag.push(
@@ -113,8 +121,11 @@ impl<'w, 'a> Body<'w, 'a> {
     fn block(&mut self, block: &ast::Block, place: Place) -> Block {
         self.scopes.enter();
         // All are bound before any value is read: `prev` may ask for a later one.
-        let bound: Vec<(usize, Vec<Option<LocalId>>)> =
-            block.lets.iter().map(|one| self.bind_pattern(&one.pattern)).collect();
+        let bound: Vec<(usize, Vec<Option<LocalId>>)> = block
+            .lets
+            .iter()
+            .map(|one| self.bind_pattern(&one.pattern))
+            .collect();
         let mut lets = Vec::new();
         for (one, (number, targets)) in block.lets.iter().zip(bound) {
             let kind = one.kind.as_ref().map(|kind| self.kind(kind));
@@ -125,11 +136,21 @@ impl<'w, 'a> Body<'w, 'a> {
                 self.scopes.show(*target);
             }
             let tuple = matches!(one.pattern, ast::Pattern::Tuple(..));
-            lets.push(Let { targets, tuple, kind, value, span: one.span });
+            lets.push(Let {
+                targets,
+                tuple,
+                kind,
+                value,
+                span: one.span,
+            });
         }
         let value = self.expr(&block.value, place);
         self.scopes.leave();
-        Block { lets, value, span: block.span }
+        Block {
+            lets,
+            value,
+            span: block.span,
+        }
     }
 
     fn bind_pattern(&mut self, pattern: &ast::Pattern) -> (usize, Vec<Option<LocalId>>) {
@@ -150,7 +171,8 @@ impl<'w, 'a> Body<'w, 'a> {
             }
             self.world.refuse_reserved(name);
             if let Some(before) = names[..at].iter().find(|other| other.node == name.node) {
-                self.world.defined_twice(name, before.span, "a part already");
+                self.world
+                    .defined_twice(name, before.span, "a part already");
             }
             targets.push(Some(self.scopes.bind(name, Binder::Let, Some(number))));
         }
@@ -182,18 +204,19 @@ impl<'w, 'a> Body<'w, 'a> {
                 ExprNode::Index(Box::new(self.value(base)), Box::new(self.value(index)))
             }
             ast::ExprNode::Unary(op, inner) => ExprNode::Unary(*op, Box::new(self.value(inner))),
-            ast::ExprNode::Binary(left, op, right) => ExprNode::Binary(
-                Box::new(self.value(left)),
-                *op,
-                Box::new(self.value(right)),
-            ),
+            ast::ExprNode::Binary(left, op, right) => {
+                ExprNode::Binary(Box::new(self.value(left)), *op, Box::new(self.value(right)))
+            }
             ast::ExprNode::In(subject, range) => {
                 ExprNode::In(Box::new(self.value(subject)), Box::new(self.range(range)))
             }
             ast::ExprNode::If(choice) => self.choice(choice, place),
             ast::ExprNode::Match(choice) => {
                 let subject = Box::new(self.value(&choice.subject));
-                ExprNode::Match(subject, choice.arms.iter().map(|a| self.arm(a, place)).collect())
+                ExprNode::Match(
+                    subject,
+                    choice.arms.iter().map(|a| self.arm(a, place)).collect(),
+                )
             }
             ast::ExprNode::Total(total) => {
                 let range = Box::new(self.range(&total.range));
@@ -206,7 +229,10 @@ impl<'w, 'a> Body<'w, 'a> {
                 ExprNode::Total(variable, range, body)
             }
         };
-        Expr { node, span: expr.span }
+        Expr {
+            node,
+            span: expr.span,
+        }
     }
 
     fn choice(&mut self, choice: &ast::If, place: Place) -> ExprNode {
@@ -221,7 +247,11 @@ impl<'w, 'a> Body<'w, 'a> {
 
     /// An expression as a block.
     fn bare(&mut self, expr: &ast::Expr, place: Place) -> Block {
-        Block { lets: Vec::new(), value: self.expr(expr, place), span: expr.span }
+        Block {
+            lets: Vec::new(),
+            value: self.expr(expr, place),
+            span: expr.span,
+        }
     }
 
     fn arm(&mut self, arm: &ast::Arm, place: Place) -> Arm {
@@ -234,7 +264,11 @@ impl<'w, 'a> Body<'w, 'a> {
             ast::ArmBody::Expr(expr) => self.bare(expr, place),
             ast::ArmBody::Block(block) => self.block(block, place),
         };
-        Arm { pattern, body, span: arm.span }
+        Arm {
+            pattern,
+            body,
+            span: arm.span,
+        }
     }
 
     /// `a..b`
@@ -260,7 +294,10 @@ impl<'w, 'a> Body<'w, 'a> {
             self.scopes.use_of(local, name.span);
             return ExprNode::Local(local);
         }
-        if let Some((id, _)) = self.world.modules[self.module].scope.get(&name.node).copied()
+        if let Some((id, _)) = self.world.modules[self.module]
+            .scope
+            .get(&name.node)
+            .copied()
             && !self.is_callable_only(id)
         {
             return self.item_value(id, name.span);

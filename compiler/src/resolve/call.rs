@@ -22,12 +22,7 @@ const SETTINGS: [(&str, &[&str]); 5] = [
 
 impl Body<'_, '_> {
     /// `f(…)`, or `piped |> f(…)`.
-    pub fn call(
-        &mut self,
-        call: &ast::Call,
-        piped: Option<&ast::Expr>,
-        place: Place,
-    ) -> ExprNode {
+    pub fn call(&mut self, call: &ast::Call, piped: Option<&ast::Expr>, place: Place) -> ExprNode {
         let is_prev = matches!(call.callee.names.as_slice(), [name] if name.node == "prev");
         if is_prev && place == Place::Value {
             return self.prev(call, piped);
@@ -39,7 +34,10 @@ impl Body<'_, '_> {
         let is_predict = callee == Some(Callee::Primitive(Primitive::Predict));
         let mut args = Vec::new();
         if let Some(piped) = piped {
-            args.push(Arg { name: None, value: self.value(piped) });
+            args.push(Arg {
+                name: None,
+                value: self.value(piped),
+            });
         }
         self.refuse_doubles(call);
         for arg in &call.args {
@@ -53,9 +51,14 @@ impl Body<'_, '_> {
             } else {
                 Place::Value
             };
-            args.push(Arg { name: arg.name.clone(), value: self.expr(&arg.value, inner) });
+            args.push(Arg {
+                name: arg.name.clone(),
+                value: self.expr(&arg.value, inner),
+            });
         }
-        let Some(callee) = callee else { return ExprNode::Error };
+        let Some(callee) = callee else {
+            return ExprNode::Error;
+        };
         let text = self.world.files.snippet(call.callee.span).to_owned();
         let name = match call.callee.names.as_slice() {
             [name] => name.clone(),
@@ -72,10 +75,13 @@ impl Body<'_, '_> {
                 continue;
             };
             self.world.bag.push(
-                Diagnostic::new(Code::ArgumentTwice, format!("`{}` is given twice", name.node))
-                    .at(name.span, "given again here")
-                    .at(before.span, "given here first")
-                    .help(format!("remove one `{}:`", name.node)),
+                Diagnostic::new(
+                    Code::ArgumentTwice,
+                    format!("`{}` is given twice", name.node),
+                )
+                .at(name.span, "given again here")
+                .at(before.span, "given here first")
+                .help(format!("remove one `{}:`", name.node)),
             );
         }
     }
@@ -96,7 +102,10 @@ impl Body<'_, '_> {
             self.scopes.use_of(local, name.span);
             return Some(Callee::Local(local));
         }
-        let item = self.world.modules[self.module].scope.get(&name.node).map(|(id, _)| *id);
+        let item = self.world.modules[self.module]
+            .scope
+            .get(&name.node)
+            .map(|(id, _)| *id);
         if let Some(id) = item.filter(|id| self.is_callable(*id)) {
             return self.callable_item(id, path);
         }
@@ -111,13 +120,19 @@ impl Body<'_, '_> {
     /// that touches `(` is not looked up among values.
     fn guide_parameter(&self, name: &str) -> Option<LocalId> {
         let is_named = |id: &&LocalId| {
-            self.scopes.locals.get(id.index()).is_some_and(|local| local.name == name)
+            self.scopes
+                .locals
+                .get(id.index())
+                .is_some_and(|local| local.name == name)
         };
         self.guides.iter().find(is_named).copied()
     }
 
     fn is_callable(&self, id: ItemId) -> bool {
-        matches!(self.world.heads.get(id.index()).map(|h| h.kind), Some(HeadKind::Function(_)))
+        matches!(
+            self.world.heads.get(id.index()).map(|h| h.kind),
+            Some(HeadKind::Function(_))
+        )
     }
 
     fn callable_item(&mut self, id: ItemId, path: &ast::Path) -> Option<Callee> {
@@ -139,12 +154,15 @@ impl Body<'_, '_> {
         let near = nearest(&text, INTERVENTIONS.iter().map(|i| i.name));
         let names: Vec<_> = INTERVENTIONS.iter().map(|i| i.name).collect();
         self.world.bag.push(
-            Diagnostic::new(Code::UnknownName, format!("no intervention is called `{text}`"))
-                .at(path.span, "names inside `with:` are interventions")
-                .help(match near {
-                    Some(near) => format!("write `{near}`"),
-                    None => format!("choose one of `{}`", names.join("`, `")),
-                }),
+            Diagnostic::new(
+                Code::UnknownName,
+                format!("no intervention is called `{text}`"),
+            )
+            .at(path.span, "names inside `with:` are interventions")
+            .help(match near {
+                Some(near) => format!("write `{near}`"),
+                None => format!("choose one of `{}`", names.join("`, `")),
+            }),
         );
         None
     }
@@ -181,10 +199,13 @@ impl Body<'_, '_> {
             let same = |other: &&ast::ResourceArg| other.name.node == name.node;
             if let Some(before) = resource.args[..at].iter().find(same) {
                 self.world.bag.push(
-                    Diagnostic::new(Code::ArgumentTwice, format!("`{}` is given twice", name.node))
-                        .at(name.span, "given again here")
-                        .at(before.name.span, "given here first")
-                        .help(format!("remove one `{}:`", name.node)),
+                    Diagnostic::new(
+                        Code::ArgumentTwice,
+                        format!("`{}` is given twice", name.node),
+                    )
+                    .at(name.span, "given again here")
+                    .at(before.name.span, "given here first")
+                    .help(format!("remove one `{}:`", name.node)),
                 );
             }
             if let ast::ResourceValue::Expr(value) = &arg.value {
@@ -194,7 +215,10 @@ impl Body<'_, '_> {
     }
 
     fn check_word(&mut self, setting: &str, value: &ast::Expr) {
-        let words = SETTINGS.iter().find(|(name, _)| *name == setting).map_or(&[][..], |s| s.1);
+        let words = SETTINGS
+            .iter()
+            .find(|(name, _)| *name == setting)
+            .map_or(&[][..], |s| s.1);
         let path = match &value.node {
             ast::ExprNode::Path(path) => path,
             ast::ExprNode::Call(call) => &call.callee,
@@ -205,12 +229,15 @@ impl Body<'_, '_> {
             return;
         }
         self.world.bag.push(
-            Diagnostic::new(Code::UnknownName, format!("`{setting}:` does not know `{text}`"))
-                .at(path.span, "not one of its words")
-                .help(match nearest(&text, words.iter().copied()) {
-                    Some(near) => format!("write `{setting}: {near}`"),
-                    None => format!("choose of `{}`", words.join("`, `")),
-                }),
+            Diagnostic::new(
+                Code::UnknownName,
+                format!("`{setting}:` does not know `{text}`"),
+            )
+            .at(path.span, "not one of its words")
+            .help(match nearest(&text, words.iter().copied()) {
+                Some(near) => format!("write `{setting}: {near}`"),
+                None => format!("choose of `{}`", words.join("`, `")),
+            }),
         );
     }
 
@@ -229,10 +256,17 @@ impl Body<'_, '_> {
                 let args = args.collect();
                 let text = self.world.files.snippet(call.callee.span).to_owned();
                 let name = Spanned::new(text, call.callee.span);
-                ExprNode::Call(Box::new(Call { callee: Callee::Setting, name, args }))
+                ExprNode::Call(Box::new(Call {
+                    callee: Callee::Setting,
+                    name,
+                    args,
+                }))
             }
             _ => return self.value(value),
         };
-        Expr { node, span: value.span }
+        Expr {
+            node,
+            span: value.span,
+        }
     }
 }

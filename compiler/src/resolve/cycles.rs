@@ -1,6 +1,6 @@
 //! Cycles in graphs of uses: of files, functions and `let`s. One answer for all three.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use guide_grammar::span::Span;
 
@@ -16,8 +16,7 @@ pub(super) struct Hop {
 }
 
 /// For each group of nodes that reach each other, one shortest cycle through the group's lowest
-/// node that lies on one, beginning there. `edges[n]` is what `n` uses. Takes time in proportion
-/// to the edges.
+/// node that lies on one, beginning there. `edges[n]` is what `n` uses.
 pub(super) fn shortest(edges: &[Vec<(usize, Span)>]) -> Vec<Vec<Hop>> {
     let groups = groups(edges);
     let mut done = vec![false; groups.iter().max().map_or(0, |last| last + 1)];
@@ -42,14 +41,14 @@ pub(super) fn path(
     goal: usize,
     inside: impl Fn(usize) -> bool,
 ) -> Option<Vec<Hop>> {
-    let mut reached: Vec<Option<Hop>> = vec![None; edges.len()];
+    let mut reached: BTreeMap<usize, Hop> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(from) = queue.pop_front() {
         for &(to, span) in edges.get(from).into_iter().flatten() {
-            if !inside(to) || reached.get(to).is_none_or(Option::is_some) {
+            if !inside(to) || reached.contains_key(&to) {
                 continue;
             }
-            reached[to] = Some(Hop { from, to, span });
+            reached.insert(to, Hop { from, to, span });
             if to == goal {
                 return Some(back(&reached, start, goal));
             }
@@ -59,11 +58,11 @@ pub(super) fn path(
     None
 }
 
-fn back(reached: &[Option<Hop>], start: usize, goal: usize) -> Vec<Hop> {
+fn back(reached: &BTreeMap<usize, Hop>, start: usize, goal: usize) -> Vec<Hop> {
     let mut hops = Vec::new();
     let mut at = goal;
-    while let Some(hop) = reached[at] {
-        hops.push(hop);
+    while let Some(hop) = reached.get(&at) {
+        hops.push(*hop);
         at = hop.from;
         if at == start {
             break;
@@ -142,9 +141,12 @@ mod tests {
     #[test]
     fn a_chain_has_no_cycle_and_a_ring_has_one() {
         let chain: Vec<_> = (0..100_000).map(|n| (n, n + 1)).collect();
-        assert_eq!(shortest(&graph(&chain, 100_001)), []);
+        assert!(shortest(&graph(&chain, 100_001)).is_empty());
         let ring = shortest(&graph(&[(0, 1), (1, 2), (2, 1), (2, 3), (3, 3)], 4));
-        let nodes: Vec<Vec<_>> = ring.iter().map(|c| c.iter().map(|h| h.from).collect()).collect();
+        let nodes: Vec<Vec<_>> = ring
+            .iter()
+            .map(|c| c.iter().map(|h| h.from).collect())
+            .collect();
         assert_eq!(nodes, [vec![1, 2], vec![3]]);
     }
 

@@ -109,16 +109,24 @@ impl World<'_> {
                 Some((known, _)) if *known == space => {}
                 Some((_, span)) => before = Some(*span),
                 None => {
-                    loading.namespaces.insert(name.node.clone(), (space, name.span));
+                    loading
+                        .namespaces
+                        .insert(name.node.clone(), (space, name.span));
                 }
             },
         }
         if let Some(span) = before {
             self.bag.push(
-                Diagnostic::new(Code::DefinedTwice, format!("`{}` is defined twice", name.node))
-                    .at(name.span, "brought in here")
-                    .at(span, "defined here first")
-                    .help(format!("bring it in under another name: `{0} as my_{0}`", name.node)),
+                Diagnostic::new(
+                    Code::DefinedTwice,
+                    format!("`{}` is defined twice", name.node),
+                )
+                .at(name.span, "brought in here")
+                .at(span, "defined here first")
+                .help(format!(
+                    "bring it in under another name: `{0} as my_{0}`",
+                    name.node
+                )),
             );
         }
     }
@@ -126,12 +134,18 @@ impl World<'_> {
     fn not_a_root(&mut self, root: &ast::Name) {
         let help = match nearest(&root.node, ["std"]) {
             Some(_) => "write `use std::…`".to_owned(),
-            None => format!("write `use std::{0}`, or `use \"{0}.guide\"` for a file", root.node),
+            None => format!(
+                "write `use std::{0}`, or `use \"{0}.guide\"` for a file",
+                root.node
+            ),
         };
         self.bag.push(
-            Diagnostic::new(Code::UnknownModule, format!("no module is called `{}`", root.node))
-                .at(root.span, "neither `std` nor a file in quotes")
-                .help(help),
+            Diagnostic::new(
+                Code::UnknownModule,
+                format!("no module is called `{}`", root.node),
+            )
+            .at(root.span, "neither `std` nor a file in quotes")
+            .help(help),
         );
     }
 
@@ -153,7 +167,9 @@ impl World<'_> {
 
     /// Follows `names` from a namespace.
     pub fn walk(&mut self, from: Target, names: &[ast::Name]) -> Option<Target> {
-        let Some(last) = names.last() else { return Some(from) };
+        let Some(last) = names.last() else {
+            return Some(from);
+        };
         match from {
             Target::Space(Namespace::Library(folder)) => {
                 let mut path = folder;
@@ -193,21 +209,30 @@ impl World<'_> {
         if let Some(loaded) = self.sources.std(path) {
             let number = self.add_module(loaded);
             let own = self.modules[number].own.get(name);
-            return Some(
-                own.map_or(Target::Space(Namespace::Module(number)), |id| Target::Item(*id)),
-            );
+            return Some(own.map_or(Target::Space(Namespace::Module(number)), |id| {
+                Target::Item(*id)
+            }));
         }
         if !self.sources.std_names(path).is_empty() {
             return Some(Target::Space(Namespace::Library(path.to_owned())));
         }
         if let Some(loaded) = self.sources.std(folder) {
             let number = self.add_module(loaded);
-            return self.modules[number].own.get(name).map(|id| Target::Item(*id));
+            return self.modules[number]
+                .own
+                .get(name)
+                .map(|id| Target::Item(*id));
         }
-        let at = self.library().iter().find(|i| i.folder == folder && i.name == name)?;
+        let library = self.library();
+        let at = library
+            .iter()
+            .find(|i| i.folder == folder && i.name == name)?;
         let file = at.file.clone();
         let number = self.add_module(self.sources.std(&file)?);
-        self.modules[number].own.get(name).map(|id| Target::Item(*id))
+        self.modules[number]
+            .own
+            .get(name)
+            .map(|id| Target::Item(*id))
     }
 
     fn not_in_library(&mut self, path: &str, last: &ast::Name) {
@@ -218,15 +243,29 @@ impl World<'_> {
         };
         let mut here: Vec<String> = self.sources.std_names(folder);
         let known = !here.is_empty() || self.sources.std(folder).is_some();
-        here.extend(self.library().iter().filter(|i| i.folder == folder).map(|i| i.name.clone()));
-        let elsewhere =
-            self.library().iter().find(|i| i.name == name).map(|i| spelled(&format!("{}/{}", i.folder, i.name)));
+        here.extend(
+            self.library()
+                .iter()
+                .filter(|i| i.folder == folder)
+                .map(|i| i.name.clone()),
+        );
+        let elsewhere = self
+            .library()
+            .iter()
+            .find(|i| i.name == name)
+            .map(|i| spelled(&format!("{}/{}", i.folder, i.name)));
         let near = nearest(name, here.iter().map(String::as_str))
             .map(|near| format!("{}::{near}", spelled(folder)));
         let (code, message) = if known {
-            (Code::UnknownName, format!("`{}` has no `{name}`", spelled(folder)))
+            (
+                Code::UnknownName,
+                format!("`{}` has no `{name}`", spelled(folder)),
+            )
         } else {
-            (Code::UnknownModule, format!("there is no module `{}`", spelled(folder)))
+            (
+                Code::UnknownModule,
+                format!("there is no module `{}`", spelled(folder)),
+            )
         };
         let roots = self.sources.std_names("");
         let mut diagnostic = Diagnostic::new(code, message).at(last.span, "not there");
@@ -248,9 +287,11 @@ impl World<'_> {
         }
         let loading = &self.modules[number];
         let path = self.files.path(loading.file);
-        let mut diagnostic =
-            Diagnostic::new(Code::UnknownName, format!("`{path}` has no `{}`", name.node))
-                .at(name.span, "not defined there");
+        let mut diagnostic = Diagnostic::new(
+            Code::UnknownName,
+            format!("`{path}` has no `{}`", name.node),
+        )
+        .at(name.span, "not defined there");
         if let Some(near) = nearest(&name.node, loading.own.keys().map(String::as_str)) {
             diagnostic = diagnostic.help(format!("write `{near}`"));
         } else if loading.scope.contains_key(&name.node) {
@@ -262,8 +303,11 @@ impl World<'_> {
     /// Says that a name before `::` is no module.
     pub fn not_a_module(&mut self, name: &ast::Name) {
         self.bag.push(
-            Diagnostic::new(Code::UnknownModule, format!("`{}` is not a module", name.node))
-                .at(name.span, "nothing can follow it after `::`"),
+            Diagnostic::new(
+                Code::UnknownModule,
+                format!("`{}` is not a module", name.node),
+            )
+            .at(name.span, "nothing can follow it after `::`"),
         );
     }
 
@@ -318,10 +362,11 @@ fn unreadable(error: &SourceError, path: &str, from: &str, span: Span) -> Diagno
         )
         .at(span, "asked for here")
         .help("split the file"),
-        SourceError::Unreadable(looked, why) => {
-            Diagnostic::new(Code::Unreadable, format!("`{looked}` cannot be read: {why}"))
-                .at(span, "asked for here")
-        }
+        SourceError::Unreadable(looked, why) => Diagnostic::new(
+            Code::Unreadable,
+            format!("`{looked}` cannot be read: {why}"),
+        )
+        .at(span, "asked for here"),
     }
 }
 

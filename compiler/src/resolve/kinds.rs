@@ -53,13 +53,17 @@ impl Body<'_, '_> {
             ast::KindNode::Choice(words) => {
                 for (at, word) in words.iter().enumerate() {
                     if let Some(before) = words[..at].iter().find(|w| w.node == word.node) {
-                        self.world.defined_twice(word, before.span, "an alternative already");
+                        self.world
+                            .defined_twice(word, before.span, "an alternative already");
                     }
                 }
                 KindNode::Choice(words.iter().map(|word| word.node.clone()).collect())
             }
         };
-        Kind { node, span: kind.span }
+        Kind {
+            node,
+            span: kind.span,
+        }
     }
 
     fn named(
@@ -80,7 +84,10 @@ impl Body<'_, '_> {
                 Some(space) => self.space(space).map_or(KindNode::Error, make),
             };
         }
-        let plain = PLAIN.iter().find(|(n, _)| *n == name).map(|(_, kind)| KindNode::Plain(*kind));
+        let plain = PLAIN
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, kind)| KindNode::Plain(*kind));
         let found = match name {
             "Scalar" => Some(KindNode::Scalar),
             "Bool" => Some(KindNode::Bool),
@@ -144,9 +151,12 @@ impl Body<'_, '_> {
 
     fn no_list(&mut self, name: &ast::Name, kind: &ast::Kind) {
         self.world.bag.push(
-            Diagnostic::new(Code::UnknownName, format!("there is no list of `{}`", name.node))
-                .at(kind.span, "only prompts come as a list")
-                .help("write `Prompt[]` for prompts, `Table` for numbers"),
+            Diagnostic::new(
+                Code::UnknownName,
+                format!("there is no list of `{}`", name.node),
+            )
+            .at(kind.span, "only prompts come as a list")
+            .help("write `Prompt[]` for prompts, `Table` for numbers"),
         );
     }
 }

@@ -24,7 +24,9 @@ pub(super) enum Qualified {
 impl World<'_> {
     /// What `a::b` means in a module.
     pub fn qualified(&mut self, module: usize, path: &ast::Path) -> Qualified {
-        let [first, rest @ ..] = path.names.as_slice() else { return Qualified::Error };
+        let [first, rest @ ..] = path.names.as_slice() else {
+            return Qualified::Error;
+        };
         if first.node == "tick" {
             return self.tick(rest, path);
         }
@@ -88,7 +90,9 @@ impl World<'_> {
             Some(format!("write `{near}`"))
         } else if library.contains(name) {
             let text = self.files.snippet(path.span);
-            Some(format!("add `use std::{name}` at the top of the file, or write `std::{text}`"))
+            Some(format!(
+                "add `use std::{name}` at the top of the file, or write `std::{text}`"
+            ))
         } else {
             nearest(name, library.iter().map(String::as_str)).map(|n| format!("write `std::{n}`"))
         };
@@ -108,15 +112,22 @@ impl World<'_> {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
             for name in self.sources.std_names(&folder) {
-                let path =
-                    if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                let path = if folder.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{folder}/{name}")
+                };
                 if let Some(loaded) = self.sources.std(&path) {
-                    items.extend(glance(&loaded).into_iter().map(|(name, callable)| LibraryItem {
-                        folder: folder.clone(),
-                        file: path.clone(),
-                        name,
-                        callable,
-                    }));
+                    items.extend(
+                        glance(&loaded)
+                            .into_iter()
+                            .map(|(name, callable)| LibraryItem {
+                                folder: folder.clone(),
+                                file: path.clone(),
+                                name,
+                                callable,
+                            }),
+                    );
                 }
                 // INVARIANT: a folder's names are deeper than itself, so this ends.
                 if !self.sources.std_names(&path).is_empty() {

@@ -56,7 +56,10 @@ fn module(world: &mut World, number: usize, items: &mut Vec<Item>) -> Module {
     let loaded = &world.modules[number];
     let (file, tree, ids) = (loaded.file, loaded.tree.clone(), loaded.items.clone());
     let docs = texts(&tree.docs);
-    let defined = tree.items.iter().filter_map(|item| Some((item, modules::defines(item)?)));
+    let defined = tree
+        .items
+        .iter()
+        .filter_map(|item| Some((item, modules::defines(item)?)));
     for ((item, name), id) in defined.zip(&ids) {
         let mut body = Body::new(world, number, *id);
         let kind = match &item.kind {
@@ -76,7 +79,11 @@ fn module(world: &mut World, number: usize, items: &mut Vec<Item>) -> Module {
             kind,
         });
     }
-    Module { file, docs, items: ids }
+    Module {
+        file,
+        docs,
+        items: ids,
+    }
 }
 
 fn resource(body: &mut Body, resource: &ast::Resource) -> Resource {
@@ -90,7 +97,10 @@ fn resource(body: &mut Body, resource: &ast::Resource) -> Resource {
         };
         (arg.name.clone(), value)
     });
-    Resource { kind: resource.kind, args: args.collect() }
+    Resource {
+        kind: resource.kind,
+        args: args.collect(),
+    }
 }
 
 fn texts(docs: &[guide_grammar::span::Spanned<String>]) -> Vec<String> {

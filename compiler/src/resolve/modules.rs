@@ -154,7 +154,10 @@ impl<'a> World<'a> {
         };
         let Some(name) = defines(item) else { return };
         let id = ItemId(self.heads.len() as u32);
-        self.heads.push(Head { name: name.clone(), kind });
+        self.heads.push(Head {
+            name: name.clone(),
+            kind,
+        });
         self.calls.push(Vec::new());
         self.refuse_reserved(name);
         let loading = &mut self.modules[module];
@@ -177,19 +180,25 @@ impl<'a> World<'a> {
             _ => return,
         };
         self.bag.push(
-            Diagnostic::new(Code::ReservedWord, format!("`{}` is not free as a name", name.node))
-                .at(name.span, what)
-                .help(format!("choose another name, for example `{}_`", name.node)),
+            Diagnostic::new(
+                Code::ReservedWord,
+                format!("`{}` is not free as a name", name.node),
+            )
+            .at(name.span, what)
+            .help(format!("choose another name, for example `{}_`", name.node)),
         );
     }
 
     /// Says that a name has two meanings.
     pub fn defined_twice(&mut self, name: &ast::Name, before: Span, first: &str) {
         self.bag.push(
-            Diagnostic::new(Code::DefinedTwice, format!("`{}` is defined twice", name.node))
-                .at(name.span, "defined again here")
-                .at(before, first)
-                .help("give one of them another name"),
+            Diagnostic::new(
+                Code::DefinedTwice,
+                format!("`{}` is defined twice", name.node),
+            )
+            .at(name.span, "defined again here")
+            .at(before, first)
+            .help("give one of them another name"),
         );
     }
 
@@ -198,7 +207,10 @@ impl<'a> World<'a> {
         let loading = &self.modules[module];
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         loading.failed.contains(name)
-            || loading.unparsed.split(|c| !word(c)).any(|part| part == name)
+            || loading
+                .unparsed
+                .split(|c| !word(c))
+                .any(|part| part == name)
     }
 }
 

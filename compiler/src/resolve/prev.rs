@@ -55,7 +55,12 @@ impl Body<'_, '_> {
         }
         let of_span = of.span;
         let of = self.prev_of(of);
-        ExprNode::Prev(Box::new(Prev { of, of_span, depth, init }))
+        ExprNode::Prev(Box::new(Prev {
+            of,
+            of_span,
+            depth,
+            init,
+        }))
     }
 
     fn prev_of(&mut self, of: &ast::Expr) -> PrevOf {
@@ -93,7 +98,9 @@ impl Body<'_, '_> {
         if is_of_the_step(&name.node) {
             return PrevOf::Word(name.node.clone());
         }
-        let known = self.world.modules[self.module].scope.contains_key(&name.node);
+        let known = self.world.modules[self.module]
+            .scope
+            .contains_key(&name.node);
         if known || VALUES.contains(&name.node.as_str()) {
             let help = format!("bind it first: `let v = {}`, then `prev(v, …)`", name.node);
             self.prev_refused(of, "the same in every tick", help);
@@ -104,9 +111,12 @@ impl Body<'_, '_> {
                 None => format!("bind it in this body: `let {} = …`", name.node),
             };
             self.world.bag.push(
-                Diagnostic::new(Code::UnknownName, format!("no `let` is called `{}`", name.node))
-                    .at(name.span, "not bound in this block or one around it")
-                    .help(help),
+                Diagnostic::new(
+                    Code::UnknownName,
+                    format!("no `let` is called `{}`", name.node),
+                )
+                .at(name.span, "not bound in this block or one around it")
+                .help(help),
             );
         }
         PrevOf::Error
@@ -122,9 +132,15 @@ impl Body<'_, '_> {
         for id in all {
             self.scopes.read(*id);
         }
-        let spans: Vec<_> =
-            all.iter().filter_map(|id| Some(self.scopes.locals.get(id.index())?.span)).collect();
-        let binder = self.scopes.locals.get(first.index()).map(|local| local.binder);
+        let spans: Vec<_> = all
+            .iter()
+            .filter_map(|id| Some(self.scopes.locals.get(id.index())?.span))
+            .collect();
+        let binder = self
+            .scopes
+            .locals
+            .get(first.index())
+            .map(|local| local.binder);
         if all.len() > 1 {
             let mut diagnostic = Diagnostic::new(
                 Code::PrevOfWhat,

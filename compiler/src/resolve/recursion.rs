@@ -32,7 +32,9 @@ pub(super) fn report_and_cut(program: &mut Program, calls: &[Vec<(usize, Span)>]
     }
     let group = groups(calls);
     for (number, item) in program.items.iter_mut().enumerate() {
-        let ItemKind::Function(function) = &mut item.kind else { continue };
+        let ItemKind::Function(function) = &mut item.kind else {
+            continue;
+        };
         let cut = |callee: usize| {
             group.get(callee) == group.get(number)
                 && (callee != number || calls[number].iter().any(|(to, _)| *to == number))

@@ -78,7 +78,9 @@ impl Scopes {
 
     /// From here on an ordinary use sees the local.
     pub fn show(&mut self, id: LocalId) {
-        let Some(name) = self.locals.get(id.index()).map(|l| l.name.clone()) else { return };
+        let Some(name) = self.locals.get(id.index()).map(|l| l.name.clone()) else {
+            return;
+        };
         let shadows = self.find(&name);
         if let Some(local) = self.locals.get_mut(id.index()) {
             local.shadows = shadows;
@@ -100,7 +102,11 @@ impl Scopes {
 
     /// What an ordinary use of a name sees.
     pub fn find(&self, name: &str) -> Option<LocalId> {
-        self.stack.iter().rev().find_map(|scope| scope.visible.get(name)).copied()
+        self.stack
+            .iter()
+            .rev()
+            .find_map(|scope| scope.visible.get(name))
+            .copied()
     }
 
     /// What binds a name further down in this block or one around it.
@@ -113,22 +119,32 @@ impl Scopes {
     pub fn find_anywhere(&self, name: &str) -> Vec<LocalId> {
         let scopes = self.stack.iter().rev();
         let mut found = scopes.map(|scope| {
-            scope.all.iter().filter(|(n, _)| n == name).map(|(_, id)| *id).collect::<Vec<_>>()
+            scope
+                .all
+                .iter()
+                .filter(|(n, _)| n == name)
+                .map(|(_, id)| *id)
+                .collect::<Vec<_>>()
         });
         found.find(|ids| !ids.is_empty()).unwrap_or_default()
     }
 
     /// Every name that an ordinary use sees.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.stack.iter().flat_map(|scope| scope.visible.keys().map(String::as_str))
+        self.stack
+            .iter()
+            .flat_map(|scope| scope.visible.keys().map(String::as_str))
     }
 
     /// Every `let` that `prev` could be asked of.
     pub fn let_names(&self) -> impl Iterator<Item = &str> {
-        self.stack.iter().flat_map(|scope| &scope.all).filter_map(|(name, id)| {
-            let binder = self.locals.get(id.index())?.binder;
-            (binder == Binder::Let).then_some(name.as_str())
-        })
+        self.stack
+            .iter()
+            .flat_map(|scope| &scope.all)
+            .filter_map(|(name, id)| {
+                let binder = self.locals.get(id.index())?.binder;
+                (binder == Binder::Let).then_some(name.as_str())
+            })
     }
 
     /// Notes an ordinary use.
@@ -144,7 +160,11 @@ impl Scopes {
     /// Notes a use of something that is bound further down.
     pub fn forward_use(&mut self, local: LocalId, span: Span) {
         self.use_of(local, span);
-        self.forward.push(Forward { local, span, open: self.open.clone() });
+        self.forward.push(Forward {
+            local,
+            span,
+            open: self.open.clone(),
+        });
     }
 
     /// Notes that something reads the local.
@@ -183,7 +203,10 @@ impl Body<'_, '_> {
                 )
                 .at(hidden.span, "never used")
                 .at(local.span, "hidden by this one")
-                .help(format!("remove the first `let {}`, or rename one of them", hidden.name)),
+                .help(format!(
+                    "remove the first `let {}`, or rename one of them",
+                    hidden.name
+                )),
             );
         }
     }
@@ -193,13 +216,20 @@ fn forward_use(scopes: &Scopes, forward: &Forward, told: &mut [bool]) -> Option<
     let local = scopes.locals.get(forward.local.index())?;
     let name = &local.name;
     let target = scopes.lets.get(forward.local.index()).copied().flatten();
-    let bound = if local.binder == Binder::Param { "a later parameter" } else { "bound here" };
+    let bound = if local.binder == Binder::Param {
+        "a later parameter"
+    } else {
+        "bound here"
+    };
     let Some(target) = target else {
         return Some(
-            Diagnostic::new(Code::UsedBeforeDefined, format!("`{name}` is used before it is bound"))
-                .at(forward.span, "used here")
-                .at(local.span, bound)
-                .help(format!("move `{name}` before this one")),
+            Diagnostic::new(
+                Code::UsedBeforeDefined,
+                format!("`{name}` is used before it is bound"),
+            )
+            .at(forward.span, "used here")
+            .at(local.span, bound)
+            .help(format!("move `{name}` before this one")),
         );
     };
     let cycle = forward.open.iter().rev().find_map(|open| {
@@ -210,13 +240,16 @@ fn forward_use(scopes: &Scopes, forward: &Forward, told: &mut [bool]) -> Option<
     });
     let Some((open, rest)) = cycle else {
         return Some(
-            Diagnostic::new(Code::UsedBeforeDefined, format!("`{name}` is used before it is bound"))
-                .at(forward.span, "used here")
-                .at(local.span, bound)
-                .help(format!(
-                    "move `let {name}` above this line, or write `prev({name}, init: 0)` for its \
+            Diagnostic::new(
+                Code::UsedBeforeDefined,
+                format!("`{name}` is used before it is bound"),
+            )
+            .at(forward.span, "used here")
+            .at(local.span, bound)
+            .help(format!(
+                "move `let {name}` above this line, or write `prev({name}, init: 0)` for its \
                      value in the tick before"
-                )),
+            )),
         );
     };
     if std::mem::replace(&mut told[open], true) {
@@ -225,9 +258,12 @@ fn forward_use(scopes: &Scopes, forward: &Forward, told: &mut [bool]) -> Option<
     let called = |of_let: usize| scopes.let_names[of_let].0.as_str();
     let whole = called(open);
     let mut diagnostic = if rest.is_empty() {
-        Diagnostic::new(Code::UsedBeforeDefined, format!("`{whole}` depends on itself"))
-            .at(forward.span, format!("`{name}` is used here"))
-            .at(local.span, "to make its own value")
+        Diagnostic::new(
+            Code::UsedBeforeDefined,
+            format!("`{whole}` depends on itself"),
+        )
+        .at(forward.span, format!("`{name}` is used here"))
+        .at(local.span, "to make its own value")
     } else {
         Diagnostic::new(
             Code::UsedBeforeDefined,

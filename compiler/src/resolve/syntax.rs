@@ -1,6 +1,6 @@
 //! A syntax error as a diagnostic.
 
-use guide_grammar::error::SyntaxError;
+use guide_grammar::SyntaxError;
 
 use crate::diagnostics::{Code, Diagnostic};
 
@@ -18,15 +18,18 @@ pub(super) fn diagnostic(error: &SyntaxError) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use guide_grammar::error::SyntaxErrorKind;
+    use guide_grammar::SyntaxErrorKind;
 
     use crate::diagnostics::Code;
 
     #[test]
     fn every_kind_of_syntax_error_has_its_code() {
         let numbers: Vec<_> = SyntaxErrorKind::ALL.iter().map(|k| k.number()).collect();
-        let codes: Vec<_> =
-            Code::ALL.iter().map(|c| c.number()).filter(|n| n.starts_with("G01")).collect();
+        let codes: Vec<_> = Code::ALL
+            .iter()
+            .map(|c| c.number())
+            .filter(|n| n.starts_with("G01"))
+            .collect();
         assert_eq!(numbers, codes);
     }
 }

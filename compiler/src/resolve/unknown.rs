@@ -21,15 +21,23 @@ impl Body<'_, '_> {
         if scope.contains_key(text) || Primitive::find(text).is_some() {
             return self.not_a_value(text, name.span);
         }
-        let words = VALUES.iter().chain(CONDITIONS).chain(CONTEXT_WORDS).copied();
-        let candidates = self.scopes.names().chain(self.item_names(false)).chain(words);
+        let words = VALUES
+            .iter()
+            .chain(CONDITIONS)
+            .chain(CONTEXT_WORDS)
+            .copied();
+        let candidates = self
+            .scopes
+            .names()
+            .chain(self.item_names(false))
+            .chain(words);
         let near = nearest(text, candidates).map(|near| format!("write `{near}`"));
         let mut diagnostic =
             Diagnostic::new(Code::UnknownName, format!("no value is called `{text}`"))
                 .at(name.span, "not in scope");
         diagnostic.help = match near {
             Some(near) => Some(near),
-            None => self.from_library(text, false),
+            None => self.library_suggestion(text, false),
         };
         self.world.bag.push(diagnostic);
     }
@@ -37,13 +45,25 @@ impl Body<'_, '_> {
     /// A name that touches `(` and that nothing callable has; `item` has it but is no function.
     pub fn unknown_callee(&mut self, name: &ast::Name, item: Option<ItemId>) {
         let text = name.node.as_str();
-        if let Some(local) = self.scopes.find(text).or_else(|| self.scopes.find_below(text)) {
-            let bound = self.scopes.locals.get(local.index()).map(|local| local.span);
+        if let Some(local) = self
+            .scopes
+            .find(text)
+            .or_else(|| self.scopes.find_below(text))
+        {
+            let bound = self
+                .scopes
+                .locals
+                .get(local.index())
+                .map(|local| local.span);
             self.scopes.read(local);
             return self.not_callable(text, name.span, bound);
         }
         if let Some(item) = item {
-            let bound = self.world.heads.get(item.index()).map(|head| head.name.span);
+            let bound = self
+                .world
+                .heads
+                .get(item.index())
+                .map(|head| head.name.span);
             return self.not_callable(text, name.span, bound);
         }
         if VALUES.contains(&text) || CONDITIONS.contains(&text) {
@@ -56,7 +76,9 @@ impl Body<'_, '_> {
             Diagnostic::new(Code::UnknownName, format!("no function is called `{text}`"))
                 .at(name.span, "not in scope");
         diagnostic.help = if INTERVENTIONS.iter().any(|i| i.name == text) {
-            Some(format!("give it to a prediction: `predict(cond, with: {text}(…))`"))
+            Some(format!(
+                "give it to a prediction: `predict(cond, with: {text}(…))`"
+            ))
         } else {
             let library = self.library_path(text);
             let primitives = Primitive::ALL.iter().map(|p| p.name());
@@ -64,7 +86,7 @@ impl Body<'_, '_> {
             let near = nearest(text, candidates).map(|near| format!("write `{near}`"));
             match library {
                 Some(path) => Some(add_use(&path)),
-                None => near.or_else(|| self.from_library(text, true)),
+                None => near.or_else(|| self.library_suggestion(text, true)),
             }
         };
         self.world.bag.push(diagnostic);
@@ -73,9 +95,12 @@ impl Body<'_, '_> {
     /// A function where a value was expected.
     pub fn not_a_value(&mut self, text: &str, span: Span) {
         self.world.bag.push(
-            Diagnostic::new(Code::UnknownName, format!("`{text}` is a function, not a value"))
-                .at(span, "a value was expected")
-                .help(format!("call it: `{text}(…)`")),
+            Diagnostic::new(
+                Code::UnknownName,
+                format!("`{text}` is a function, not a value"),
+            )
+            .at(span, "a value was expected")
+            .help(format!("call it: `{text}(…)`")),
         );
     }
 
@@ -105,7 +130,7 @@ impl Body<'_, '_> {
     }
 
     /// The `use` of an item of the library that is called like this or nearly so.
-    fn from_library(&mut self, name: &str, callable: bool) -> Option<String> {
+    fn library_suggestion(&mut self, name: &str, callable: bool) -> Option<String> {
         let library = self.world.library();
         let fitting = library.iter().filter(|item| item.callable == callable);
         let near = nearest(name, fitting.map(|item| item.name.as_str()))?.to_owned();
@@ -115,9 +140,15 @@ impl Body<'_, '_> {
 
     fn library_path(&mut self, name: &str) -> Option<String> {
         let library = self.world.library();
-        let item = library.iter().find(|item| item.callable && item.name == name)?;
+        let item = library
+            .iter()
+            .find(|item| item.callable && item.name == name)?;
         let folder = item.folder.replace('/', "::");
-        let middle = if folder.is_empty() { String::new() } else { format!("{folder}::") };
+        let middle = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}::")
+        };
         Some(format!("std::{middle}{name}"))
     }
 }
