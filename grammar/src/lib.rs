@@ -11,6 +11,7 @@ mod build;
 mod comments;
 mod error;
 mod expected;
+mod format;
 mod lexical;
 pub mod limits;
 mod lines;
@@ -23,6 +24,7 @@ use pest::Parser;
 
 pub use comments::Comment;
 pub use error::{SyntaxError, SyntaxErrorKind, SyntaxLabel};
+pub use format::{FormatError, format};
 pub use limits::decode;
 
 use comments::Docs;

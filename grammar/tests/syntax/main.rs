@@ -3,6 +3,8 @@
 mod dump;
 mod errors;
 mod files;
+mod laws;
+mod layout;
 mod limits;
 
 /// The tree of a text that has no errors.
