@@ -171,8 +171,6 @@ fn expression() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn expressions_keep_their_tree(expr in expression()) {
         let text = format!("fn f() {{\n// lead\nlet a = {expr}\n// trail\n ({expr})}}");
