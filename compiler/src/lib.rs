@@ -14,3 +14,14 @@ pub mod resolve;
 pub mod resolved;
 pub mod sources;
 pub mod timetable;
+
+use diagnostics::Diagnostic;
+use sources::{Loaded, SourceMap, Sources};
+
+/// Everything there is to say about a file and all that it uses, in order of file and place.
+/// Settings, models and steps play no part.
+pub fn analyse(root: Loaded, sources: &dyn Sources) -> (SourceMap, Vec<Diagnostic>) {
+    let mut files = SourceMap::default();
+    let (_program, bag) = resolve::resolve(root, sources, &mut files);
+    (files, bag.into_sorted())
+}

@@ -16,7 +16,6 @@ mod needs;
 mod prev;
 mod recursion;
 mod scope;
-mod syntax;
 mod unknown;
 
 #[cfg(test)]

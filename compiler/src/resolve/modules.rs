@@ -6,7 +6,6 @@ use std::rc::Rc;
 use guide_grammar::ast::{self, FunctionKind, ResourceKind};
 use guide_grammar::span::{FileId, Span, Spanned};
 
-use super::syntax;
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::primitives::CONDITIONS;
 use crate::resolved::ItemId;
@@ -118,7 +117,7 @@ impl<'a> World<'a> {
         }
         let parsed = guide_grammar::parse(file, self.files.text(file));
         for error in &parsed.errors {
-            self.bag.push(syntax::diagnostic(error));
+            self.bag.push(Diagnostic::from(error));
         }
         let unparsed = if parsed.errors.is_empty() {
             String::new()

@@ -1,0 +1,160 @@
+//! Programs with their diagnostics written under the places: `//   ^^^^ G0201: words of the message`.
+//!
+//! The carets stand under the first label. A line `//- path.guide` begins another file; the first
+//! part is the root. Every diagnostic must be claimed by an annotation, and every annotation must
+//! come true.
+
+use std::path::Path;
+
+use guide_compiler::analyse;
+use guide_compiler::memory::Memory;
+use guide_compiler::sources::Loaded;
+
+/// Path, line from 1, first and last column from 1, code, words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    path: String,
+    line: usize,
+    columns: (usize, usize),
+    code: String,
+    words: String,
+}
+
+#[test]
+fn every_annotation_holds_and_every_diagnostic_is_annotated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/language/check");
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of annotated programs")
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "guide"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 20, "annotated programs are found");
+    let mut failures = String::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("a readable program");
+        for failure in check(&text) {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            failures += &format!("{name}: {failure}\n");
+        }
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+fn check(fixture: &str) -> Vec<String> {
+    let files = split(fixture);
+    let mut memory = Memory::with_library(guide_stdlib::files().iter().copied());
+    let mut claims: Vec<Claim> = Vec::new();
+    for (path, text) in &files {
+        memory = memory.file(path, text);
+        claims.extend(annotations(path, text));
+    }
+    let (path, text) = files.first().cloned().unwrap_or_default();
+    let (map, diagnostics) = analyse(Loaded { path, text }, &memory);
+    let mut failures = Vec::new();
+    for diagnostic in &diagnostics {
+        let Some(label) = diagnostic.labels.first() else {
+            failures.push(format!("no place: {diagnostic:?}"));
+            continue;
+        };
+        let file = label.span.file;
+        let (line, from) = map.position(file, label.span.start);
+        let (last_line, to) = map.position(file, label.span.end);
+        let found = Claim {
+            path: map.path(file).to_owned(),
+            line,
+            columns: (
+                from,
+                if last_line == line {
+                    to - 1
+                } else {
+                    usize::MAX
+                },
+            ),
+            code: diagnostic.code.number().to_owned(),
+            words: diagnostic.message.clone(),
+        };
+        let at = claims.iter().position(|claim| {
+            let same_end = found.columns.1 == usize::MAX || claim.columns.1 == found.columns.1;
+            claim.path == found.path
+                && claim.line == found.line
+                && claim.columns.0 == found.columns.0
+                && same_end
+                && claim.code == found.code
+                && found.words.contains(&claim.words)
+        });
+        match at {
+            Some(at) => {
+                claims.remove(at);
+            }
+            None => failures.push(format!("not annotated: {found:?}")),
+        }
+    }
+    failures.extend(
+        claims
+            .iter()
+            .map(|claim| format!("did not come: {claim:?}")),
+    );
+    failures
+}
+
+/// The files of a fixture; without a `//- ` line it is `root.guide`.
+fn split(fixture: &str) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    for line in fixture.split_inclusive('\n') {
+        if let Some(path) = line.strip_prefix("//- ") {
+            files.push((path.trim().to_owned(), String::new()));
+        } else {
+            if files.is_empty() {
+                files.push(("root.guide".to_owned(), String::new()));
+            }
+            if let Some((_, text)) = files.last_mut() {
+                text.push_str(line);
+            }
+        }
+    }
+    files
+}
+
+fn annotations(path: &str, text: &str) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    let mut line = 0;
+    for (at, content) in text.lines().enumerate() {
+        let carets = content.trim_start().strip_prefix("//").map(str::trim_start);
+        let Some(rest) = carets.filter(|rest| rest.starts_with('^')) else {
+            line = at + 1;
+            continue;
+        };
+        let from = content.chars().take_while(|c| *c != '^').count() + 1;
+        let length = rest.chars().take_while(|c| *c == '^').count();
+        let (code, words) = rest[length..]
+            .trim()
+            .split_once(": ")
+            .expect("`G0000: words`");
+        claims.push(Claim {
+            path: path.to_owned(),
+            line,
+            columns: (from, from + length - 1),
+            code: code.to_owned(),
+            words: words.to_owned(),
+        });
+    }
+    claims
+}
+
+#[test]
+fn a_wrong_annotation_and_a_missing_one_are_found() {
+    assert_eq!(
+        check("guide g() {\n    predict(cond)\n}\n"),
+        Vec::<String>::new()
+    );
+    assert_eq!(check("guide g() {\n    predict(wat)\n}\n").len(), 1);
+    assert_eq!(
+        check("guide g() {\n    predict(cond)\n    //      ^^^^ G0201: x\n}\n").len(),
+        1
+    );
+}
