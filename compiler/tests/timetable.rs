@@ -99,17 +99,20 @@ fn grids_are_those_of_the_reference() {
     let (mut seen, mut wrong) = (0, Vec::new());
     for (id, grid) in reference["grids"].as_object().expect("grids") {
         let mut parts = id.split('/');
-        let (name, spacing, steps) = (
-            parts.next().unwrap(),
-            parts.next().unwrap(),
-            parts.next().unwrap(),
-        );
+        let mut part = || parts.next().expect("name/spacing/steps");
+        let (name, spacing, steps) = (part(), part(), part());
         let Some(sampler) = sampler(name) else {
             continue;
         };
         let spacing = Spacing::parse(spacing).ok();
         let config = config(&reference["schedulers"][name]);
-        let found = compare(grid, &config, sampler, spacing, steps.parse().unwrap());
+        let found = compare(
+            grid,
+            &config,
+            sampler,
+            spacing,
+            steps.parse().expect("a count"),
+        );
         wrong.extend(found.into_iter().map(|w| format!("{id}: {w}")));
         seen += 1;
     }

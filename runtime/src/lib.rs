@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod exec;
+pub mod noise;
 pub mod ops;
 pub mod predictor;
