@@ -32,6 +32,13 @@ macro_rules! codes {
                 match self { $(Code::$name => Severity::$severity,)* }
             }
 
+            /// Its page: why it is an error, a wrong program with its picture, a right one.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$name => include_str!(concat!("pages/", $number, ".md")),)*
+                }
+            }
+
             /// The code of that number, in any case of letters.
             pub fn find(number: &str) -> Option<Code> {
                 Code::ALL.iter().copied().find(|c| c.number().eq_ignore_ascii_case(number))

@@ -4,6 +4,7 @@ mod codes;
 pub mod render;
 pub mod suggest;
 mod syntax;
+pub mod topics;
 
 pub use codes::Code;
 
