@@ -100,6 +100,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
     }
     errors.extend(lexical::misplaced_docs(&builder.docs_mut().list));
     errors.sort_by_key(|error| (error.span, error.kind));
+    errors.truncate(limits::MAX_ERRORS);
     let span = Span::new(file, 0, text.len());
     Parsed {
         file: ast::File { docs, items, span },

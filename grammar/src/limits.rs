@@ -14,6 +14,9 @@ pub const MAX_DEPTH: usize = 64;
 /// recurse as deep.
 pub const MAX_LEVELS: usize = 256;
 
+/// How many errors one file reports: what comes after them is left out.
+pub const MAX_ERRORS: usize = 100;
+
 /// Checks the size of a file.
 pub(crate) fn check_size(file: FileId, text: &str) -> Result<(), SyntaxError> {
     if text.len() <= MAX_FILE_BYTES {

@@ -1,7 +1,7 @@
 //! Deep and long texts end in one diagnostic, on the small stack of a test's thread.
 
 use guide_grammar::SyntaxErrorKind::{self, TooDeep};
-use guide_grammar::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_LEVELS};
+use guide_grammar::limits::{MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_LEVELS};
 use guide_grammar::{parse, span::FileId};
 
 fn kinds(text: &str) -> Vec<SyntaxErrorKind> {
@@ -129,4 +129,10 @@ fn a_file_has_a_largest_size() {
         kinds(&format!("{fits}{line}")),
         [SyntaxErrorKind::FileTooLarge]
     );
+}
+
+#[test]
+fn a_file_of_errors_reports_the_first_of_them() {
+    assert_eq!(kinds(&") ".repeat(1000)).len(), MAX_ERRORS);
+    assert_eq!(kinds(&"model\n".repeat(1000)).len(), MAX_ERRORS);
 }

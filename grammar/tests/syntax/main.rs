@@ -6,6 +6,7 @@ mod files;
 mod laws;
 mod layout;
 mod limits;
+mod manual;
 
 /// The tree of a text that has no errors.
 fn tree(text: &str) -> guide_grammar::ast::File {
