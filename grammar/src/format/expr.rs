@@ -198,17 +198,31 @@ impl Layout<'_> {
             links.push((op, right));
             first = left;
         }
+        // A body at the end is broken by itself, and needs no line of its own before it.
+        let last = links
+            .first()
+            .filter(|(_, right)| ends_in_body(right))
+            .copied();
+        let own_lines = links.iter().skip(usize::from(last.is_some())).rev();
         let first = self.expr(first);
         let mut rest = Vec::new();
-        for (op, right) in links.into_iter().rev() {
-            let comments = self.comments_before(op.span.start);
-            rest.extend(comments);
+        for (op, right) in own_lines {
+            rest.extend(self.comments_before(op.span.start));
             rest.push(Doc::line());
             rest.push(Doc::text(op.span.text(self.text)));
             rest.push(Doc::text(" "));
             rest.push(self.expr(right));
         }
-        Doc::group(Doc::row(vec![first, Doc::indent(Doc::row(rest))]))
+        let mut docs = vec![Doc::group(Doc::row(vec![
+            first,
+            Doc::indent(Doc::row(rest)),
+        ]))];
+        if let Some((op, right)) = last {
+            docs.extend(self.comments_before(op.span.start));
+            docs.push(Doc::text(format!(" {} ", op.span.text(self.text))));
+            docs.push(self.expr(right));
+        }
+        Doc::row(docs)
     }
 
     fn pipes(&mut self, expr: &Expr) -> Doc {
@@ -302,6 +316,15 @@ impl Layout<'_> {
             Doc::text(" "),
             block,
         ])
+    }
+}
+
+/// Whether an operand ends in the `}` of a body.
+fn ends_in_body(expr: &Expr) -> bool {
+    match &expr.node {
+        ExprNode::If(_) | ExprNode::Match(_) | ExprNode::Total(_) => true,
+        ExprNode::Binary(_, _, right) => ends_in_body(right),
+        _ => false,
     }
 }
 
