@@ -8,6 +8,8 @@ pub mod topics;
 
 pub use codes::Code;
 
+use std::collections::BTreeSet;
+
 use guide_grammar::span::Span;
 
 /// How bad it is.
@@ -76,18 +78,18 @@ impl Diagnostic {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bag {
     list: Vec<Diagnostic>,
+    /// What was said where, so that a file full of errors is not compared with itself.
+    said: BTreeSet<(Code, Option<Span>, String)>,
 }
 
 impl Bag {
     /// Adds one, unless the same code and message stand at the same primary place already.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let place = |d: &Diagnostic| d.labels.first().map(|l| l.span);
-        let same = |d: &Diagnostic| {
-            d.code == diagnostic.code
-                && place(d) == place(&diagnostic)
-                && d.message == diagnostic.message
-        };
-        if !self.list.iter().any(same) {
+        let place = diagnostic.labels.first().map(|l| l.span);
+        if self
+            .said
+            .insert((diagnostic.code, place, diagnostic.message.clone()))
+        {
             self.list.push(diagnostic);
         }
     }

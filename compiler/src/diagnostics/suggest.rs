@@ -16,7 +16,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if candidate == name {
             continue;
         }
-        let distance = strsim::damerau_levenshtein(&wanted, &plain(candidate));
+        let candidate_plain = plain(candidate);
+        // Names of very different length are not compared: that would only cost time.
+        if candidate_plain.len().abs_diff(wanted.len()) > limit {
+            continue;
+        }
+        let distance = strsim::damerau_levenshtein(&wanted, &candidate_plain);
         let better = best.is_none_or(|(d, n)| (distance, candidate) < (d, n));
         if distance <= limit && better {
             best = Some((distance, candidate));

@@ -3,7 +3,7 @@
 use guide_grammar::ast;
 use guide_grammar::span::Span;
 
-use super::modules::{HeadKind, World};
+use super::modules::{HeadKind, World, repeated};
 use super::scope::Scopes;
 use super::{lookup::Qualified, texts};
 use crate::diagnostics::{Code, Diagnostic};
@@ -52,14 +52,11 @@ impl<'w, 'a> Body<'w, 'a> {
         self.generics(&function.generics);
         self.scopes.enter();
         let mut ids = Vec::new();
-        for (at, param) in function.params.iter().enumerate() {
+        for (name, first) in repeated(function.params.iter().map(|param| &param.name)) {
+            self.world.defined_twice(name, first, "a parameter already");
+        }
+        for param in &function.params {
             self.world.refuse_reserved(&param.name);
-            let same = |other: &&ast::Param| other.name.node == param.name.node;
-            if let Some(before) = function.params[..at].iter().find(same) {
-                let span = before.name.span;
-                self.world
-                    .defined_twice(&param.name, span, "a parameter already");
-            }
             ids.push(self.scopes.bind(&param.name, Binder::Param, None));
         }
         let mut params = Vec::new();
@@ -99,11 +96,10 @@ impl<'w, 'a> Body<'w, 'a> {
     }
 
     fn generics(&mut self, generics: &[ast::Name]) {
-        for (at, name) in generics.iter().enumerate() {
-            if let Some(before) = generics[..at].iter().find(|other| other.node == name.node) {
-                self.world
-                    .defined_twice(name, before.span, "a generic already");
-            }
+        for (name, first) in repeated(generics) {
+            self.world.defined_twice(name, first, "a generic already");
+        }
+        for name in generics {
             if crate::primitives::SPACES.contains(&name.node.as_str()) {
                 self.world.bag.push(
                     Diagnostic::new(
@@ -163,17 +159,16 @@ impl<'w, 'a> Body<'w, 'a> {
             Some(name) => self.scopes.add_let(&name.node, name.span),
             None => self.scopes.add_let("_", Span::default()),
         };
+        for (name, first) in repeated(names.iter().filter(|name| name.node != "_")) {
+            self.world.defined_twice(name, first, "a part already");
+        }
         let mut targets = Vec::new();
-        for (at, name) in names.iter().enumerate() {
+        for name in names {
             if name.node == "_" {
                 targets.push(None);
                 continue;
             }
             self.world.refuse_reserved(name);
-            if let Some(before) = names[..at].iter().find(|other| other.node == name.node) {
-                self.world
-                    .defined_twice(name, before.span, "a part already");
-            }
             targets.push(Some(self.scopes.bind(name, Binder::Let, Some(number))));
         }
         (number, targets)

@@ -5,7 +5,7 @@ use guide_grammar::span::Spanned;
 
 use super::body::{Body, Place};
 use super::lookup::Qualified;
-use super::modules::HeadKind;
+use super::modules::{HeadKind, repeated};
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::primitives::{INTERVENTIONS, Primitive};
@@ -69,18 +69,18 @@ impl Body<'_, '_> {
 
     /// Says which arguments are given twice by name.
     pub fn refuse_doubles(&mut self, call: &ast::Call) {
-        let named: Vec<&ast::Name> = call.args.iter().filter_map(|a| a.name.as_ref()).collect();
-        for (at, name) in named.iter().enumerate() {
-            let Some(before) = named[..at].iter().find(|other| other.node == name.node) else {
-                continue;
-            };
+        self.given_twice(call.args.iter().filter_map(|arg| arg.name.as_ref()));
+    }
+
+    fn given_twice<'n>(&mut self, names: impl Iterator<Item = &'n ast::Name>) {
+        for (name, first) in repeated(names) {
             self.world.bag.push(
                 Diagnostic::new(
                     Code::ArgumentTwice,
                     format!("`{}` is given twice", name.node),
                 )
                 .at(name.span, "given again here")
-                .at(before.span, "given here first")
+                .at(first, "given here first")
                 .help(format!("remove one `{}:`", name.node)),
             );
         }
@@ -169,7 +169,8 @@ impl Body<'_, '_> {
 
     /// The arguments of a `model`, `classifier` or `loss`: each known and given once.
     pub fn check_settings(&mut self, resource: &ast::Resource) {
-        for (at, arg) in resource.args.iter().enumerate() {
+        self.given_twice(resource.args.iter().map(|arg| &arg.name));
+        for arg in &resource.args {
             let name = &arg.name;
             let known = resource.kind != ast::ResourceKind::Model
                 && SETTINGS.iter().any(|(known, _)| *known == name.node);
@@ -195,18 +196,6 @@ impl Body<'_, '_> {
                 }
                 self.world.bag.push(diagnostic);
                 continue;
-            }
-            let same = |other: &&ast::ResourceArg| other.name.node == name.node;
-            if let Some(before) = resource.args[..at].iter().find(same) {
-                self.world.bag.push(
-                    Diagnostic::new(
-                        Code::ArgumentTwice,
-                        format!("`{}` is given twice", name.node),
-                    )
-                    .at(name.span, "given again here")
-                    .at(before.name.span, "given here first")
-                    .help(format!("remove one `{}:`", name.node)),
-                );
             }
             if let ast::ResourceValue::Expr(value) = &arg.value {
                 self.check_word(&name.node, value);

@@ -3,6 +3,7 @@
 use guide_grammar::ast;
 
 use super::body::Body;
+use super::modules::repeated;
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::Space;
@@ -51,11 +52,9 @@ impl Body<'_, '_> {
                 KindNode::Tuple(parts.iter().map(|part| self.kind(part)).collect())
             }
             ast::KindNode::Choice(words) => {
-                for (at, word) in words.iter().enumerate() {
-                    if let Some(before) = words[..at].iter().find(|w| w.node == word.node) {
-                        self.world
-                            .defined_twice(word, before.span, "an alternative already");
-                    }
+                for (word, first) in repeated(words) {
+                    self.world
+                        .defined_twice(word, first, "an alternative already");
                 }
                 KindNode::Choice(words.iter().map(|word| word.node.clone()).collect())
             }

@@ -44,8 +44,8 @@ pub(super) struct Loading {
     pub namespaces: BTreeMap<String, (Namespace, Span)>,
     /// Names that a failed `use` would have brought: already reported.
     pub failed: BTreeSet<String>,
-    /// Text that did not parse; a name in it may be defined there.
-    pub unparsed: String,
+    /// The words of text that did not parse; one of them may be defined there.
+    pub unparsed: BTreeSet<String>,
 }
 
 /// What stands before `::`.
@@ -120,9 +120,9 @@ impl<'a> World<'a> {
             self.bag.push(Diagnostic::from(error));
         }
         let unparsed = if parsed.errors.is_empty() {
-            String::new()
+            BTreeSet::new()
         } else {
-            between_items(&parsed.file, self.files.text(file))
+            words_between_items(&parsed.file, self.files.text(file))
         };
         let number = self.modules.len();
         let tree = Rc::new(parsed.file);
@@ -204,25 +204,41 @@ impl<'a> World<'a> {
     /// Whether a missing name may be one that an earlier error took away.
     pub fn is_excused(&self, module: usize, name: &str) -> bool {
         let loading = &self.modules[module];
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        loading.failed.contains(name)
-            || loading
-                .unparsed
-                .split(|c| !word(c))
-                .any(|part| part == name)
+        loading.failed.contains(name) || loading.unparsed.contains(name)
     }
 }
 
-/// The text of a file outside the items that parsed.
-fn between_items(file: &ast::File, text: &str) -> String {
-    let mut out = String::new();
+/// The names that come again, each with the place of the first.
+pub(super) fn repeated<'n>(
+    names: impl IntoIterator<Item = &'n ast::Name>,
+) -> Vec<(&'n ast::Name, Span)> {
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut repeated = Vec::new();
+    for name in names {
+        match seen.get(name.node.as_str()) {
+            Some(first) => repeated.push((name, *first)),
+            None => {
+                seen.insert(&name.node, name.span);
+            }
+        }
+    }
+    repeated
+}
+
+/// The words of a file outside the items that parsed.
+fn words_between_items(file: &ast::File, text: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut words = BTreeSet::new();
+    let mut add = |piece: Option<&str>| {
+        let found = piece.unwrap_or("").split(|c| !is_word(c));
+        words.extend(found.filter(|word| !word.is_empty()).map(str::to_owned));
+    };
     let mut from = 0;
     for item in &file.items {
         let range = item.span.range();
-        out.push_str(text.get(from..range.start).unwrap_or(""));
-        out.push('\n');
+        add(text.get(from..range.start));
         from = range.end.max(from);
     }
-    out.push_str(text.get(from..).unwrap_or(""));
-    out
+    add(text.get(from..));
+    words
 }
