@@ -135,3 +135,14 @@ fn each_code_has_a_page_and_each_page_a_code() {
         );
     }
 }
+
+#[test]
+fn the_manual_shows_what_is_drawn() {
+    let program = "guide g() {\n    let d = predict(cond) - predict(uncond)\n    let m = d + 0.5 * m\n    predict(cond) + m\n}\n";
+    let manual = include_str!("../reference/diagnostics.md");
+    let (start, end) = block(manual, "text").expect("a picture");
+    assert_eq!(&manual[start..end], said(program).1);
+    let names = include_str!("../reference/names.md");
+    let (start, end) = block(names, "guide").expect("an example");
+    assert_eq!(said(&names[start..end]).0, []);
+}
