@@ -207,11 +207,7 @@ pub fn run<'f>(
         rows: &mut slot.rows,
         outs,
     };
-    // The widest vectors that the machine has; the same numbers on all of them.
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || blocks(&program, &mut folds, &mut memory, n, area),
-    );
+    wide::blocks(&program, &mut folds, &mut memory, n, area);
     for (value, fold) in folds {
         slot.numbers[value] = fold.finish();
         slot.done[value] = true;
@@ -415,5 +411,42 @@ fn unary(out: &mut [f32], f: Unary, a: In<'_>) {
         Unary::Floor => kernels::map(out, a, f32::floor),
         Unary::InverseOrZero => kernels::map(out, a, narrow::inverse_or_zero),
         f => kernels::map(out, a, |a| narrow::unary(f, a)),
+    }
+}
+
+/// The same loops for the widest vectors that the machine has; they give the same numbers on all.
+mod wide {
+    use super::{Do, Dst, Fold, Memory};
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn avx2(
+        program: &[(Dst, Do<'_>)],
+        folds: &mut [(usize, Fold)],
+        memory: &mut Memory<'_, '_>,
+        n: usize,
+        area: usize,
+    ) {
+        super::blocks(program, folds, memory, n, area);
+    }
+
+    /// Takes all blocks through a pass.
+    #[allow(
+        unsafe_code,
+        reason = "the one call that the compiler cannot see to be guarded"
+    )]
+    pub(super) fn blocks(
+        program: &[(Dst, Do<'_>)],
+        folds: &mut [(usize, Fold)],
+        memory: &mut Memory<'_, '_>,
+        n: usize,
+        area: usize,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the machine has the instructions, as just asked; the function is otherwise safe.
+            return unsafe { avx2(program, folds, memory, n, area) };
+        }
+        super::blocks(program, folds, memory, n, area);
     }
 }
