@@ -5,3 +5,4 @@ pub mod exec;
 pub mod noise;
 pub mod ops;
 pub mod predictor;
+pub mod samplers;

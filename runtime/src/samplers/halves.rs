@@ -1,0 +1,218 @@
+//! What every solver needs of an outcome: the clean sample to step toward and the noise to keep,
+//! in f64, with `move` and `shift` worked in.
+
+use candle_core::{DType, Tensor};
+use guide_compiler::plan::{Space, Tick};
+
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::exec::Guided;
+
+/// An outcome taken apart, sample after sample.
+#[derive(Debug)]
+pub(super) struct Halves {
+    /// Elements of a sample.
+    pub each: usize,
+    /// The latent before the step, not moved.
+    pub x: Vec<f32>,
+    /// The clean sample that `denoise` predicts.
+    pub x0: Vec<f64>,
+    /// The clean sample that `renoise` predicts.
+    pub renoised_x0: Vec<f64>,
+    /// The noise that `renoise` predicts.
+    pub eps: Vec<f64>,
+    /// Added to the next latent as it is.
+    pub offset: Vec<f64>,
+    /// Samples that stay where they are.
+    pub hold: Vec<bool>,
+}
+
+/// Whether a `shift` becomes part of the predictions or stays an addition to the next latent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ShiftAs {
+    /// Solvers with fresh noise: it is added to the mean.
+    Mean,
+    /// Solvers without: the score that would move the ancestral mean so moves the predictions.
+    Score,
+}
+
+impl Halves {
+    pub fn new(
+        tick: &Tick,
+        x: &Tensor,
+        guided: &Guided,
+        native: Space,
+        shift: ShiftAs,
+    ) -> Result<Self> {
+        let point = Point {
+            alpha: tick.alpha,
+            sigma: tick.sigma,
+        };
+        let old = numbers(x)?;
+        let each = old.len() / guided.hold.len().max(1);
+        let moved = match &guided.moves {
+            Some(moves) => numbers(moves)?
+                .iter()
+                .zip(&old)
+                .map(|(d, x)| f64::from(*x) + f64::from(*d))
+                .collect(),
+            None => old.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>(),
+        };
+        let denoise = numbers(&guided.denoise)?;
+        let renoise = guided.renoise.as_ref().map(numbers).transpose()?;
+        let all_held = guided.hold.iter().all(|h| *h);
+        if point.alpha == 0.0 && matches!(guided.space, Space::Eps | Space::Score) && !all_held {
+            return Err(RuntimeError::new(
+                ErrorKind::NotFinite,
+                format!(
+                    "step {} starts without signal, where `{}` says nothing of the picture",
+                    tick.step,
+                    guided.space.name()
+                ),
+            )
+            .help("choose `--spacing leading`"));
+        }
+        // A moved latent keeps what the network said, in the network's own space.
+        let space = if guided.moves.is_some() {
+            native
+        } else {
+            guided.space
+        };
+        let told = |i: usize, p: f32| {
+            let p = f64::from(p);
+            if guided.moves.is_none() {
+                p
+            } else {
+                point.convert(guided.space, native, f64::from(old[i]), p)
+            }
+        };
+        let x0: Vec<f64> = denoise
+            .iter()
+            .enumerate()
+            .map(|(i, p)| point.x0(space, moved[i], told(i, *p)))
+            .collect();
+        let kept = renoise.as_deref().unwrap_or(&denoise);
+        let eps: Vec<f64> = kept
+            .iter()
+            .enumerate()
+            .map(|(i, p)| point.eps(space, moved[i], told(i, *p)))
+            .collect();
+        let renoised_x0 = match &renoise {
+            Some(q) => q
+                .iter()
+                .enumerate()
+                .map(|(i, p)| point.x0(space, moved[i], told(i, *p)))
+                .collect(),
+            None => x0.clone(),
+        };
+        let offset = vec![0.0; x0.len()];
+        let mut halves = Self {
+            each,
+            x: old,
+            x0,
+            renoised_x0,
+            eps,
+            offset,
+            hold: guided.hold.clone(),
+        };
+        if let Some(by) = &guided.shift {
+            halves.shift(tick, &numbers(by)?, shift);
+        }
+        Ok(halves)
+    }
+
+    /// Dhariwal and Nichol 2021, section 4: a score `g` moves the ancestral mean by its variance
+    /// times `g`, and moves `eps` by `-sigma*g`.
+    fn shift(&mut self, tick: &Tick, by: &[f32], as_what: ShiftAs) {
+        let variance = tick.posterior_variance;
+        if as_what == ShiftAs::Mean || variance == 0.0 || tick.alpha == 0.0 {
+            self.offset = by.iter().map(|d| f64::from(*d)).collect();
+            return;
+        }
+        let clean = tick.sigma * tick.sigma / (tick.alpha * variance);
+        let noise = -tick.sigma / variance;
+        for (i, d) in by.iter().enumerate() {
+            self.x0[i] += clean * f64::from(*d);
+            self.renoised_x0[i] += clean * f64::from(*d);
+            self.eps[i] += noise * f64::from(*d);
+        }
+    }
+
+    /// The next latent, element by element; samples that hold keep theirs.
+    ///
+    /// # Errors
+    /// A NaN or infinity.
+    pub fn next(&self, tick: &Tick, like: &Tensor, value: impl Fn(usize) -> f64) -> Result<Tensor> {
+        let mut out = Vec::with_capacity(self.x.len());
+        for (i, x) in self.x.iter().enumerate() {
+            let sample = i / self.each;
+            if self.hold[sample] {
+                out.push(*x);
+                continue;
+            }
+            let next = (value(i) + self.offset[i]) as f32;
+            if !next.is_finite() {
+                return Err(RuntimeError::new(
+                    ErrorKind::NotFinite,
+                    format!(
+                        "step {} leads to a latent of sample {sample} that is not finite",
+                        tick.step
+                    ),
+                ));
+            }
+            out.push(next);
+        }
+        Ok(Tensor::from_vec(out, like.dims(), like.device())?)
+    }
+}
+
+/// A tensor's numbers, sample after sample.
+pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// A noise level.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    alpha: f64,
+    sigma: f64,
+}
+
+impl Point {
+    /// The clean sample that `p` predicts at `x`.
+    fn x0(self, space: Space, x: f64, p: f64) -> f64 {
+        let Point { alpha, sigma } = self;
+        match space {
+            Space::Eps => (x - sigma * p) / alpha,
+            Space::X0 => p,
+            Space::V => (alpha * x - sigma * p) / (alpha * alpha + sigma * sigma),
+            Space::Flow => (x - sigma * p) / (alpha + sigma),
+            Space::Score => (x + sigma * sigma * p) / alpha,
+        }
+    }
+
+    /// The noise that `p` predicts at `x`.
+    fn eps(self, space: Space, x: f64, p: f64) -> f64 {
+        let Point { alpha, sigma } = self;
+        match space {
+            Space::Eps => p,
+            Space::X0 => (x - alpha * p) / sigma,
+            Space::V => (sigma * x + alpha * p) / (alpha * alpha + sigma * sigma),
+            Space::Flow => (x + alpha * p) / (alpha + sigma),
+            Space::Score => -sigma * p,
+        }
+    }
+
+    fn convert(self, from: Space, to: Space, x: f64, p: f64) -> f64 {
+        if from == to {
+            return p;
+        }
+        let (x0, eps) = (self.x0(from, x, p), self.eps(from, x, p));
+        match to {
+            Space::Eps => eps,
+            Space::X0 => x0,
+            Space::V => self.alpha * eps - self.sigma * x0,
+            Space::Flow => eps - x0,
+            Space::Score => -eps / self.sigma,
+        }
+    }
+}

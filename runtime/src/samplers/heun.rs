@@ -1,0 +1,103 @@
+//! Heun's method (Karras et al. 2022, algorithm 1 without churn): Euler's step, then the same step
+//! again with the mean of the slopes at both ends. The last step has one evaluation.
+//!
+//! Diffusion models are solved for `x/alpha` over `sigma/alpha`, where the slope is `eps`; flow
+//! models for `x` over `sigma`, where it is `eps - x0`.
+
+use candle_core::Tensor;
+use guide_compiler::plan::{Space, Tick};
+
+use super::Solver;
+use super::halves::{Halves, ShiftAs};
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::exec::Guided;
+use crate::noise::NoiseSource;
+
+/// The solver, with the first half of a step.
+#[derive(Debug)]
+pub(super) struct Heun {
+    native: Space,
+    flow: bool,
+    start: Option<Start>,
+}
+
+/// Where a step started.
+#[derive(Debug)]
+struct Start {
+    tick: Tick,
+    slopes: Vec<f64>,
+    y: Vec<f64>,
+    hold: Vec<bool>,
+}
+
+impl Heun {
+    pub fn new(native: Space, flow: bool) -> Self {
+        Self {
+            native,
+            flow,
+            start: None,
+        }
+    }
+
+    fn slopes(&self, halves: &Halves) -> Vec<f64> {
+        let pairs = halves.eps.iter().zip(&halves.x0);
+        pairs
+            .map(|(eps, x0)| if self.flow { eps - x0 } else { *eps })
+            .collect()
+    }
+
+    /// What `x` is divided by.
+    fn scale(&self, alpha: f64) -> f64 {
+        if self.flow { 1.0 } else { alpha }
+    }
+}
+
+impl Solver for Heun {
+    fn step(
+        &mut self,
+        tick: &Tick,
+        x: &Tensor,
+        guided: &Guided,
+        _: &mut dyn NoiseSource,
+    ) -> Result<Tensor> {
+        if guided.renoise.is_some() || guided.shift.is_some() || guided.moves.is_some() {
+            return Err(RuntimeError::new(
+                ErrorKind::BadPlan,
+                "the plan's outcome is more than `heun` can follow",
+            ));
+        }
+        let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
+        let slopes = self.slopes(&halves);
+        let start = match (tick.substep, self.start.take()) {
+            (0, _) => {
+                let scale = self.scale(tick.alpha);
+                let y = halves.x.iter().map(|x| f64::from(*x) / scale).collect();
+                Start {
+                    tick: *tick,
+                    slopes: slopes.clone(),
+                    y,
+                    hold: guided.hold.clone(),
+                }
+            }
+            (_, Some(start))
+                if start.tick.step == tick.step && start.hold.len() == halves.hold.len() =>
+            {
+                start
+            }
+            _ => {
+                return Err(RuntimeError::new(
+                    ErrorKind::BadPlan,
+                    "the plan corrects a step that it did not begin",
+                ));
+            }
+        };
+        let (from, to) = (self.scale(start.tick.alpha), self.scale(tick.alpha_next));
+        let way = tick.sigma_next / to - start.tick.sigma / from;
+        halves.hold.clone_from(&start.hold);
+        let next = halves.next(tick, x, |i| {
+            to * (start.y[i] + way * 0.5 * (start.slopes[i] + slopes[i]))
+        })?;
+        self.start = Some(start);
+        Ok(next)
+    }
+}
