@@ -2,7 +2,10 @@
 
 pub mod error;
 pub mod exec;
+pub mod image;
+pub mod latents;
 pub mod noise;
 pub mod ops;
 pub mod predictor;
+pub mod run;
 pub mod samplers;
