@@ -3,9 +3,13 @@
 pub mod error;
 pub mod exec;
 pub mod image;
+pub mod interventions;
 pub mod latents;
+pub mod models;
 pub mod noise;
 pub mod ops;
 pub mod predictor;
 pub mod run;
 pub mod samplers;
+pub mod tokenizer;
+pub mod weights;

@@ -1,0 +1,18 @@
+//! Networks: loading a model from its files, and answering a plan's questions with it.
+//!
+//! [`Pipeline`] takes a [`crate::weights::Source`] and is a [`crate::predictor::Predictor`]. A network
+//! knows nothing of guidance; what may be changed inside it goes through [`crate::interventions`].
+
+mod answer;
+mod conditions;
+mod convert;
+pub mod embedded;
+mod fields;
+mod network;
+mod nn;
+mod pipeline;
+pub mod sd;
+mod text;
+
+pub use conditions::Conditions;
+pub use pipeline::{MAX_SIDE, Pipeline};

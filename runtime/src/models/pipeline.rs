@@ -1,0 +1,247 @@
+//! A text-to-image model, loaded: what it is, what it predicts, and pictures from latents.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use guide_compiler::plan::{ModelFacts, Plan, Prediction, Tick};
+
+use super::answer::{self, Asked};
+use super::conditions::Conditions;
+use super::network::Network;
+use super::sd::{self, Vae, VaeConfig};
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::interventions;
+use crate::predictor::{Predictor, Question};
+use crate::weights::{Source, Weights};
+
+/// The longest side of a picture, in pixels.
+pub const MAX_SIDE: usize = 8192;
+
+/// A model in diffusers layout, loaded.
+#[derive(Debug)]
+pub struct Pipeline {
+    facts: ModelFacts,
+    source: Source,
+    dtype: DType,
+    device: Device,
+    main: Network,
+    vae: Vae,
+    others: BTreeMap<String, Network>,
+    conditions: Conditions,
+}
+
+impl Pipeline {
+    /// Loads the model called `name` from its files. On a CPU it computes in f32 whatever `dtype` says.
+    ///
+    /// # Errors
+    /// A part that is missing (`ModelIncomplete`), weights that are damaged, of another shape, missing or
+    /// pickled, a config with unknown values, a tokenizer that cannot be used.
+    pub fn load(source: &Source, name: &str, dtype: DType, device: &Device) -> Result<Self> {
+        let main = Network::main(source, dtype, device)?;
+        let config = VaeConfig::read(source, "vae")?;
+        if config.latent_channels != main.unet.config().in_channels {
+            return Err(RuntimeError::new(
+                ErrorKind::BadConfig,
+                format!(
+                    "`latent_channels` in `{}` is `{}`, and the UNet takes {}",
+                    source.show("vae/config.json"),
+                    config.latent_channels,
+                    main.unet.config().in_channels
+                ),
+            ));
+        }
+        let weights = Weights::open(source, "vae", "diffusion_pytorch_model", dtype, device)?;
+        Ok(Self {
+            facts: sd::facts(source, name)?,
+            source: source.clone(),
+            dtype,
+            device: device.clone(),
+            vae: Vae::load(&weights, config)?,
+            main,
+            others: BTreeMap::new(),
+            conditions: Conditions::default(),
+        })
+    }
+
+    /// Sets the texts of the run.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    /// Binds a second model under the name that rules call it by: a whole pipeline, or a folder with
+    /// `unet/` only, which shares this model's text encoder.
+    ///
+    /// # Errors
+    /// What loading refuses; `BadBinding` for latents of another shape.
+    pub fn bind_model(&mut self, name: &str, source: &Source) -> Result<()> {
+        let network = Network::second(source, &self.main, self.dtype, &self.device)?;
+        self.others.insert(name.to_owned(), network);
+        Ok(())
+    }
+
+    /// Makes ready for a plan before its first step: loads the twins that this model brings itself
+    /// (`weak/unet`), encodes every text, and checks that the layers of every intervention exist.
+    ///
+    /// # Errors
+    /// `NotBound` for a model or a text that is missing, `NoSuchLayers`, `NotYet`; what loading refuses.
+    pub fn prepare(&mut self, plan: &Plan) -> Result<()> {
+        for prediction in &plan.predictions {
+            self.ready(prediction)?;
+            interventions::build(
+                &prediction.interventions,
+                self.network(prediction)?.unet.layers(),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Height and width of the latents of a picture.
+    ///
+    /// # Errors
+    /// `BadSize` where a side is no multiple of what a latent covers, or is zero or too long.
+    pub fn latent_size(&self, width: usize, height: usize) -> Result<(usize, usize)> {
+        let factor = self.vae.config().factor();
+        let bad =
+            |why: String, help: String| Err(RuntimeError::new(ErrorKind::BadSize, why).help(help));
+        let side = self.main.unet.config().sample_size * factor;
+        if width == 0
+            || height == 0
+            || !width.is_multiple_of(factor)
+            || !height.is_multiple_of(factor)
+        {
+            return bad(
+                format!(
+                    "a picture of {width}x{height} is not possible: each side must be a multiple of {factor}"
+                ),
+                format!(
+                    "use `--size {}x{}`",
+                    near(width, factor),
+                    near(height, factor)
+                ),
+            );
+        }
+        if width > MAX_SIDE || height > MAX_SIDE {
+            return bad(
+                format!(
+                    "a picture of {width}x{height} is not possible: no side may be longer than {MAX_SIDE}"
+                ),
+                format!("use `--size {side}x{side}`, the model's own size"),
+            );
+        }
+        Ok((height / factor, width / factor))
+    }
+
+    /// Height and width of the picture of latents.
+    pub fn picture_size(&self, latent_height: usize, latent_width: usize) -> (usize, usize) {
+        let factor = self.vae.config().factor();
+        (latent_height * factor, latent_width * factor)
+    }
+
+    /// Pictures from latents: `[B, C, h, w]` to `[B, 3, H, W]` in 0..1, f32, one sample after another.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+        let factor = 1.0 / self.vae.config().scaling_factor;
+        let latents = (latents.to_device(&self.device)? * factor)?;
+        let pictures = (0..latents.dim(0)?).map(|i| {
+            let picture = self.vae.decode(&latents.narrow(0, i, 1)?)?;
+            Ok(picture.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
+        });
+        Ok(Tensor::cat(&pictures.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// The most likely latents of pictures: `[B, 3, H, W]` in 0..1 to `[B, C, h, w]`.
+    ///
+    /// # Errors
+    /// `BadSize`; what the tensor library reports.
+    pub fn encode(&self, pictures: &Tensor) -> Result<Tensor> {
+        let (count, _, height, width) = pictures.dims4()?;
+        self.latent_size(width, height)?;
+        let pictures = pictures.to_device(&self.device)?.affine(2.0, -1.0)?;
+        let config = self.vae.config();
+        let latents = (0..count).map(|i| {
+            let moments = self.vae.moments(&pictures.narrow(0, i, 1)?)?;
+            Ok((moments.narrow(1, 0, config.latent_channels)? * config.scaling_factor)?)
+        });
+        Ok(Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// The network that answers a prediction.
+    fn network(&self, prediction: &Prediction) -> Result<&Network> {
+        match &prediction.model {
+            None => Ok(&self.main),
+            Some(name) => self.others.get(name).ok_or_else(|| not_bound(name)),
+        }
+    }
+
+    /// Loads and encodes what a prediction needs, unless that was done before.
+    fn ready(&mut self, prediction: &Prediction) -> Result<()> {
+        if let Some(name) = &prediction.model
+            && !self.others.contains_key(name)
+        {
+            let twin = self.source.below(name);
+            // A twin lies inside the model's own folder; a name that leads elsewhere is none.
+            if name.contains(['/', '\\', '.']) || !twin.has("unet/config.json") {
+                return Err(not_bound(name));
+            }
+            self.bind_model(name, &twin)?;
+        }
+        let text = self.conditions.text(prediction)?;
+        let own = prediction
+            .model
+            .as_ref()
+            .and_then(|name| self.others.get_mut(name))
+            .and_then(|other| other.text.as_mut());
+        match own.or(self.main.text.as_mut()) {
+            Some(side) => side.encode(text),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Predictor for Pipeline {
+    fn facts(&self) -> &ModelFacts {
+        &self.facts
+    }
+
+    fn predict(&mut self, _: usize, _: &Tick, questions: &[Question<'_>]) -> Result<Vec<Tensor>> {
+        for question in questions {
+            self.ready(question.prediction)?;
+        }
+        let mut asked = Vec::with_capacity(questions.len());
+        for question in questions {
+            let network = self.network(question.prediction)?;
+            let text = self.conditions.text(question.prediction)?;
+            let side = network
+                .text
+                .as_ref()
+                .or(self.main.text.as_ref())
+                .ok_or_else(|| not_bound("text"))?;
+            let hooks =
+                interventions::build(&question.prediction.interventions, network.unet.layers())?;
+            asked.push(Asked {
+                question,
+                network,
+                states: side.states(text)?,
+                hooks,
+            });
+        }
+        answer::all(&asked, self.main.space, &self.device)
+    }
+}
+
+/// The multiple of `factor` that is nearest, at least one.
+fn near(side: usize, factor: usize) -> usize {
+    ((side.min(MAX_SIDE) + factor / 2) / factor).max(1) * factor
+}
+
+fn not_bound(name: &str) -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::NotBound,
+        format!("no model is bound as `{name}`"),
+    )
+    .help(format!(
+        "add `--bind {name}=DIR` with the folder of a model, or of one part `unet/`"
+    ))
+}

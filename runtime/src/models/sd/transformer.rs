@@ -1,0 +1,226 @@
+//! Attention over the tokens of a map: to itself, to the text, then a feed-forward layer.
+
+use candle_core::{D, Module, Tensor};
+use candle_nn::{GroupNorm, LayerNorm, Linear};
+
+use crate::error::Result;
+use crate::interventions::{Hooks, Site};
+use crate::models::nn;
+use crate::weights::Part;
+
+/// Epsilon of the group norm before a transformer.
+const MAP_NORM_EPS: f64 = 1e-6;
+/// Epsilon of the layer norms inside.
+const TOKEN_NORM_EPS: f64 = 1e-5;
+
+/// The shape of a transformer.
+#[derive(Clone, Copy, Debug)]
+pub struct TransformerShape {
+    /// Channels of the map.
+    pub channels: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the text states.
+    pub text: usize,
+    /// Groups of the first norm.
+    pub groups: usize,
+    /// Whether the projections round the blocks are linear.
+    pub linear: bool,
+    /// Whether scores are computed in f32 whatever the weights.
+    pub upcast: bool,
+}
+
+/// The places of a transformer's layers in the network's list: for each block self, cross, ff.
+pub type TransformerLayers = Vec<[usize; 3]>;
+
+/// A transformer over the tokens of a map (`Transformer2DModel`).
+#[derive(Debug)]
+pub struct Transformer {
+    norm: GroupNorm,
+    proj_in: Linear,
+    blocks: Vec<Block>,
+    proj_out: Linear,
+}
+
+impl Transformer {
+    /// Takes the tensors.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn load(
+        part: &Part<'_>,
+        shape: TransformerShape,
+        layers: TransformerLayers,
+    ) -> Result<Self> {
+        let channels = shape.channels;
+        let projection = if shape.linear {
+            nn::linear
+        } else {
+            nn::pointwise
+        };
+        let blocks = layers.into_iter().enumerate();
+        Ok(Self {
+            norm: nn::group_norm(&part.at("norm"), shape.groups, channels, MAP_NORM_EPS)?,
+            proj_in: projection(&part.at("proj_in"), channels, channels)?,
+            blocks: blocks
+                .map(|(i, layers)| {
+                    Block::load(&part.at(format!("transformer_blocks.{i}")), shape, layers)
+                })
+                .collect::<Result<_>>()?,
+            proj_out: projection(&part.at("proj_out"), channels, channels)?,
+        })
+    }
+
+    /// `x: [B, C, H, W]`, `text: [B, L, D]`; gives `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// What the tensor library or a hook reports.
+    pub fn forward(&self, x: &Tensor, text: &Tensor, hooks: &Hooks) -> Result<Tensor> {
+        // Where every layer is left out, so are the projections round them.
+        if self
+            .blocks
+            .iter()
+            .all(|block| block.layers.iter().all(|layer| hooks.skips(*layer)))
+        {
+            return Ok(x.clone());
+        }
+        let (_, _, height, width) = x.dims4()?;
+        let mut h = self
+            .proj_in
+            .forward(&nn::to_tokens(&self.norm.forward(x)?)?)?;
+        for block in &self.blocks {
+            h = block.forward(h, text, (height, width), hooks)?;
+        }
+        Ok((x + nn::to_map(&self.proj_out.forward(&h)?, height, width)?)?)
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    layers: [usize; 3],
+    norm1: LayerNorm,
+    own: Attention,
+    norm2: LayerNorm,
+    cross: Attention,
+    norm3: LayerNorm,
+    feed: FeedForward,
+}
+
+impl Block {
+    fn load(part: &Part<'_>, shape: TransformerShape, layers: [usize; 3]) -> Result<Self> {
+        let TransformerShape { channels, text, .. } = shape;
+        Ok(Self {
+            layers,
+            norm1: nn::layer_norm(&part.at("norm1"), channels, TOKEN_NORM_EPS)?,
+            own: Attention::load(&part.at("attn1"), shape, channels)?,
+            norm2: nn::layer_norm(&part.at("norm2"), channels, TOKEN_NORM_EPS)?,
+            cross: Attention::load(&part.at("attn2"), shape, text)?,
+            norm3: nn::layer_norm(&part.at("norm3"), channels, TOKEN_NORM_EPS)?,
+            feed: FeedForward::load(&part.at("ff"), channels)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        mut h: Tensor,
+        text: &Tensor,
+        grid: (usize, usize),
+        hooks: &Hooks,
+    ) -> Result<Tensor> {
+        let [own, cross, feed] = self.layers;
+        if !hooks.skips(own) {
+            let normed = self.norm1.forward(&h)?;
+            h = (self
+                .own
+                .forward(&normed, &normed, Site { layer: own, grid }, hooks)?
+                + h)?;
+        }
+        if !hooks.skips(cross) {
+            let normed = self.norm2.forward(&h)?;
+            h = (self
+                .cross
+                .forward(&normed, text, Site { layer: cross, grid }, hooks)?
+                + h)?;
+        }
+        if !hooks.skips(feed) {
+            h = (self.feed.forward(&self.norm3.forward(&h)?)? + h)?;
+        }
+        Ok(h)
+    }
+}
+
+#[derive(Debug)]
+struct Attention {
+    heads: usize,
+    upcast: bool,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+}
+
+impl Attention {
+    fn load(part: &Part<'_>, shape: TransformerShape, from: usize) -> Result<Self> {
+        let TransformerShape {
+            channels,
+            heads,
+            upcast,
+            ..
+        } = shape;
+        Ok(Self {
+            heads,
+            upcast,
+            to_q: nn::linear_no_bias(&part.at("to_q"), channels, channels)?,
+            to_k: nn::linear_no_bias(&part.at("to_k"), from, channels)?,
+            to_v: nn::linear_no_bias(&part.at("to_v"), from, channels)?,
+            to_out: nn::linear(&part.at("to_out.0"), channels, channels)?,
+        })
+    }
+
+    /// `h: [B, N, C]` asks, `from: [B, M, D]` answers.
+    fn forward(&self, h: &Tensor, from: &Tensor, site: Site, hooks: &Hooks) -> Result<Tensor> {
+        let values = || Ok(self.to_v.forward(from)?);
+        let mixed = match hooks.mixed(site, &values)? {
+            Some(mixed) => mixed,
+            None => {
+                let q = hooks.queries(site, self.to_q.forward(h)?)?;
+                nn::attention(
+                    &q,
+                    &self.to_k.forward(from)?,
+                    &values()?,
+                    self.heads,
+                    None,
+                    self.upcast,
+                )?
+            }
+        };
+        Ok(self.to_out.forward(&mixed)?)
+    }
+}
+
+/// GEGLU (Shazeer 2020, arXiv 2002.05202), with the error function's GELU.
+#[derive(Debug)]
+struct FeedForward {
+    proj: Linear,
+    out: Linear,
+}
+
+impl FeedForward {
+    fn load(part: &Part<'_>, channels: usize) -> Result<Self> {
+        Ok(Self {
+            proj: nn::linear(&part.at("net.0.proj"), channels, channels * 8)?,
+            out: nn::linear(&part.at("net.2"), channels * 4, channels)?,
+        })
+    }
+
+    fn forward(&self, h: &Tensor) -> Result<Tensor> {
+        let both = self.proj.forward(h)?;
+        let half = both.dim(D::Minus1)? / 2;
+        let gate = both
+            .narrow(D::Minus1, half, half)?
+            .contiguous()?
+            .gelu_erf()?;
+        let inner = (both.narrow(D::Minus1, 0, half)?.contiguous()? * gate)?;
+        Ok(self.out.forward(&inner)?)
+    }
+}

@@ -1,0 +1,201 @@
+//! The UNet that predicts (`UNet2DConditionModel`).
+
+use candle_core::{DType, Device, Module, Tensor};
+use candle_nn::{Conv2d, GroupNorm, Linear};
+
+use super::blocks::{Down, Given, LayerNames, Middle, Up};
+use super::config::UNetConfig;
+use super::time::sinusoids;
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::interventions::Hooks;
+use crate::models::nn;
+use crate::weights::Weights;
+
+/// The network.
+#[derive(Debug)]
+pub struct UNet {
+    config: UNetConfig,
+    dtype: DType,
+    device: Device,
+    time1: Linear,
+    time2: Linear,
+    conv_in: Conv2d,
+    down: Vec<Down>,
+    middle: Middle,
+    up: Vec<Up>,
+    norm_out: GroupNorm,
+    conv_out: Conv2d,
+    layers: Vec<String>,
+}
+
+impl UNet {
+    /// Takes the network's tensors.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn load(weights: &Weights, config: UNetConfig) -> Result<Self> {
+        let part = weights.root();
+        let channels = &config.block_out_channels;
+        // INVARIANT: `UNetConfig::of` refuses a config without levels.
+        let first = channels[0];
+        let width = first * 4;
+        let levels = channels.len();
+        let mut names = LayerNames::default();
+        let down = (0..levels)
+            .map(|level| {
+                Down::load(
+                    &part.at(format!("down_blocks.{level}")),
+                    &config,
+                    level,
+                    &mut names,
+                )
+            })
+            .collect::<Result<_>>()?;
+        let middle = Middle::load(&part.at("mid_block"), &config, &mut names)?;
+        let up = (0..levels)
+            .map(|i| Up::load(&part.at(format!("up_blocks.{i}")), &config, i, &mut names))
+            .collect::<Result<_>>()?;
+        let conv_in = nn::conv(&part.at("conv_in"), config.in_channels, first, 3, 1, 1)?;
+        Ok(Self {
+            dtype: conv_in.weight().dtype(),
+            device: conv_in.weight().device().clone(),
+            time1: nn::linear(&part.at("time_embedding.linear_1"), first, width)?,
+            time2: nn::linear(&part.at("time_embedding.linear_2"), width, width)?,
+            conv_in,
+            down,
+            middle,
+            up,
+            norm_out: nn::group_norm(
+                &part.at("conv_norm_out"),
+                config.norm_groups,
+                first,
+                config.norm_eps,
+            )?,
+            conv_out: nn::conv(&part.at("conv_out"), first, config.out_channels, 3, 1, 1)?,
+            layers: names.0,
+            config,
+        })
+    }
+
+    /// The config.
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// The names of its layers, in order of execution.
+    pub fn layers(&self) -> &[String] {
+        &self.layers
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// One forward pass: `x: [B, in, H, W]`, a time and text states `[B, L, D]` for each; gives
+    /// `[B, out, H, W]` in f32.
+    ///
+    /// # Errors
+    /// What the tensor library or a hook reports.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        text: &Tensor,
+        hooks: &Hooks,
+    ) -> Result<Tensor> {
+        self.observe(x, times, text, hooks, &mut |_, _| {})
+    }
+
+    /// A forward pass that shows the output of each module to `see`, under the module's name in the
+    /// weights (`down_blocks.0`).
+    ///
+    /// # Errors
+    /// What the tensor library or a hook reports.
+    pub fn observe(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        text: &Tensor,
+        hooks: &Hooks,
+        see: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
+        if times.len() != x.dim(0)? || text.dim(0)? != x.dim(0)? {
+            return Err(RuntimeError::new(
+                ErrorKind::BadPlan,
+                format!(
+                    "{} samples were given {} times and {} texts",
+                    x.dim(0)?,
+                    times.len(),
+                    text.dim(0)?
+                ),
+            ));
+        }
+        let config = &self.config;
+        let waves = sinusoids(
+            times,
+            config.block_out_channels[0],
+            config.flip_sin_to_cos,
+            config.freq_shift,
+            self.dtype,
+            &self.device,
+        )?;
+        see("time_proj", &waves);
+        let time = self.time2.forward(&self.time1.forward(&waves)?.silu()?)?;
+        see("time_embedding", &time);
+        // Every resnet applies the same activation to it; once is enough.
+        let time = &time.silu()?;
+        let text = &text.to_dtype(self.dtype)?;
+        let given = Given { time, text, hooks };
+
+        let mut x = self.conv_in.forward(&x.to_dtype(self.dtype)?)?;
+        see("conv_in", &x);
+        let mut kept = vec![x.clone()];
+        for (level, block) in self.down.iter().enumerate() {
+            x = block.forward(x, given, &mut kept)?;
+            see(&format!("down_blocks.{level}"), &x);
+        }
+        x = self.middle.forward(&x, given)?;
+        see("mid_block", &x);
+        for (i, block) in self.up.iter().enumerate() {
+            x = block.forward(x, given, &mut kept)?;
+            see(&format!("up_blocks.{i}"), &x);
+        }
+        let x = self.conv_out.forward(&self.norm_out.forward(&x)?.silu()?)?;
+        Ok(x.to_dtype(DType::F32)?)
+    }
+}
+
+/// The names of the layers of a UNet with this config, in order of execution, without its weights.
+pub fn layer_names(config: &UNetConfig) -> Vec<String> {
+    let levels = config.block_out_channels.len();
+    let mut names = LayerNames::default();
+    let mut block = |block: &str, count: usize, attends: bool, level: usize| {
+        for i in 0..count {
+            names.resnet(block, i);
+            // The middle has one attention between its two resnets.
+            if attends && (block != "mid" || i == 0) {
+                names.transformer(block, i, config.transformer_layers[level]);
+            }
+        }
+    };
+    for level in 0..levels {
+        block(
+            &format!("down.{level}"),
+            config.layers_per_block[level],
+            config.down_attends[level],
+            level,
+        );
+    }
+    block("mid", 2, true, levels - 1);
+    for i in 0..levels {
+        let level = levels - 1 - i;
+        block(
+            &format!("up.{i}"),
+            config.layers_per_block[level] + 1,
+            config.up_attends[i],
+            level,
+        );
+    }
+    names.0
+}

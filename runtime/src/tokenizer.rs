@@ -1,0 +1,200 @@
+//! CLIP's tokenizer: text to ids, with the start, the end and the padding that the model's files ask for.
+
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
+
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::weights::Source;
+
+/// How text is split before the byte pairs are merged.
+const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// No text encoder takes more tokens; some tokenizers state a length of 10^30 instead of none.
+const MAX_LENGTH: u64 = 1 << 12;
+
+/// A tokenizer in CLIP's file layout: `vocab.json`, `merges.txt`, `special_tokens_map.json`,
+/// `tokenizer_config.json`.
+#[derive(Debug)]
+pub struct ClipTokenizer {
+    inner: Tokenizer,
+    start: u32,
+    end: u32,
+    pad: u32,
+    length: usize,
+}
+
+impl ClipTokenizer {
+    /// Reads the files in `folder`. The text encoder takes `positions` tokens at most.
+    ///
+    /// # Errors
+    /// `ModelIncomplete` without `vocab.json` or `merges.txt`, `BadTokenizer` where they cannot be used.
+    pub fn read(source: &Source, folder: &str, positions: usize) -> Result<Self> {
+        let vocab = object(source, folder, "vocab.json")?;
+        let merges = source.text(&format!("{folder}/merges.txt"))?;
+        let merges = pairs(&merges);
+        let config = optional(source, folder, "tokenizer_config.json")?;
+        let specials = optional(source, folder, "special_tokens_map.json")?;
+        let special = |role: &str, default: &str| {
+            let named = specials
+                .get(role)
+                .and_then(content)
+                .or_else(|| config.get(role).and_then(content));
+            named.unwrap_or(default).to_owned()
+        };
+        let (start, end) = (
+            special("bos_token", "<|startoftext|>"),
+            special("eos_token", "<|endoftext|>"),
+        );
+        let (pad, unknown) = (
+            special("pad_token", "<|endoftext|>"),
+            special("unk_token", "<|endoftext|>"),
+        );
+        let id = |token: &str| {
+            let found = vocab
+                .get(token)
+                .and_then(Value::as_u64)
+                .and_then(|id| u32::try_from(id).ok());
+            found.ok_or_else(|| {
+                bad(
+                    source,
+                    folder,
+                    &format!("`vocab.json` lacks the special token `{token}`"),
+                )
+            })
+        };
+        let (start_id, end_id, pad_id) = (id(&start)?, id(&end)?, id(&pad)?);
+        let mut added: Vec<Value> = Vec::new();
+        for token in [&start, &end, &unknown, &pad] {
+            let entry = json!({
+                "id": id(token)?, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            });
+            if !added.contains(&entry) {
+                added.push(entry);
+            }
+        }
+        // The file format asks for rising ids.
+        added.sort_by_key(|token| token.get("id").and_then(Value::as_u64));
+        let description = json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "NFC"},
+                {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+                {"type": "Lowercase"},
+            ]},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": WORDS}, "behavior": "Removed", "invert": true},
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            ]},
+            "post_processor": null, "decoder": null,
+            "model": {
+                "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": "",
+                "end_of_word_suffix": "</w>", "fuse_unk": false, "byte_fallback": false,
+                "vocab": vocab, "merges": merges,
+            },
+        });
+        let inner = Tokenizer::from_bytes(description.to_string()).map_err(|error| {
+            bad(
+                source,
+                folder,
+                &format!("`vocab.json` and `merges.txt` do not fit: {error}"),
+            )
+        })?;
+        let length = match config.get("model_max_length").and_then(Value::as_f64) {
+            Some(stated) if stated < MAX_LENGTH as f64 => stated as usize,
+            _ => positions,
+        };
+        if length < 2 || length > positions {
+            return Err(bad(
+                source,
+                folder,
+                &format!(
+                    "`model_max_length` is {length}, and the text encoder takes 2 to {positions} tokens"
+                ),
+            ));
+        }
+        Ok(Self {
+            inner,
+            start: start_id,
+            end: end_id,
+            pad: pad_id,
+            length,
+        })
+    }
+
+    /// The ids of a text: start, the text cut to what fits, end.
+    ///
+    /// # Errors
+    /// `BadTokenizer`.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|error| {
+            RuntimeError::new(
+                ErrorKind::BadTokenizer,
+                format!("a text cannot be tokenized: {error}"),
+            )
+        })?;
+        let room = self.length.saturating_sub(2);
+        let mut ids = vec![self.start];
+        ids.extend(encoding.get_ids().iter().take(room));
+        ids.push(self.end);
+        Ok(ids)
+    }
+
+    /// The ids of a text, filled up to the model's length.
+    ///
+    /// # Errors
+    /// `BadTokenizer`.
+    pub fn padded(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = self.ids(text)?;
+        ids.resize(self.length, self.pad);
+        Ok(ids)
+    }
+}
+
+/// The merges: a pair a line, after a line with the version.
+fn pairs(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("#version"))
+        .collect()
+}
+
+fn object(source: &Source, folder: &str, file: &str) -> Result<Value> {
+    match serde_json::from_str(&source.text(&format!("{folder}/{file}"))?) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(bad(
+            source,
+            folder,
+            &format!("`{file}` is not a JSON object"),
+        )),
+        Err(error) => Err(bad(
+            source,
+            folder,
+            &format!("`{file}` is not JSON: {error}"),
+        )),
+    }
+}
+
+fn optional(source: &Source, folder: &str, file: &str) -> Result<Value> {
+    if source.has(&format!("{folder}/{file}")) {
+        object(source, folder, file)
+    } else {
+        Ok(Value::Null)
+    }
+}
+
+/// A special token is a word, or an object with its content.
+fn content(token: &Value) -> Option<&str> {
+    token
+        .as_str()
+        .or_else(|| token.get("content").and_then(Value::as_str))
+}
+
+fn bad(source: &Source, folder: &str, why: &str) -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::BadTokenizer,
+        format!(
+            "the tokenizer `{}` cannot be used: {why}",
+            source.show(folder)
+        ),
+    )
+}

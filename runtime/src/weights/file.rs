@@ -1,0 +1,208 @@
+//! One safetensors file: its header checked, its tensors handed out.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+
+use super::Bytes;
+use crate::error::{ErrorKind, Result, RuntimeError};
+
+/// A safetensors file whose header has been checked against its length.
+#[derive(Debug)]
+pub struct WeightsFile {
+    /// What it is called in messages.
+    shown: String,
+    bytes: Bytes,
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+impl WeightsFile {
+    /// Checks a file's header: its length, its JSON, every tensor's place and size.
+    ///
+    /// # Errors
+    /// `WeightsDamaged`, saying whether the file is cut short or its header is wrong.
+    pub fn open(shown: &str, bytes: Bytes) -> Result<Self> {
+        let all = bytes.as_ref();
+        let entries = entries(all).map_err(|why| {
+            RuntimeError::new(ErrorKind::WeightsDamaged, format!("`{shown}` {why}"))
+                .help("fetch the file again and compare its size with the publisher's")
+        })?;
+        Ok(Self {
+            shown: shown.to_owned(),
+            bytes,
+            entries,
+        })
+    }
+
+    /// What it is called in messages.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The names of its tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// A tensor's numbers as `dtype`, in memory of `device`; `None` where it holds no such name. This is
+    /// the only copy that is made of them.
+    ///
+    /// # Errors
+    /// A tensor that holds something else than floating-point numbers; a device without room.
+    pub fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.bytes.as_ref().get(entry.bytes.clone()) else {
+            return Err(RuntimeError::new(
+                ErrorKind::WeightsDamaged,
+                format!("`{}` ends before tensor `{name}`", self.shown),
+            ));
+        };
+        let shape = entry.shape.as_slice();
+        let tensor = match (entry.dtype, device, dtype) {
+            // On a CPU halves are widened while they are read, so that no half-precision copy is made.
+            (Dtype::F16, Device::Cpu, DType::F32) => Tensor::from_vec(
+                words(bytes, |pair| f16::from_le_bytes(pair).to_f32()),
+                shape,
+                device,
+            )?,
+            (Dtype::BF16, Device::Cpu, DType::F32) => Tensor::from_vec(
+                words(bytes, |pair| bf16::from_le_bytes(pair).to_f32()),
+                shape,
+                device,
+            )?,
+            (Dtype::F32, Device::Cpu, DType::F32) => {
+                Tensor::from_vec(words(bytes, f32::from_le_bytes), shape, device)?
+            }
+            (Dtype::F16, ..) => {
+                Tensor::from_raw_buffer(bytes, DType::F16, shape, device)?.to_dtype(dtype)?
+            }
+            (Dtype::BF16, ..) => {
+                Tensor::from_raw_buffer(bytes, DType::BF16, shape, device)?.to_dtype(dtype)?
+            }
+            (Dtype::F32, ..) => {
+                Tensor::from_raw_buffer(bytes, DType::F32, shape, device)?.to_dtype(dtype)?
+            }
+            (Dtype::F64, ..) => Tensor::from_vec(words(bytes, f64::from_le_bytes), shape, device)?
+                .to_dtype(dtype)?,
+            (other, ..) => {
+                return Err(RuntimeError::new(
+                    ErrorKind::WeightsDamaged,
+                    format!(
+                        "tensor `{name}` of `{}` holds {other:?}, not floating-point numbers",
+                        self.shown
+                    ),
+                ));
+            }
+        };
+        Ok(Some(tensor))
+    }
+
+    /// What the file seems to be, by the names of its tensors.
+    pub fn seems(&self) -> &'static str {
+        const SIGNS: [(&str, &str); 9] = [
+            ("model.diffusion_model.", "a single-file checkpoint"),
+            ("lora", "a LoRA"),
+            ("control_", "a control network"),
+            ("controlnet_", "a control network"),
+            ("double_blocks.", "a Flux transformer"),
+            ("add_embedding.", "the UNet of SDXL"),
+            ("text_model.", "a CLIP text encoder"),
+            ("down_blocks.", "a UNet"),
+            ("decoder.", "an autoencoder"),
+        ];
+        let sign = SIGNS
+            .iter()
+            .find(|(sign, _)| self.entries.keys().any(|name| name.contains(sign)));
+        // An autoencoder's blocks stand below `encoder.` and `decoder.`, a UNet's at the top.
+        match sign {
+            Some(("down_blocks.", _))
+                if self.entries.keys().any(|name| name.starts_with("decoder.")) =>
+            {
+                "an autoencoder"
+            }
+            Some((_, what)) => what,
+            None => "something else",
+        }
+    }
+}
+
+/// The tensors of a file, or what is wrong with it.
+fn entries(all: &[u8]) -> std::result::Result<BTreeMap<String, Entry>, String> {
+    let Some(length) = all.first_chunk::<8>() else {
+        return Err(format!(
+            "is cut short: it has {} bytes, fewer than a header's length needs",
+            all.len()
+        ));
+    };
+    let header = u64::from_le_bytes(*length);
+    let rest = (all.len() - 8) as u64;
+    if header > rest {
+        return Err(format!(
+            "is cut short or no safetensors file: its header would have {header} bytes, the file has {rest} more"
+        ));
+    }
+    let (header, metadata) = SafeTensors::read_metadata(all)
+        .map_err(|error| format!("has a damaged header: {error}"))?;
+    let start = 8 + header;
+    let mut entries = BTreeMap::new();
+    let mut end = start;
+    let infos: BTreeMap<String, _> = metadata.tensors().into_iter().collect();
+    for (name, info) in infos {
+        let place = start
+            .checked_add(info.data_offsets.0)
+            .zip(start.checked_add(info.data_offsets.1));
+        let Some((from, to)) = place else {
+            return Err(format!(
+                "has a damaged header: tensor `{name}` lies at impossible offsets"
+            ));
+        };
+        end = end.max(to);
+        entries.insert(
+            name,
+            Entry {
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                bytes: from..to,
+            },
+        );
+    }
+    if end != all.len() {
+        let what = if end > all.len() {
+            "is cut short"
+        } else {
+            "has bytes that its header does not speak of"
+        };
+        return Err(format!(
+            "{what}: by its header it has {end} bytes, in truth {}",
+            all.len()
+        ));
+    }
+    Ok(entries)
+}
+
+/// The numbers of a little-endian buffer.
+fn words<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|word| read(*word))
+        .collect()
+}

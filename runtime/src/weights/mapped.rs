@@ -1,0 +1,51 @@
+//! A file's bytes, mapped into memory rather than read.
+#![allow(
+    unsafe_code,
+    reason = "mapping a file has no safe interface; this is the only file of the crate that needs it"
+)]
+
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::{ErrorKind, Result, RuntimeError};
+
+/// The bytes of a weights file.
+#[derive(Debug)]
+pub enum Bytes {
+    /// Of a file on disk.
+    Mapped(Mmap),
+    /// Of the program itself.
+    Embedded(&'static [u8]),
+}
+
+impl Bytes {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn map(path: &Path) -> Result<Self> {
+        let unreadable = |error: std::io::Error| {
+            RuntimeError::new(
+                ErrorKind::Unreadable,
+                format!("`{}` cannot be read: {error}", path.display()),
+            )
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        // SAFETY: the mapping is read-only and private to this process. What remains is that another
+        // process may shorten the file meanwhile; that ends this one with a signal, as with every
+        // program that maps weights, and never yields a wrong picture.
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        Ok(Bytes::Mapped(map))
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Embedded(bytes) => bytes,
+        }
+    }
+}

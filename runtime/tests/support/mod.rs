@@ -1,0 +1,157 @@
+//! Reference data of the tiny pipelines, and comparisons within the tolerances that they state.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor, safetensors};
+use guide_compiler::plan::{ArgValue, Intervention, InterventionArg, LayerTerm, Layers};
+use guide_runtime::error::Result;
+use guide_runtime::interventions::{self, Hooks};
+use guide_runtime::weights::Source;
+use serde_json::Value;
+
+/// The folder of reference data.
+pub fn oracle() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle")
+}
+
+/// What the reference computed with one tiny pipeline.
+pub struct Expected {
+    folder: PathBuf,
+    facts: Value,
+    tensors: std::collections::HashMap<String, Tensor>,
+}
+
+impl Expected {
+    /// Reads the folder of `model`.
+    pub fn read(model: &str) -> Self {
+        let folder = oracle().join("models").join(model);
+        let facts =
+            serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap())
+                .unwrap();
+        let tensors = safetensors::load(folder.join("expected.safetensors"), &Device::Cpu).unwrap();
+        Self {
+            folder,
+            facts,
+            tensors,
+        }
+    }
+
+    /// The pipeline's files.
+    pub fn source(&self) -> Source {
+        Source::Folder(self.folder.clone())
+    }
+
+    /// A fact about the run.
+    pub fn fact(&self, name: &str) -> &Value {
+        &self.facts[name]
+    }
+
+    /// A list among the facts.
+    pub fn list(&self, name: &str) -> Vec<Value> {
+        self.facts[name].as_array().unwrap().clone()
+    }
+
+    /// A text among the facts.
+    pub fn text(&self, name: &str) -> String {
+        self.facts[name].as_str().unwrap().to_owned()
+    }
+
+    /// A list of texts among the facts.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.list(name)
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// A reference tensor.
+    pub fn tensor(&self, name: &str) -> Tensor {
+        self.tensors
+            .get(name)
+            .unwrap_or_else(|| panic!("the reference has no `{name}`"))
+            .clone()
+    }
+
+    /// The tolerance that the reference states for a tensor.
+    pub fn tolerance(&self, name: &str) -> f64 {
+        self.facts["tensors"][name]["tol"].as_f64().unwrap()
+    }
+
+    /// Fails where `got` is further from the reference than it states.
+    #[track_caller]
+    pub fn close(&self, name: &str, got: &Tensor) {
+        self.within(name, got, self.tolerance(name));
+    }
+
+    /// Fails where `got` is further from the reference than `tolerance`.
+    #[track_caller]
+    pub fn within(&self, name: &str, got: &Tensor, tolerance: f64) {
+        let wanted = self.tensor(name).to_dtype(DType::F64).unwrap();
+        assert_eq!(got.dims(), wanted.dims(), "{name}");
+        let furthest = furthest(&got.to_dtype(DType::F64).unwrap(), &wanted);
+        assert!(
+            furthest <= tolerance,
+            "{name}: off by {furthest:e}, at most {tolerance:e} is allowed"
+        );
+    }
+}
+
+/// The largest difference between two tensors; NaN counts as infinite.
+pub fn furthest(one: &Tensor, other: &Tensor) -> f64 {
+    let numbers = (one - other)
+        .unwrap()
+        .abs()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_dtype(DType::F64)
+        .unwrap();
+    numbers
+        .to_vec1::<f64>()
+        .unwrap()
+        .into_iter()
+        .fold(0.0, |most, x| {
+            if x.is_nan() {
+                f64::INFINITY
+            } else {
+                f64::max(most, x)
+            }
+        })
+}
+
+/// A selector of layers from words: `mid`, `self`, …, or names of layers.
+pub fn layers(words: &[&str]) -> Layers {
+    let term = |word: &&str| match *word {
+        "mid" => LayerTerm::Mid,
+        "down" => LayerTerm::Down,
+        "up" => LayerTerm::Up,
+        "all" => LayerTerm::All,
+        name => LayerTerm::Named(name.to_owned()),
+    };
+    Layers {
+        terms: words.iter().map(|word| (true, term(word))).collect(),
+    }
+}
+
+/// An intervention as a plan holds it.
+pub fn intervention(name: &str, words: &[&str], sigma: Option<f64>) -> Intervention {
+    let mut args = vec![InterventionArg {
+        name: "layers".into(),
+        value: ArgValue::Layers(layers(words)),
+    }];
+    args.extend(sigma.map(|sigma| InterventionArg {
+        name: "sigma".into(),
+        value: ArgValue::Number(sigma),
+    }));
+    Intervention {
+        name: name.into(),
+        args,
+    }
+}
+
+/// The hooks of one intervention.
+pub fn hooks(name: &str, words: &[&str], sigma: Option<f64>, names: &[String]) -> Result<Hooks> {
+    interventions::build(&[intervention(name, words, sigma)], names)
+}
