@@ -5,6 +5,7 @@
 //! text --parse--> ast --resolve--> resolved --check--> graph --plan--> plan
 //! ```
 
+pub mod check;
 pub mod diagnostics;
 pub mod graph;
 pub mod memory;
@@ -22,6 +23,7 @@ use sources::{Loaded, SourceMap, Sources};
 /// Settings, models and steps play no part.
 pub fn analyse(root: Loaded, sources: &dyn Sources) -> (SourceMap, Vec<Diagnostic>) {
     let mut files = SourceMap::default();
-    let (_program, bag) = resolve::resolve(root, sources, &mut files);
+    let (program, mut bag) = resolve::resolve(root, sources, &mut files);
+    bag.extend(check::check(&program));
     (files, bag.into_sorted())
 }

@@ -6,8 +6,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Op, Stage};
 use crate::resolved::{Arm, ArmPattern, Block, Expr, LocalId, Range};
 
-use super::combine::shape_of;
 use super::builder::Meta;
+use super::combine::shape_of;
 use super::engine::{Engine, Mode};
 use super::value::{Choice, Data, Kind, Origin, Outcome, Point, Value, kind_text};
 use super::weight::Weight;
@@ -17,7 +17,13 @@ pub const MAX_TURNS: i64 = 1000;
 
 impl<'p> Engine<'p> {
     /// `if condition { then } else { otherwise }`
-    pub(crate) fn if_(&mut self, condition: &'p Expr, then: &'p Block, otherwise: &'p Block, span: Span) -> Value {
+    pub(crate) fn if_(
+        &mut self,
+        condition: &'p Expr,
+        then: &'p Block,
+        otherwise: &'p Block,
+        span: Span,
+    ) -> Value {
         let value = self.expr(condition);
         let test = self.truth(value, condition);
         let Some(test) = test else {
@@ -32,7 +38,12 @@ impl<'p> Engine<'p> {
     }
 
     /// Evaluates something in the region where `condition` holds (or does not).
-    pub(crate) fn within<T>(&mut self, condition: NodeId, holds: bool, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn within<T>(
+        &mut self,
+        condition: NodeId,
+        holds: bool,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         self.region.push((condition, holds));
         let result = work(self);
         self.region.pop();
@@ -49,20 +60,40 @@ impl<'p> Engine<'p> {
             None => self.expr(right),
         };
         let b = self.truth(b, right);
-        let (Some(a), Some(b)) = (a, b) else { return Value::Error };
-        let op = if and { Op::And(a.node, b.node) } else { Op::Or(a.node, b.node) };
-        Value::Data(Data { plain: a.plain && b.plain, ..Data::of(Kind::Bool, self.graph.bool(op, span)) })
+        let (Some(a), Some(b)) = (a, b) else {
+            return Value::Error;
+        };
+        let op = if and {
+            Op::And(a.node, b.node)
+        } else {
+            Op::Or(a.node, b.node)
+        };
+        Value::Data(Data {
+            plain: a.plain && b.plain,
+            ..Data::of(Kind::Bool, self.graph.bool(op, span))
+        })
     }
 
     /// `value in from..to`
-    pub(crate) fn window(&mut self, subject: &Value, expr: &'p Expr, range: &'p Range, span: Span) -> Option<NodeId> {
+    pub(crate) fn window(
+        &mut self,
+        subject: &Value,
+        expr: &'p Expr,
+        range: &'p Range,
+        span: Span,
+    ) -> Option<NodeId> {
         let from = self.expr(&range.from);
         let to = self.expr(&range.to);
         let value = self.scalar(subject.clone(), "what is looked for in a range", expr);
         let from = self.scalar(from, "the end of a range", &range.from);
         let to = self.scalar(to, "the end of a range", &range.to);
         let (value, from, to) = (value?, from?, to?);
-        let op = Op::Window { value: value.node, from: from.node, to: to.node, inclusive: range.inclusive };
+        let op = Op::Window {
+            value: value.node,
+            from: from.node,
+            to: to.node,
+            inclusive: range.inclusive,
+        };
         Some(self.graph.bool(op, span))
     }
 
@@ -71,13 +102,21 @@ impl<'p> Engine<'p> {
         let value = self.expr(subject);
         match self.flatten(value, subject.span) {
             Value::Choice(choice) => self.match_choice(choice, subject, arms, span),
-            Value::Data(data) if matches!(data.kind, Kind::Scalar | Kind::Open) => self.match_scalar(data, subject, arms, span),
+            Value::Data(data) if matches!(data.kind, Kind::Scalar | Kind::Open) => {
+                self.match_scalar(data, subject, arms, span)
+            }
             other => {
                 if !other.is_error() {
                     self.report(
-                        Diagnostic::new(Code::WrongKind, format!("`match` takes a scalar or a choice, and this is {}", other.describe()))
-                            .at(subject.span, format!("this is {}", other.describe()))
-                            .help("use `if`"),
+                        Diagnostic::new(
+                            Code::WrongKind,
+                            format!(
+                                "`match` takes a scalar or a choice, and this is {}",
+                                other.describe()
+                            ),
+                        )
+                        .at(subject.span, format!("this is {}", other.describe()))
+                        .help("use `if`"),
                     );
                 }
                 for arm in arms {
@@ -88,13 +127,21 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn match_choice(&mut self, choice: Choice, subject: &'p Expr, arms: &'p [Arm], span: Span) -> Value {
+    fn match_choice(
+        &mut self,
+        choice: Choice,
+        subject: &'p Expr,
+        arms: &'p [Arm],
+        span: Span,
+    ) -> Value {
         let (Choice::Known(_, words) | Choice::Open(_, words)) = &choice;
         let mut left: Vec<&String> = words.iter().collect();
         let mut bad = false;
         for arm in arms {
             match &arm.pattern {
-                ArmPattern::String(word) if words.contains(&word.node) => left.retain(|w| **w != word.node),
+                ArmPattern::String(word) if words.contains(&word.node) => {
+                    left.retain(|w| **w != word.node)
+                }
                 ArmPattern::String(word) => {
                     self.no_such_word(&word.node, words, word.span);
                     bad = true;
@@ -111,7 +158,11 @@ impl<'p> Engine<'p> {
             }
         }
         if !left.is_empty() && !bad {
-            let text = left.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(", ");
+            let text = left
+                .iter()
+                .map(|w| format!("`\"{w}\"`"))
+                .collect::<Vec<_>>()
+                .join(", ");
             self.report(
                 Diagnostic::new(Code::WrongKind, format!("`match` leaves out {text}"))
                     .at(subject.span, "not every word of this choice has an arm")
@@ -132,9 +183,10 @@ impl<'p> Engine<'p> {
         let mut tests = Vec::new();
         for arm in arms {
             let test = match (&arm.pattern, &choice) {
-                (ArmPattern::String(word), Choice::Open(name, _)) => {
-                    Some(self.graph.bool(Op::Parameter(format!("{name} == \"{}\"", word.node)), word.span))
-                }
+                (ArmPattern::String(word), Choice::Open(name, _)) => Some(self.graph.bool(
+                    Op::Parameter(format!("{name} == \"{}\"", word.node)),
+                    word.span,
+                )),
                 _ => None,
             };
             tests.push(test);
@@ -147,13 +199,22 @@ impl<'p> Engine<'p> {
         if bad { Value::Error } else { value }
     }
 
-    fn match_scalar(&mut self, data: Data, subject: &'p Expr, arms: &'p [Arm], span: Span) -> Value {
+    fn match_scalar(
+        &mut self,
+        data: Data,
+        subject: &'p Expr,
+        arms: &'p [Arm],
+        span: Span,
+    ) -> Value {
         let mut bad = false;
         if self.graph.stage(data.node) == Stage::Sample && self.first_passes == 0 {
             self.report(
-                Diagnostic::new(Code::MatchOnSample, "`match` on a value that only the run knows")
-                    .at(subject.span, "this differs from sample to sample")
-                    .help("use `if … { … } else { … }`"),
+                Diagnostic::new(
+                    Code::MatchOnSample,
+                    "`match` on a value that only the run knows",
+                )
+                .at(subject.span, "this differs from sample to sample")
+                .help("use `if … { … } else { … }`"),
             );
             bad = true;
         }
@@ -206,7 +267,9 @@ impl<'p> Engine<'p> {
             }
         }
         self.region.truncate(depth);
-        let Some((_, mut value, mut expr)) = values.pop() else { return Value::Error };
+        let Some((_, mut value, mut expr)) = values.pop() else {
+            return Value::Error;
+        };
         for (test, arm, arm_expr) in values.into_iter().rev() {
             let Some(test) = test else { continue };
             value = self.join(test, arm, value, arm_expr, expr, span);
@@ -216,31 +279,59 @@ impl<'p> Engine<'p> {
     }
 
     /// `total i in from..to { body }`
-    pub(crate) fn total(&mut self, local: LocalId, range: &'p Range, body: &'p Block, span: Span) -> Value {
+    pub(crate) fn total(
+        &mut self,
+        local: LocalId,
+        range: &'p Range,
+        body: &'p Block,
+        span: Span,
+    ) -> Value {
         let (from, to) = (self.expr(&range.from), self.expr(&range.to));
         let from = self.scalar(from, "the end of a `total`", &range.from);
         let to = self.scalar(to, "the end of a `total`", &range.to);
-        let (Some(from), Some(to)) = (from, to) else { return Value::Error };
+        let (Some(from), Some(to)) = (from, to) else {
+            return Value::Error;
+        };
         let mut ends = [None, None];
-        for (end, (data, expr)) in ends.iter_mut().zip([(&from, &range.from), (&to, &range.to)]) {
+        for (end, (data, expr)) in ends
+            .iter_mut()
+            .zip([(&from, &range.from), (&to, &range.to)])
+        {
             if self.graph.stage(data.node) > Stage::Const {
                 self.needs_const("the end of a `total`", data, expr.span);
                 return Value::Error;
             }
-            let Some(value) = self.end_of(data) else { continue };
+            let Some(value) = self.end_of(data) else {
+                continue;
+            };
             if value.fract() != 0.0 {
-                let diagnostic = Diagnostic::new(Code::TotalTooLong, format!("a `total` ends at {}, which is not whole", super::text::number(value)))
-                    .at(expr.span, "this must be a whole number");
+                let diagnostic = Diagnostic::new(
+                    Code::TotalTooLong,
+                    format!(
+                        "a `total` ends at {}, which is not whole",
+                        super::text::number(value)
+                    ),
+                )
+                .at(expr.span, "this must be a whole number");
                 return self.fail(diagnostic);
             }
             *end = Some(value as i64);
         }
-        let [Some(first), Some(last)] = ends else { return self.open_total(local, body, span) };
-        let last = if range.inclusive { last.saturating_add(1) } else { last };
+        let [Some(first), Some(last)] = ends else {
+            return self.open_total(local, body, span);
+        };
+        let last = if range.inclusive {
+            last.saturating_add(1)
+        } else {
+            last
+        };
         let turns = last.saturating_sub(first);
         if turns > MAX_TURNS {
-            let diagnostic = Diagnostic::new(Code::TotalTooLong, format!("a `total` of {turns} turns, and {MAX_TURNS} are allowed"))
-                .at(range.span, "these are the turns");
+            let diagnostic = Diagnostic::new(
+                Code::TotalTooLong,
+                format!("a `total` of {turns} turns, and {MAX_TURNS} are allowed"),
+            )
+            .at(range.span, "these are the turns");
             return self.fail(diagnostic);
         }
         if turns <= 0 {
@@ -250,11 +341,22 @@ impl<'p> Engine<'p> {
         for turn in first..last {
             let node = self.graph.number(turn as f64, range.span);
             let weight = Weight::number(super::weight::Rational::whole(i128::from(turn)));
-            let index = Value::Data(Data { weight, ..Data::of(Kind::Scalar, node) });
+            let index = Value::Data(Data {
+                weight,
+                ..Data::of(Kind::Scalar, node)
+            });
             let value = self.turn(local, index, turn as u32, body);
             sum = Some(match sum {
                 None => value,
-                Some(before) => self.binary(guide_grammar::ast::BinaryOp::Add, before, value, &body.value, &body.value, span, span),
+                Some(before) => self.binary(
+                    guide_grammar::ast::BinaryOp::Add,
+                    before,
+                    value,
+                    &body.value,
+                    &body.value,
+                    span,
+                    span,
+                ),
             });
             if self.gave_up {
                 return Value::Error;
@@ -264,21 +366,32 @@ impl<'p> Engine<'p> {
     }
 
     fn end_of(&self, data: &Data) -> Option<f64> {
-        self.graph.constant(data.node).or_else(|| match (&self.graph.node(data.node).op, self.mode) {
-            (Op::Tick(crate::graph::TickName::Steps), Mode::Inline(request)) => request.steps.map(f64::from),
-            _ => None,
+        self.graph.constant(data.node).or_else(|| {
+            match (&self.graph.node(data.node).op, self.mode) {
+                (Op::Tick(crate::graph::TickName::Steps), Mode::Inline(request)) => {
+                    request.steps.map(f64::from)
+                }
+                _ => None,
+            }
         })
     }
 
     /// A `total` whose ends only parameters know: its body once, with an unknown index.
     fn open_total(&mut self, local: LocalId, body: &'p Block, span: Span) -> Value {
         if !self.is_check() {
-            let diagnostic = Diagnostic::new(Code::ConstNeeded, "the ends of this `total` are not known when the rule is inlined")
-                .at(span, "its turns cannot be counted")
-                .help("use a number, a parameter or `count(...)`");
+            let diagnostic = Diagnostic::new(
+                Code::ConstNeeded,
+                "the ends of this `total` are not known when the rule is inlined",
+            )
+            .at(span, "its turns cannot be counted")
+            .help("use a number, a parameter or `count(...)`");
             return self.fail(diagnostic);
         }
-        let name = self.frame().and_then(|f| f.function.locals.get(local.index())).map_or("i", |l| l.name.as_str()).to_string();
+        let name = self
+            .frame()
+            .and_then(|f| f.function.locals.get(local.index()))
+            .map_or("i", |l| l.name.as_str())
+            .to_string();
         let node = self.graph.scalar(Op::Parameter(name.clone()), span);
         let index = Value::Data(self.opaque_scalar(node, |_| name));
         match self.turn(local, index, 0, body) {
@@ -289,7 +402,14 @@ impl<'p> Engine<'p> {
                 }
                 let unknown = self.fresh_unknown("(a sum over turns)");
                 if data.kind == Kind::Tensor {
-                    return Value::Data(self.tensor(op, Data { weight: Weight::unknown(unknown), ..data }, span));
+                    return Value::Data(self.tensor(
+                        op,
+                        Data {
+                            weight: Weight::unknown(unknown),
+                            ..data
+                        },
+                        span,
+                    ));
                 }
                 let plain = data.plain;
                 Value::Data(self.computed(op, data.kind, Weight::unknown(unknown), plain, span))
@@ -313,7 +433,15 @@ impl<'p> Engine<'p> {
     }
 
     /// One of two values by a truth value: they agree in kind, space and weight.
-    pub(crate) fn join(&mut self, test: NodeId, a: Value, b: Value, left: &'p Expr, right: &'p Expr, span: Span) -> Value {
+    pub(crate) fn join(
+        &mut self,
+        test: NodeId,
+        a: Value,
+        b: Value,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+    ) -> Value {
         let (a, b) = (self.flatten(a, left.span), self.flatten(b, right.span));
         if a.is_error() || b.is_error() {
             return Value::Error;
@@ -322,16 +450,27 @@ impl<'p> Engine<'p> {
             (a @ Value::Outcome(_), b) | (a, b @ Value::Outcome(_)) => {
                 let (a, b) = (self.outcome(a, left), self.outcome(b, right));
                 match (a, b) {
-                    (Some(a), Some(b)) => Value::Outcome(Outcome::If(test, Box::new(a), Box::new(b))),
+                    (Some(a), Some(b)) => {
+                        Value::Outcome(Outcome::If(test, Box::new(a), Box::new(b)))
+                    }
                     _ => Value::Error,
                 }
             }
-            (Value::Data(a), Value::Data(b)) => self.join_data(test, a, b, left, right, span, false),
-            (Value::Tuple(a), Value::Tuple(b)) if a.len() == b.len() => {
-                Value::Tuple(a.into_iter().zip(b).map(|(a, b)| self.join(test, a, b, left, right, span)).collect())
+            (Value::Data(a), Value::Data(b)) => {
+                self.join_data(test, a, b, left, right, span, false)
             }
-            (Value::Interventions(a), Value::Interventions(b)) => self.join_interventions(test, a, b),
-            (Value::Choice(Choice::Known(_, words)), Value::Choice(_)) if self.graph.constant(test).is_none() => {
+            (Value::Tuple(a), Value::Tuple(b)) if a.len() == b.len() => Value::Tuple(
+                a.into_iter()
+                    .zip(b)
+                    .map(|(a, b)| self.join(test, a, b, left, right, span))
+                    .collect(),
+            ),
+            (Value::Interventions(a), Value::Interventions(b)) => {
+                self.join_interventions(test, a, b)
+            }
+            (Value::Choice(Choice::Known(_, words)), Value::Choice(_))
+                if self.graph.constant(test).is_none() =>
+            {
                 Value::Choice(Choice::Open("(a choice)".into(), words))
             }
             (a, b) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => {
@@ -341,7 +480,11 @@ impl<'p> Engine<'p> {
                     _ if self.graph.stage(test) > Stage::Const => {
                         let what = a.describe();
                         let data = Data::of(Kind::Bool, test);
-                        self.needs_const(&format!("the choice between {what} and another"), &data, span);
+                        self.needs_const(
+                            &format!("the choice between {what} and another"),
+                            &data,
+                            span,
+                        );
                         Value::Error
                     }
                     _ => a,
@@ -352,17 +495,49 @@ impl<'p> Engine<'p> {
     }
 
     /// The same for values with nodes; `elementwise` by a map.
-    #[allow(clippy::too_many_arguments, reason = "two branches with their expressions, and how")]
-    pub(crate) fn join_data(&mut self, test: NodeId, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, elementwise: bool) -> Value {
-        let op = |a: NodeId, b: NodeId| if elementwise { Op::Where(test, a, b) } else { Op::If(test, a, b) };
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two branches with their expressions, and how"
+    )]
+    pub(crate) fn join_data(
+        &mut self,
+        test: NodeId,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        elementwise: bool,
+    ) -> Value {
+        let op = |a: NodeId, b: NodeId| {
+            if elementwise {
+                Op::Where(test, a, b)
+            } else {
+                Op::If(test, a, b)
+            }
+        };
         let (za, zb) = (self.is_zero(&a), self.is_zero(&b));
         let zero_fits = |d: &Data| match d.kind {
             Kind::Tensor => d.weight.is_zero(),
             kind => kind.is_factor(),
         };
         let (a, b) = match (za, zb) {
-            (true, false) if a.kind != b.kind && zero_fits(&b) => (Data { node: a.node, weight: Weight::zero(), ..b.clone() }, b),
-            (false, true) if a.kind != b.kind && zero_fits(&a) => (a.clone(), Data { node: b.node, weight: Weight::zero(), ..a }),
+            (true, false) if a.kind != b.kind && zero_fits(&b) => (
+                Data {
+                    node: a.node,
+                    weight: Weight::zero(),
+                    ..b.clone()
+                },
+                b,
+            ),
+            (false, true) if a.kind != b.kind && zero_fits(&a) => (
+                a.clone(),
+                Data {
+                    node: b.node,
+                    weight: Weight::zero(),
+                    ..a
+                },
+            ),
             _ => (a, b),
         };
         let kind = match (a.kind, b.kind) {
@@ -375,45 +550,84 @@ impl<'p> Engine<'p> {
         };
         let plain = a.plain && b.plain;
         if kind == Kind::Tensor {
-            let Some((a, b)) = self.unify(a, b, left, right, span) else { return Value::Error };
-            let opened = a.kind == Kind::Open || b.kind == Kind::Open || self.is_open_weight(&a.weight) || self.is_open_weight(&b.weight);
+            let Some((a, b)) = self.unify(a, b, left, right, span) else {
+                return Value::Error;
+            };
+            let opened = a.kind == Kind::Open
+                || b.kind == Kind::Open
+                || self.is_open_weight(&a.weight)
+                || self.is_open_weight(&b.weight);
             if !opened && !a.weight.equals(&b.weight) {
                 let (wa, wb) = (self.weight_text(&a.weight), self.weight_text(&b.weight));
-                let diagnostic = Diagnostic::new(Code::BranchWeights, format!("one branch has weight `{wa}` and the other weight `{wb}`"))
-                    .at(left.span, format!("this is {}, of weight `{wa}`", a.describe()))
-                    .at(right.span, format!("this is {}, of weight `{wb}`", b.describe()))
-                    .help("let both be predictions (weight 1) or both directions (weight 0)");
+                let diagnostic = Diagnostic::new(
+                    Code::BranchWeights,
+                    format!("one branch has weight `{wa}` and the other weight `{wb}`"),
+                )
+                .at(
+                    left.span,
+                    format!("this is {}, of weight `{wa}`", a.describe()),
+                )
+                .at(
+                    right.span,
+                    format!("this is {}, of weight `{wb}`", b.describe()),
+                )
+                .help("let both be predictions (weight 1) or both directions (weight 0)");
                 return self.fail(diagnostic);
             }
             let origin = match (&a.origin, &b.origin) {
                 (x, y) if x == y => x.clone(),
                 (Origin::Free, x) | (x, Origin::Free) => x.clone(),
-                _ if a.pinned || b.pinned || a.space != crate::graph::SpaceTerm::Native => Origin::At(Point::default()),
+                _ if a.pinned || b.pinned || a.space != crate::graph::SpaceTerm::Native => {
+                    Origin::At(Point::default())
+                }
                 _ => match self.join_origins(&a, &b, &a.weight.clone(), false, left, right) {
                     Some(origin) => origin,
                     None => return Value::Error,
                 },
             };
-            let source = if a.kind == Kind::Open || self.is_open_weight(&a.weight) { &b } else { &a };
-            let data = Data { kind, node: a.node, weight: source.weight.clone(), space: source.space.clone(), pinned: a.pinned || b.pinned, plain, origin };
+            let source = if a.kind == Kind::Open || self.is_open_weight(&a.weight) {
+                &b
+            } else {
+                &a
+            };
+            let data = Data {
+                kind,
+                node: a.node,
+                weight: source.weight.clone(),
+                space: source.space.clone(),
+                pinned: a.pinned || b.pinned,
+                plain,
+                origin,
+            };
             return Value::Data(self.tensor(op(a.node, b.node), data, span));
         }
-        let meta = Meta { shape: shape_of(kind), space: None, kind: kind_text(kind, &a.space, &a.weight) };
+        let meta = Meta {
+            shape: shape_of(kind),
+            space: None,
+            kind: kind_text(kind, &a.space, &a.weight),
+        };
         let node = self.graph.add(op(a.node, b.node), meta, span);
         let weight = match kind.is_factor() {
             true if a.kind == kind && a.weight.equals(&b.weight) => a.weight,
             true => self.node_weight(node, |_| "(one of two values)".to_string()),
             false => Weight::zero(),
         };
-        Value::Data(Data { weight, plain, ..Data::of(kind, node) })
+        Value::Data(Data {
+            weight,
+            plain,
+            ..Data::of(kind, node)
+        })
     }
 
     fn disagree(&mut self, a: &str, b: &str, left: &Expr, right: &Expr) -> Value {
         self.fail(
-            Diagnostic::new(Code::BranchesDisagree, format!("one branch is {a} and the other is {b}"))
-                .at(left.span, format!("this is {a}"))
-                .at(right.span, format!("this is {b}"))
-                .help("let both branches give the same kind of value in the same space"),
+            Diagnostic::new(
+                Code::BranchesDisagree,
+                format!("one branch is {a} and the other is {b}"),
+            )
+            .at(left.span, format!("this is {a}"))
+            .at(right.span, format!("this is {b}"))
+            .help("let both branches give the same kind of value in the same space"),
         )
     }
 }

@@ -49,7 +49,15 @@ impl Builder {
         }
         let id = NodeId(self.nodes.len() as u32);
         self.constants.push(self.constant_of(&op));
-        self.nodes.push(Node { op, shape: meta.shape, space: meta.space, kind: meta.kind, stage, name: None, span });
+        self.nodes.push(Node {
+            op,
+            shape: meta.shape,
+            space: meta.space,
+            kind: meta.kind,
+            stage,
+            name: None,
+            span,
+        });
         self.index.insert(key, id);
         id
     }
@@ -76,7 +84,15 @@ impl Builder {
     }
 
     pub(crate) fn scalar(&mut self, op: Op, span: Span) -> NodeId {
-        self.add(op, Meta { shape: Shape::Scalar, space: None, kind: "scalar".into() }, span)
+        self.add(
+            op,
+            Meta {
+                shape: Shape::Scalar,
+                space: None,
+                kind: "scalar".into(),
+            },
+            span,
+        )
     }
 
     pub(crate) fn number(&mut self, value: f64, span: Span) -> NodeId {
@@ -88,12 +104,28 @@ impl Builder {
     }
 
     pub(crate) fn bool(&mut self, op: Op, span: Span) -> NodeId {
-        self.add(op, Meta { shape: Shape::Bool, space: None, kind: "bool".into() }, span)
+        self.add(
+            op,
+            Meta {
+                shape: Shape::Bool,
+                space: None,
+                kind: "bool".into(),
+            },
+            span,
+        )
     }
 
     /// The noisy latent of the tick.
     pub(crate) fn latent(&mut self, span: Span) -> NodeId {
-        self.add(Op::Latent, Meta { shape: Shape::Tensor, space: None, kind: "latent".into() }, span)
+        self.add(
+            Op::Latent,
+            Meta {
+                shape: Shape::Tensor,
+                space: None,
+                kind: "latent".into(),
+            },
+            span,
+        )
     }
 
     pub(crate) fn prev(&mut self, cell: CellId, meta: Meta, stage: Stage, span: Span) -> NodeId {
@@ -102,14 +134,22 @@ impl Builder {
 
     fn stage_of(&self, op: &Op) -> Stage {
         let own = match op {
-            Op::Latent | Op::Target | Op::Predict(_) | Op::Input(_) | Op::Random(..) | Op::Gaussian(_) => Stage::Sample,
+            Op::Latent
+            | Op::Target
+            | Op::Predict(_)
+            | Op::Input(_)
+            | Op::Random(..)
+            | Op::Gaussian(_) => Stage::Sample,
             Op::Unsupported(..) => Stage::Sample,
             Op::Tick(TickName::Steps) | Op::OverRun(..) => return Stage::Const,
             Op::Tick(_) if self.objective => Stage::Sample,
             Op::Tick(_) => Stage::Step,
             _ => Stage::Const,
         };
-        operands(op).into_iter().map(|n| self.stage(n)).fold(own, Stage::max)
+        operands(op)
+            .into_iter()
+            .map(|n| self.stage(n))
+            .fold(own, Stage::max)
     }
 
     fn constant_of(&self, op: &Op) -> Option<f64> {
@@ -141,7 +181,13 @@ impl Builder {
                 _ => None,
             },
             Op::Not(a) => Some(1.0 - of(a)?),
-            Op::If(condition, a, b) => if of(condition)? != 0.0 { of(a) } else { of(b) },
+            Op::If(condition, a, b) => {
+                if of(condition)? != 0.0 {
+                    of(a)
+                } else {
+                    of(b)
+                }
+            }
             _ => None,
         }
     }
@@ -156,10 +202,22 @@ fn apply_unary(unary: Unary, a: f64) -> f64 {
         Unary::Sin => a.sin(),
         Unary::Cos => a.cos(),
         Unary::Acos => a.acos(),
-        Unary::Sign => if a == 0.0 { 0.0 } else { a.signum() },
+        Unary::Sign => {
+            if a == 0.0 {
+                0.0
+            } else {
+                a.signum()
+            }
+        }
         Unary::Sigmoid => 1.0 / (1.0 + (-a).exp()),
         Unary::Floor => a.floor(),
-        Unary::InverseOrZero => if a == 0.0 { 0.0 } else { 1.0 / a },
+        Unary::InverseOrZero => {
+            if a == 0.0 {
+                0.0
+            } else {
+                1.0 / a
+            }
+        }
     }
 }
 

@@ -27,8 +27,12 @@ impl<'p> Engine<'p> {
             KindNode::Scalar => self.expect_data(value, Kind::Scalar, kind, expr),
             KindNode::Bool => self.expect_data(value, Kind::Bool, kind, expr),
             KindNode::Choice(words) => self.choice(value, words, expr),
-            KindNode::Prediction(space) => self.stated_tensor(value, space, Some(Weight::one()), kind, expr),
-            KindNode::Direction(space) => self.stated_tensor(value, space, Some(Weight::zero()), kind, expr),
+            KindNode::Prediction(space) => {
+                self.stated_tensor(value, space, Some(Weight::one()), kind, expr)
+            }
+            KindNode::Direction(space) => {
+                self.stated_tensor(value, space, Some(Weight::zero()), kind, expr)
+            }
             KindNode::Tensor(space) => self.stated_tensor(value, space, None, kind, expr),
             KindNode::Plain(plain) => self.plain(value, *plain, kind, expr),
             KindNode::Prompts => match value {
@@ -36,13 +40,24 @@ impl<'p> Engine<'p> {
                 other => self.wrong_kind(&other, "a `Prompt[]`", kind.span, expr.span),
             },
             KindNode::Tuple(kinds) => match value {
-                Value::Tuple(parts) if parts.len() == kinds.len() => {
-                    Value::Tuple(parts.into_iter().zip(kinds).map(|(part, kind)| self.coerce(part, kind, expr)).collect())
-                }
+                Value::Tuple(parts) if parts.len() == kinds.len() => Value::Tuple(
+                    parts
+                        .into_iter()
+                        .zip(kinds)
+                        .map(|(part, kind)| self.coerce(part, kind, expr))
+                        .collect(),
+                ),
                 other => {
-                    let diagnostic = Diagnostic::new(Code::TupleShape, format!("a tuple of {} is stated and {} is given", kinds.len(), other.describe()))
-                        .at(expr.span, format!("this is {}", other.describe()))
-                        .at(kind.span, "stated here");
+                    let diagnostic = Diagnostic::new(
+                        Code::TupleShape,
+                        format!(
+                            "a tuple of {} is stated and {} is given",
+                            kinds.len(),
+                            other.describe()
+                        ),
+                    )
+                    .at(expr.span, format!("this is {}", other.describe()))
+                    .at(kind.span, "stated here");
                     self.fail(diagnostic)
                 }
             },
@@ -51,9 +66,18 @@ impl<'p> Engine<'p> {
 
     fn expect_data(&mut self, value: Value, wanted: Kind, kind: &Stated, expr: &Expr) -> Value {
         match value {
-            Value::Data(data) if data.kind == wanted || data.kind == Kind::Open => Value::Data(Data { kind: wanted, ..data }),
+            Value::Data(data) if data.kind == wanted || data.kind == Kind::Open => {
+                Value::Data(Data {
+                    kind: wanted,
+                    ..data
+                })
+            }
             other => {
-                let what = if wanted == Kind::Scalar { "a `Scalar`" } else { "a `Bool`" };
+                let what = if wanted == Kind::Scalar {
+                    "a `Scalar`"
+                } else {
+                    "a `Bool`"
+                };
                 self.wrong_kind(&other, what, kind.span, expr.span)
             }
         }
@@ -62,8 +86,16 @@ impl<'p> Engine<'p> {
     fn plain(&mut self, value: Value, plain: PlainKind, kind: &'p Stated, expr: &'p Expr) -> Value {
         let name = format!("a `{}`", plain_name(plain));
         let data = |wanted: Kind, value: Value, engine: &mut Self| match value {
-            Value::Data(data) if data.kind == wanted || data.kind == Kind::Open => Value::Data(Data { kind: wanted, ..data }),
-            Value::Data(data) if engine.is_zero(&data) && wanted.is_factor() => Value::Data(Data { kind: wanted, ..data }),
+            Value::Data(data) if data.kind == wanted || data.kind == Kind::Open => {
+                Value::Data(Data {
+                    kind: wanted,
+                    ..data
+                })
+            }
+            Value::Data(data) if engine.is_zero(&data) && wanted.is_factor() => Value::Data(Data {
+                kind: wanted,
+                ..data
+            }),
             other => engine.wrong_kind(&other, &name, kind.span, expr.span),
         };
         match (plain, value) {
@@ -73,10 +105,15 @@ impl<'p> Engine<'p> {
             (PlainKind::Raw, v) => data(Kind::Raw, v, self),
             (PlainKind::Probs, v) => data(Kind::Probs, v, self),
             (PlainKind::Logits, v) => data(Kind::Logits, v, self),
-            (PlainKind::Class, Value::Data(d)) if d.kind == Kind::Scalar => match self.whole(&d, "a class", expr.span) {
-                Some(_) => Value::Data(Data { kind: Kind::Class, ..d }),
-                None => Value::Error,
-            },
+            (PlainKind::Class, Value::Data(d)) if d.kind == Kind::Scalar => {
+                match self.whole(&d, "a class", expr.span) {
+                    Some(_) => Value::Data(Data {
+                        kind: Kind::Class,
+                        ..d
+                    }),
+                    None => Value::Error,
+                }
+            }
             (PlainKind::Class, v) => data(Kind::Class, v, self),
             (PlainKind::Layers, v) => match self.layers(v, expr) {
                 Some(layers) => Value::Layers(layers),
@@ -101,7 +138,14 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn stated_tensor(&mut self, value: Value, space: &SpaceName, weight: Option<Weight>, kind: &'p Stated, expr: &'p Expr) -> Value {
+    fn stated_tensor(
+        &mut self,
+        value: Value,
+        space: &SpaceName,
+        weight: Option<Weight>,
+        kind: &'p Stated,
+        expr: &'p Expr,
+    ) -> Value {
         let name = match &weight {
             Some(w) if w.is_one() => "a `Prediction`",
             Some(_) => "a `Direction`",
@@ -111,21 +155,35 @@ impl<'p> Engine<'p> {
         let data = match value {
             Value::Data(data) if data.kind == Kind::Open => {
                 let space = stated.unwrap_or(SpaceTerm::Native);
-                return Value::Data(Data { kind: Kind::Tensor, space, ..data });
+                return Value::Data(Data {
+                    kind: Kind::Tensor,
+                    space,
+                    ..data
+                });
             }
-            Value::Data(data) if self.is_zero(&data) && weight.as_ref().is_some_and(Weight::is_zero) => {
+            Value::Data(data)
+                if self.is_zero(&data) && weight.as_ref().is_some_and(Weight::is_zero) =>
+            {
                 let space = stated.unwrap_or(SpaceTerm::Native);
-                return Value::Data(Data { kind: Kind::Tensor, space, pinned, weight: Weight::zero(), ..data });
+                return Value::Data(Data {
+                    kind: Kind::Tensor,
+                    space,
+                    pinned,
+                    weight: Weight::zero(),
+                    ..data
+                });
             }
             Value::Data(data) if data.is_tensor() => data,
             other @ Value::Outcome(_) => return self.outcome_as_value(&other, expr, expr.span),
             other => return self.wrong_kind(&other, name, kind.span, expr.span),
         };
         let data = match stated {
-            Some(space) if space != data.space => match self.fit_space(data, &space, kind.span, expr) {
-                Some(data) => data,
-                None => return Value::Error,
-            },
+            Some(space) if space != data.space => {
+                match self.fit_space(data, &space, kind.span, expr) {
+                    Some(data) => data,
+                    None => return Value::Error,
+                }
+            }
             Some(_) => data,
             None => {
                 if let SpaceName::Generic(generic) = space {
@@ -138,7 +196,9 @@ impl<'p> Engine<'p> {
             }
         };
         match weight {
-            Some(wanted) if !data.weight.equals(&wanted) && !self.is_open_weight(&data.weight) => self.wrong_weight(&data, &wanted, Some(kind.span), expr),
+            Some(wanted) if !data.weight.equals(&wanted) && !self.is_open_weight(&data.weight) => {
+                self.wrong_weight(&data, &wanted, Some(kind.span), expr)
+            }
             _ => Value::Data(data),
         }
     }
@@ -157,50 +217,93 @@ impl<'p> Engine<'p> {
     }
 
     fn fit_space(&mut self, data: Data, to: &SpaceTerm, stated: Span, expr: &Expr) -> Option<Data> {
-        if data.space == SpaceTerm::Native && data.plain && !matches!(to, SpaceTerm::Latent | SpaceTerm::Native) {
+        if data.space == SpaceTerm::Native
+            && data.plain
+            && !matches!(to, SpaceTerm::Latent | SpaceTerm::Native)
+        {
             return Some(self.carry_over(data, to, expr.span));
         }
         let (from, to) = (space_text(&data.space), space_text(to));
         let help = format!("write `{to}({})`", self.text(expr));
-        let diagnostic = Diagnostic::new(Code::MixedSpaces, format!("`{to}` is needed and `{from}` is given"))
-            .at(expr.span, format!("this is {}", data.describe()))
-            .at(stated, format!("`{to}` is needed here"))
-            .help(help);
+        let diagnostic = Diagnostic::new(
+            Code::MixedSpaces,
+            format!("`{to}` is needed and `{from}` is given"),
+        )
+        .at(expr.span, format!("this is {}", data.describe()))
+        .at(stated, format!("`{to}` is needed here"))
+        .help(help);
         self.report(diagnostic);
         None
     }
 
     /// Says that a weight is not 1 (or not 0), with the mend.
-    pub(crate) fn wrong_weight(&mut self, data: &Data, wanted: &Weight, stated: Option<Span>, expr: &Expr) -> Value {
+    pub(crate) fn wrong_weight(
+        &mut self,
+        data: &Data,
+        wanted: &Weight,
+        stated: Option<Span>,
+        expr: &Expr,
+    ) -> Value {
         let found = self.weight_text(&data.weight);
         let text = self.text(expr);
         let one = wanted.is_one();
         let mut diagnostic = if one {
-            Diagnostic::new(Code::WeightNotOne, format!("the weights add up to `{found}`, not to 1"))
-                .at(expr.span, format!("a prediction is needed, and this has weight `{found}`"))
+            Diagnostic::new(
+                Code::WeightNotOne,
+                format!("the weights add up to `{found}`, not to 1"),
+            )
+            .at(
+                expr.span,
+                format!("a prediction is needed, and this has weight `{found}`"),
+            )
         } else {
-            Diagnostic::new(Code::WeightNotZero, format!("a direction is needed, and the weights add up to `{found}`, not to 0"))
-                .at(expr.span, format!("this has weight `{found}`"))
+            Diagnostic::new(
+                Code::WeightNotZero,
+                format!("a direction is needed, and the weights add up to `{found}`, not to 0"),
+            )
+            .at(expr.span, format!("this has weight `{found}`"))
         };
         if let Some(stated) = stated {
-            diagnostic = diagnostic.at(stated, if one { "a prediction is needed here" } else { "a direction is needed here" });
+            diagnostic = diagnostic.at(
+                stated,
+                if one {
+                    "a prediction is needed here"
+                } else {
+                    "a direction is needed here"
+                },
+            );
         }
         let help = match (one, data.weight.is_zero(), data.weight.is_one()) {
             (true, true, _) => format!("add it to a prediction, as in `predict(cond) + {text}`"),
-            (false, _, true) => format!("take another prediction from it, as in `{text} - predict(uncond)`"),
-            (true, ..) => format!("write `prediction({text})` if this is meant, or let the factors add up to 1"),
-            (false, ..) => format!("write `direction({text})` if this is meant, or let the factors add up to 0"),
+            (false, _, true) => {
+                format!("take another prediction from it, as in `{text} - predict(uncond)`")
+            }
+            (true, ..) => format!(
+                "write `prediction({text})` if this is meant, or let the factors add up to 1"
+            ),
+            (false, ..) => format!(
+                "write `direction({text})` if this is meant, or let the factors add up to 0"
+            ),
         };
         self.fail(diagnostic.help(help))
     }
 
-    pub(crate) fn wrong_kind(&mut self, value: &Value, wanted: &str, stated: Span, at: Span) -> Value {
+    pub(crate) fn wrong_kind(
+        &mut self,
+        value: &Value,
+        wanted: &str,
+        stated: Span,
+        at: Span,
+    ) -> Value {
         if value.is_error() {
             return Value::Error;
         }
-        let diagnostic = Diagnostic::new(Code::WrongKind, format!("{wanted} is needed, and this is {}", value.describe()))
-            .at(at, format!("this is {}", value.describe()))
-            .at(stated, format!("{wanted} is needed here"));
+        let diagnostic = Diagnostic::new(
+            Code::WrongKind,
+            format!("{wanted} is needed, and this is {}", value.describe()),
+        )
+        .at(at, format!("this is {}", value.describe()))
+        .at(stated, format!("{wanted} is needed here"));
         self.fail(diagnostic)
     }
 
@@ -214,7 +317,8 @@ impl<'p> Engine<'p> {
                     self.no_such_word(&word, words, expr.span)
                 }
             }
-            Value::Choice(Choice::Open(name, own)) => match own.iter().find(|w| !words.contains(w)) {
+            Value::Choice(Choice::Open(name, own)) => match own.iter().find(|w| !words.contains(w))
+            {
                 None => Value::Choice(Choice::Open(name, own)),
                 Some(word) => {
                     let word = word.clone();
@@ -223,15 +327,26 @@ impl<'p> Engine<'p> {
             },
             Value::Error => Value::Error,
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("one of {} is needed, and this is {}", list(words), other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()));
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!(
+                        "one of {} is needed, and this is {}",
+                        list(words),
+                        other.describe()
+                    ),
+                )
+                .at(expr.span, format!("this is {}", other.describe()));
                 self.fail(diagnostic)
             }
         }
     }
 
     pub(crate) fn no_such_word(&mut self, word: &str, words: &[String], at: Span) -> Value {
-        let mut diagnostic = Diagnostic::new(Code::WrongKind, format!("`\"{word}\"` is none of {}", list(words))).at(at, "not one of the alternatives");
+        let mut diagnostic = Diagnostic::new(
+            Code::WrongKind,
+            format!("`\"{word}\"` is none of {}", list(words)),
+        )
+        .at(at, "not one of the alternatives");
         if let Some(near) = suggest::nearest(word, words.iter().map(String::as_str)) {
             diagnostic = diagnostic.help(format!("write `\"{near}\"`"));
         }
@@ -240,7 +355,11 @@ impl<'p> Engine<'p> {
 
     /// Layers, `Some(None)` where a parameter leaves them open.
     pub(crate) fn layers(&mut self, value: Value, expr: &Expr) -> Option<Option<Layers>> {
-        let term = |term: LayerTerm| Some(Some(Layers { terms: vec![(true, term)] }));
+        let term = |term: LayerTerm| {
+            Some(Some(Layers {
+                terms: vec![(true, term)],
+            }))
+        };
         match value {
             Value::Layers(layers) => Some(layers),
             Value::Text(name) => term(LayerTerm::Named(name)),
@@ -250,10 +369,16 @@ impl<'p> Engine<'p> {
                 let mut open = false;
                 for part in parts {
                     match part {
-                        Value::Data(data) if data.kind == Kind::Scalar => match self.whole(&data, "a block", expr.span) {
-                            Some(block) if (0..=i64::from(u32::MAX)).contains(&block) => blocks.push(block as u32),
+                        Value::Data(data) if data.kind == Kind::Scalar => match self
+                            .whole(&data, "a block", expr.span)
+                        {
+                            Some(block) if (0..=i64::from(u32::MAX)).contains(&block) => {
+                                blocks.push(block as u32)
+                            }
                             Some(_) => {
-                                let diagnostic = Diagnostic::new(Code::NotWhole, "blocks are counted from 0").at(expr.span, "there is no such block");
+                                let diagnostic =
+                                    Diagnostic::new(Code::NotWhole, "blocks are counted from 0")
+                                        .at(expr.span, "there is no such block");
                                 self.report(diagnostic);
                                 return None;
                             }
@@ -266,7 +391,11 @@ impl<'p> Engine<'p> {
                         }
                     }
                 }
-                if open { Some(None) } else { term(LayerTerm::Blocks(blocks)) }
+                if open {
+                    Some(None)
+                } else {
+                    term(LayerTerm::Blocks(blocks))
+                }
             }
             Value::Error => None,
             other => {
@@ -288,9 +417,12 @@ impl<'p> Engine<'p> {
             Value::Word(word) if word == "space" => Some(Some(Axes::Space)),
             Value::Error => None,
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("axes are needed, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()))
-                    .help("write `all`, `channels` or `space`");
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("axes are needed, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()))
+                .help("write `all`, `channels` or `space`");
                 self.report(diagnostic);
                 None
             }
@@ -301,20 +433,28 @@ impl<'p> Engine<'p> {
     pub(crate) fn truth(&mut self, value: Value, expr: &Expr) -> Option<Data> {
         match value {
             Value::Error => None,
-            Value::Data(data) if matches!(data.kind, Kind::Bool | Kind::Open) => Some(Data { kind: Kind::Bool, ..data }),
+            Value::Data(data) if matches!(data.kind, Kind::Bool | Kind::Open) => Some(Data {
+                kind: Kind::Bool,
+                ..data
+            }),
             Value::Data(data) if data.kind == Kind::Map => {
                 let text = self.text(expr);
                 self.report(
                     Diagnostic::new(Code::MapAsCondition, "a map is not one truth value")
                         .at(expr.span, "this has a value at every place")
-                        .help(format!("write `where({text}, …, …)` to choose at every place")),
+                        .help(format!(
+                            "write `where({text}, …, …)` to choose at every place"
+                        )),
                 );
                 None
             }
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("a truth value is needed, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()))
-                    .help("compare it, as in `a < b`");
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("a truth value is needed, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()))
+                .help("compare it, as in `a < b`");
                 self.report(diagnostic);
                 None
             }
@@ -325,10 +465,16 @@ impl<'p> Engine<'p> {
     pub(crate) fn scalar(&mut self, value: Value, what: &str, expr: &Expr) -> Option<Data> {
         match self.flatten(value, expr.span) {
             Value::Error => None,
-            Value::Data(data) if matches!(data.kind, Kind::Scalar | Kind::Open) => Some(Data { kind: Kind::Scalar, ..data }),
+            Value::Data(data) if matches!(data.kind, Kind::Scalar | Kind::Open) => Some(Data {
+                kind: Kind::Scalar,
+                ..data
+            }),
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("{what} must be a scalar, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()));
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("{what} must be a scalar, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()));
                 self.report(diagnostic);
                 None
             }
@@ -339,10 +485,20 @@ impl<'p> Engine<'p> {
     pub(crate) fn prediction(&mut self, value: Value, what: &str, expr: &Expr) -> Option<Data> {
         match value {
             Value::Error => None,
-            Value::Data(data) if data.kind == Kind::Open => Some(Data { kind: Kind::Tensor, weight: Weight::one(), ..data }),
+            Value::Data(data) if data.kind == Kind::Open => Some(Data {
+                kind: Kind::Tensor,
+                weight: Weight::one(),
+                ..data
+            }),
             Value::Data(data) if data.is_tensor() => {
-                if data.weight.is_one() || self.is_open_weight(&data.weight) || data.weight.equals(&Weight::one()) {
-                    return Some(Data { weight: Weight::one(), ..data });
+                if data.weight.is_one()
+                    || self.is_open_weight(&data.weight)
+                    || data.weight.equals(&Weight::one())
+                {
+                    return Some(Data {
+                        weight: Weight::one(),
+                        ..data
+                    });
                 }
                 self.wrong_weight(&data, &Weight::one(), None, expr);
                 None
@@ -353,10 +509,17 @@ impl<'p> Engine<'p> {
             }
             other => {
                 let text = self.text(expr);
-                let mut diagnostic = Diagnostic::new(Code::WrongKind, format!("{what} must be a prediction, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()));
+                let mut diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!(
+                        "{what} must be a prediction, and this is {}",
+                        other.describe()
+                    ),
+                )
+                .at(expr.span, format!("this is {}", other.describe()));
                 if matches!(&other, Value::Data(d) if d.kind == Kind::Raw) {
-                    diagnostic = diagnostic.help(format!("write `prediction({text})` if it is one"));
+                    diagnostic =
+                        diagnostic.help(format!("write `prediction({text})` if it is one"));
                 }
                 self.report(diagnostic);
                 None
@@ -379,5 +542,9 @@ pub(crate) fn layer_word(word: &str) -> Option<LayerTerm> {
 }
 
 fn list(words: &[String]) -> String {
-    words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|w| format!("`\"{w}\"`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -10,26 +10,49 @@ use crate::resolved::{Expr, ExprNode};
 
 use super::builder::Meta;
 use super::engine::Engine;
-use super::value::{Choice, Data, Kind, Origin, Outcome, Value, kind_text};
+use super::value::{Choice, Data, Kind, Origin, Value, kind_text};
 use super::weight::Weight;
 
 impl<'p> Engine<'p> {
     /// `a op b`, `op` neither `and` nor `or`.
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    pub(crate) fn binary(&mut self, op: BinaryOp, a: Value, b: Value, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    pub(crate) fn binary(
+        &mut self,
+        op: BinaryOp,
+        a: Value,
+        b: Value,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let (a, b) = (self.flatten(a, left.span), self.flatten(b, right.span));
         match (a, b) {
             (Value::Error, _) | (_, Value::Error) => Value::Error,
             (Value::Data(a), Value::Data(b)) => self.data(op, a, b, left, right, span, at),
-            (Value::Outcome(o), Value::Data(d)) if op == BinaryOp::Add => self.add_to_outcome(o, d, left, right, span),
+            (Value::Outcome(o), Value::Data(d)) if op == BinaryOp::Add => {
+                self.add_to_outcome(o, d, left, right, span)
+            }
             (a @ Value::Outcome(_), _) => self.outcome_as_value(&a, left, at),
             (_, b @ Value::Outcome(_)) => self.outcome_as_value(&b, right, at),
-            (Value::Choice(choice), Value::Text(word)) | (Value::Text(word), Value::Choice(choice)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
+            (Value::Choice(choice), Value::Text(word))
+            | (Value::Text(word), Value::Choice(choice))
+                if matches!(op, BinaryOp::Eq | BinaryOp::Ne) =>
+            {
                 self.compare_choice(choice, &word, op == BinaryOp::Ne, left, right, span)
             }
-            (a, b) if matches!(op, BinaryOp::Add | BinaryOp::Sub) && is_layers(&a) && is_layers(&b) => {
+            (a, b)
+                if matches!(op, BinaryOp::Add | BinaryOp::Sub)
+                    && is_layers(&a)
+                    && is_layers(&b) =>
+            {
                 match (self.layers(a, left), self.layers(b, right)) {
-                    (Some(Some(a)), Some(Some(b))) => Value::Layers(Some(join_layers(a, b, op == BinaryOp::Add))),
+                    (Some(Some(a)), Some(Some(b))) => {
+                        Value::Layers(Some(join_layers(a, b, op == BinaryOp::Add)))
+                    }
                     (Some(_), Some(_)) => Value::Layers(None),
                     _ => Value::Error,
                 }
@@ -49,17 +72,33 @@ impl<'p> Engine<'p> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    fn data(&mut self, op: BinaryOp, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    fn data(
+        &mut self,
+        op: BinaryOp,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         match op {
-            BinaryOp::Add | BinaryOp::Sub => self.sum(op == BinaryOp::Sub, a, b, left, right, span, at),
+            BinaryOp::Add | BinaryOp::Sub => {
+                self.sum(op == BinaryOp::Sub, a, b, left, right, span, at)
+            }
             BinaryOp::Mul => self.product(a, b, left, right, span, at),
             BinaryOp::Div => self.quotient(a, b, left, right, span, at),
             BinaryOp::Rem => {
                 let kind = match (a.kind, b.kind) {
                     (Kind::Scalar, Kind::Scalar) => Kind::Scalar,
                     (Kind::Map | Kind::Scalar, Kind::Map | Kind::Scalar) => Kind::Map,
-                    _ => return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None),
+                    _ => {
+                        return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None);
+                    }
                 };
                 let plain = a.plain && b.plain;
                 Value::Data(self.opaque(Op::Binary(Binary::Rem, a.node, b.node), kind, plain, span))
@@ -68,83 +107,228 @@ impl<'p> Engine<'p> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    fn sum(&mut self, minus: bool, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    fn sum(
+        &mut self,
+        minus: bool,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
         if self.is_zero(&b) && !b.kind.is_factor_of(&a) && a.kind != Kind::Bool {
             return Value::Data(a);
         }
         if self.is_zero(&a) && !a.kind.is_factor_of(&b) && b.kind != Kind::Bool {
-            return if minus { self.negate(Value::Data(b), right, span) } else { Value::Data(b) };
+            return if minus {
+                self.negate(Value::Data(b), right, span)
+            } else {
+                Value::Data(b)
+            };
         }
         let kind = match (a.kind, b.kind) {
-            (Kind::Bool | Kind::Class | Kind::Probs, _) | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
+            (Kind::Bool | Kind::Class | Kind::Probs, _)
+            | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
                 return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None);
             }
             (Kind::Open, other) | (other, Kind::Open) => other,
-            (x, y) if x == y => if x == Kind::Latent { return self.latents(minus, a, b, left, right, span, at) } else { x },
+            (x, y) if x == y => {
+                if x == Kind::Latent {
+                    return self.latents(minus, a, b, left, right, span, at);
+                } else {
+                    x
+                }
+            }
             (Kind::Scalar, Kind::Map) | (Kind::Map, Kind::Scalar) => Kind::Map,
             (Kind::Scalar, Kind::PerChannel) | (Kind::PerChannel, Kind::Scalar) => Kind::PerChannel,
             (Kind::Scalar, Kind::Logits) | (Kind::Logits, Kind::Scalar) => Kind::Logits,
             (Kind::Map, Kind::PerChannel) | (Kind::PerChannel, Kind::Map) => Kind::Raw,
             (Kind::Raw, other) | (other, Kind::Raw) if other.is_factor() => Kind::Raw,
-            (Kind::Latent, Kind::Tensor) | (Kind::Tensor, Kind::Latent) => return self.move_latent(minus, a, b, left, right, span, at),
+            (Kind::Latent, Kind::Tensor) | (Kind::Tensor, Kind::Latent) => {
+                return self.move_latent(minus, a, b, left, right, span, at);
+            }
             (Kind::Tensor, Kind::Raw) | (Kind::Raw, Kind::Tensor) => {
-                let (tensor, raw) = if a.is_tensor() { (left, right) } else { (right, left) };
-                let help = format!("write `direction({})` if it is one, or `raw({})`", self.text(raw), self.text(tensor));
-                return self.cannot(op, &a.describe(), &b.describe(), left, right, at, Some(help));
+                let (tensor, raw) = if a.is_tensor() {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
+                let help = format!(
+                    "write `direction({})` if it is one, or `raw({})`",
+                    self.text(raw),
+                    self.text(tensor)
+                );
+                return self.cannot(
+                    op,
+                    &a.describe(),
+                    &b.describe(),
+                    left,
+                    right,
+                    at,
+                    Some(help),
+                );
             }
             (Kind::Tensor, factor) | (factor, Kind::Tensor) if factor.is_factor() => {
                 let tensor = if a.is_tensor() { left } else { right };
-                let help = format!("write `raw({})` to add the same number everywhere", self.text(tensor));
-                return self.cannot(op, &a.describe(), &b.describe(), left, right, at, Some(help));
+                let help = format!(
+                    "write `raw({})` to add the same number everywhere",
+                    self.text(tensor)
+                );
+                return self.cannot(
+                    op,
+                    &a.describe(),
+                    &b.describe(),
+                    left,
+                    right,
+                    at,
+                    Some(help),
+                );
             }
             _ => return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None),
         };
         let make = |x, y| if minus { Op::Sub(x, y) } else { Op::Add(x, y) };
-        let weight = if minus { a.weight.sub(&b.weight) } else { a.weight.add(&b.weight) };
+        let weight = if minus {
+            a.weight.sub(&b.weight)
+        } else {
+            a.weight.add(&b.weight)
+        };
         if kind != Kind::Tensor {
             let plain = a.plain && b.plain;
             return Value::Data(self.computed(make(a.node, b.node), kind, weight, plain, span));
         }
-        let Some((a, b)) = self.unify(a, b, left, right, at) else { return Value::Error };
+        let Some((a, b)) = self.unify(a, b, left, right, at) else {
+            return Value::Error;
+        };
         let pinned = a.pinned || b.pinned;
-        let Some(origin) = self.join_origins(&a, &b, &weight, pinned, left, right) else { return Value::Error };
-        let space = if a.kind == Kind::Open { b.space.clone() } else { a.space.clone() };
-        let data = Data { kind, node: a.node, weight, space, pinned, plain: a.plain && b.plain, origin };
+        let Some(origin) = self.join_origins(&a, &b, &weight, pinned, left, right) else {
+            return Value::Error;
+        };
+        let space = if a.kind == Kind::Open {
+            b.space.clone()
+        } else {
+            a.space.clone()
+        };
+        let data = Data {
+            kind,
+            node: a.node,
+            weight,
+            space,
+            pinned,
+            plain: a.plain && b.plain,
+            origin,
+        };
         Value::Data(self.tensor(make(a.node, b.node), data, span))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    fn latents(&mut self, minus: bool, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    fn latents(
+        &mut self,
+        minus: bool,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         if !minus {
-            let help = format!("write `latent(raw({}) + raw({}))`", self.text(left), self.text(right));
-            return self.cannot(BinaryOp::Add, "a latent", "a latent", left, right, at, Some(help));
+            let help = format!(
+                "write `latent(raw({}) + raw({}))`",
+                self.text(left),
+                self.text(right)
+            );
+            return self.cannot(
+                BinaryOp::Add,
+                "a latent",
+                "a latent",
+                left,
+                right,
+                at,
+                Some(help),
+            );
         }
-        let data = Data { space: SpaceTerm::Latent, ..Data::of(Kind::Tensor, a.node) };
+        let data = Data {
+            space: SpaceTerm::Latent,
+            ..Data::of(Kind::Tensor, a.node)
+        };
         Value::Data(self.tensor(Op::Sub(a.node, b.node), data, span))
     }
 
     /// `x + s*p`, `x + d`: a latent moved by a velocity times a difference of sigmas, or by a
     /// direction of latents.
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    fn move_latent(&mut self, minus: bool, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    fn move_latent(
+        &mut self,
+        minus: bool,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let tensor = if a.is_tensor() { &a } else { &b };
-        let fits = matches!(tensor.space, SpaceTerm::Latent | SpaceTerm::Named(Space::Flow));
+        let fits = matches!(
+            tensor.space,
+            SpaceTerm::Latent | SpaceTerm::Named(Space::Flow)
+        );
         if !fits || (minus && a.is_tensor()) {
             let text = self.text(if a.is_tensor() { left } else { right });
-            let help = format!("write `flow({text})` times a difference of sigmas, or `latent(...)` of a raw value");
+            let help = format!(
+                "write `flow({text})` times a difference of sigmas, or `latent(...)` of a raw value"
+            );
             let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
-            return self.cannot(op, &a.describe(), &b.describe(), left, right, at, Some(help));
+            return self.cannot(
+                op,
+                &a.describe(),
+                &b.describe(),
+                left,
+                right,
+                at,
+                Some(help),
+            );
         }
-        let op = if minus { Op::Sub(a.node, b.node) } else { Op::Add(a.node, b.node) };
+        let op = if minus {
+            Op::Sub(a.node, b.node)
+        } else {
+            Op::Add(a.node, b.node)
+        };
         Value::Data(self.computed(op, Kind::Latent, Weight::zero(), true, span))
     }
 
-    fn product(&mut self, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    fn product(
+        &mut self,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let kind = match (a.kind, b.kind) {
-            (Kind::Bool | Kind::Class | Kind::Probs, _) | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
-                return self.cannot(BinaryOp::Mul, &a.describe(), &b.describe(), left, right, at, None);
+            (Kind::Bool | Kind::Class | Kind::Probs, _)
+            | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
+                return self.cannot(
+                    BinaryOp::Mul,
+                    &a.describe(),
+                    &b.describe(),
+                    left,
+                    right,
+                    at,
+                    None,
+                );
             }
             (Kind::Open, Kind::Open) => Kind::Open,
             (Kind::Scalar, other) | (other, Kind::Scalar) if other != Kind::Latent => other,
@@ -164,16 +348,38 @@ impl<'p> Engine<'p> {
             }
             Kind::Raw => {
                 self.warn_products(&a, &b, left, right, at);
-                Value::Data(self.opaque(op, Kind::Raw, plain && !a.is_tensor() && !b.is_tensor(), span))
+                Value::Data(self.opaque(
+                    op,
+                    Kind::Raw,
+                    plain && !a.is_tensor() && !b.is_tensor(),
+                    span,
+                ))
             }
             kind => Value::Data(self.computed(op, kind, weight, plain, span)),
         }
     }
 
-    fn quotient(&mut self, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    fn quotient(
+        &mut self,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let kind = match (a.kind, b.kind) {
-            (Kind::Bool | Kind::Class | Kind::Probs, _) | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
-                return self.cannot(BinaryOp::Div, &a.describe(), &b.describe(), left, right, at, None);
+            (Kind::Bool | Kind::Class | Kind::Probs, _)
+            | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
+                return self.cannot(
+                    BinaryOp::Div,
+                    &a.describe(),
+                    &b.describe(),
+                    left,
+                    right,
+                    at,
+                    None,
+                );
             }
             (Kind::Latent, Kind::Scalar) => Kind::Raw,
             (other, Kind::Scalar) => other,
@@ -191,7 +397,12 @@ impl<'p> Engine<'p> {
             Kind::Tensor => Value::Data(self.scaled(op, b, a, weight, span)),
             Kind::Raw => {
                 self.warn_products(&a, &b, left, right, at);
-                Value::Data(self.opaque(op, Kind::Raw, plain && !a.is_tensor() && !b.is_tensor(), span))
+                Value::Data(self.opaque(
+                    op,
+                    Kind::Raw,
+                    plain && !a.is_tensor() && !b.is_tensor(),
+                    span,
+                ))
             }
             kind => Value::Data(self.computed(op, kind, weight, plain, span)),
         }
@@ -199,8 +410,17 @@ impl<'p> Engine<'p> {
 
     /// A tensor times (or by) a factor.
     fn scaled(&mut self, op: Op, factor: Data, of: Data, weight: Weight, span: Span) -> Data {
-        let origin = if weight.is_zero() { Origin::Free } else { of.origin.clone() };
-        let data = Data { weight, origin, plain: of.plain && factor.plain, ..of };
+        let origin = if weight.is_zero() {
+            Origin::Free
+        } else {
+            of.origin.clone()
+        };
+        let data = Data {
+            weight,
+            origin,
+            plain: of.plain && factor.plain,
+            ..of
+        };
         self.tensor(op, data, span)
     }
 
@@ -228,14 +448,29 @@ impl<'p> Engine<'p> {
             }
             value @ Value::Outcome(_) => self.outcome_as_value(&value, of, span),
             value => self.fail(
-                Diagnostic::new(Code::WrongKind, format!("{} has no opposite", value.describe()))
-                    .at(of.span, "a minus stands before this"),
+                Diagnostic::new(
+                    Code::WrongKind,
+                    format!("{} has no opposite", value.describe()),
+                )
+                .at(of.span, "a minus stands before this"),
             ),
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and two places")]
-    fn compare(&mut self, op: BinaryOp, a: Data, b: Data, left: &'p Expr, right: &'p Expr, span: Span, at: Span) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and two places"
+    )]
+    fn compare(
+        &mut self,
+        op: BinaryOp,
+        a: Data,
+        b: Data,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+        at: Span,
+    ) -> Value {
         let compare = match op {
             BinaryOp::Eq => Compare::Eq,
             BinaryOp::Ne => Compare::Ne,
@@ -252,26 +487,49 @@ impl<'p> Engine<'p> {
                 self.lint_progress(op, &a, &b, left, right, span);
                 Value::Data(self.computed(node, Kind::Bool, Weight::zero(), plain, span))
             }
-            (Kind::Bool, Kind::Bool) | (Kind::Class, Kind::Class) | (Kind::Class, Kind::Scalar) | (Kind::Scalar, Kind::Class) if equality => {
+            (Kind::Bool, Kind::Bool)
+            | (Kind::Class, Kind::Class)
+            | (Kind::Class, Kind::Scalar)
+            | (Kind::Scalar, Kind::Class)
+                if equality =>
+            {
                 Value::Data(self.computed(node, Kind::Bool, Weight::zero(), true, span))
             }
-            (Kind::Map, Kind::Map | Kind::Scalar) | (Kind::Scalar, Kind::Map) => Value::Data(self.opaque(node, Kind::Map, plain, span)),
+            (Kind::Map, Kind::Map | Kind::Scalar) | (Kind::Scalar, Kind::Map) => {
+                Value::Data(self.opaque(node, Kind::Map, plain, span))
+            }
             _ => {
-                let help = (a.is_tensor() || b.is_tensor()).then(|| "compare a norm, a mean or another scalar of it".to_string());
+                let help = (a.is_tensor() || b.is_tensor())
+                    .then(|| "compare a norm, a mean or another scalar of it".to_string());
                 self.cannot(op, &a.describe(), &b.describe(), left, right, at, help)
             }
         }
     }
 
-    fn compare_choice(&mut self, choice: Choice, word: &str, not: bool, left: &'p Expr, right: &'p Expr, span: Span) -> Value {
+    fn compare_choice(
+        &mut self,
+        choice: Choice,
+        word: &str,
+        not: bool,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+    ) -> Value {
         let (Choice::Known(_, words) | Choice::Open(_, words)) = &choice;
         if !words.iter().any(|w| w == word) {
-            let place = if matches!(left.node, ExprNode::String(_)) { left } else { right };
+            let place = if matches!(left.node, ExprNode::String(_)) {
+                left
+            } else {
+                right
+            };
             return self.no_such_word(word, words, place.span);
         }
         let op = match &choice {
             Choice::Known(value, _) => Op::Bool((value == word) != not),
-            Choice::Open(name, _) => Op::Parameter(format!("{name} {} \"{word}\"", if not { "!=" } else { "==" })),
+            Choice::Open(name, _) => Op::Parameter(format!(
+                "{name} {} \"{word}\"",
+                if not { "!=" } else { "==" }
+            )),
         };
         Value::Data(Data::of(Kind::Bool, self.graph.bool(op, span)))
     }
@@ -291,26 +549,66 @@ impl<'p> Engine<'p> {
     }
 
     /// A result that is no tensor. A scalar's value over the limits becomes an unknown of its own.
-    pub(crate) fn computed(&mut self, op: Op, kind: Kind, weight: Weight, plain: bool, span: Span) -> Data {
-        let meta = Meta { shape: shape_of(kind), space: None, kind: kind_text(kind, &SpaceTerm::Native, &weight) };
+    pub(crate) fn computed(
+        &mut self,
+        op: Op,
+        kind: Kind,
+        weight: Weight,
+        plain: bool,
+        span: Span,
+    ) -> Data {
+        let meta = Meta {
+            shape: shape_of(kind),
+            space: None,
+            kind: kind_text(kind, &SpaceTerm::Native, &weight),
+        };
         let node = self.graph.add(op, meta, span);
-        let weight = if kind.is_factor() && weight.is_too_large() { self.node_weight(node, |_| "(a scalar)".to_string()) } else { weight };
-        Data { weight, plain, ..Data::of(kind, node) }
+        let weight = if kind.is_factor() && weight.is_too_large() {
+            self.node_weight(node, |_| "(a scalar)".to_string())
+        } else {
+            weight
+        };
+        Data {
+            weight,
+            plain,
+            ..Data::of(kind, node)
+        }
     }
 
     /// A result in a space: `data` says everything but the node.
     pub(crate) fn tensor(&mut self, op: Op, data: Data, span: Span) -> Data {
-        let meta = Meta { shape: Shape::Tensor, space: Some(data.space.clone()), kind: data.kind_text() };
-        Data { node: self.graph.add(op, meta, span), ..data }
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(data.space.clone()),
+            kind: data.kind_text(),
+        };
+        Data {
+            node: self.graph.add(op, meta, span),
+            ..data
+        }
     }
 
     /// Whether it is the literal `0`.
     pub(crate) fn is_zero(&self, data: &Data) -> bool {
-        data.kind == Kind::Scalar && matches!(self.graph.node(data.node).op, Op::Number(0.0)) && data.weight.is_zero()
+        data.kind == Kind::Scalar
+            && matches!(self.graph.node(data.node).op, Op::Number(0.0))
+            && data.weight.is_zero()
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two operands with their expressions, and what to do")]
-    fn cannot(&mut self, op: BinaryOp, a: &str, b: &str, left: &Expr, right: &Expr, at: Span, help: Option<String>) -> Value {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two operands with their expressions, and what to do"
+    )]
+    fn cannot(
+        &mut self,
+        op: BinaryOp,
+        a: &str,
+        b: &str,
+        left: &Expr,
+        right: &Expr,
+        at: Span,
+        help: Option<String>,
+    ) -> Value {
         let what = match op {
             BinaryOp::Add => "cannot be added",
             BinaryOp::Sub => "cannot be subtracted from each other",
@@ -327,17 +625,32 @@ impl<'p> Engine<'p> {
     }
 
     /// `progress < 0.5` is taken literally.
-    fn lint_progress(&mut self, op: BinaryOp, a: &Data, b: &Data, left: &Expr, right: &Expr, span: Span) {
-        let is_progress = |e: &Self, n: NodeId| matches!(e.graph.node(n).op, Op::Tick(TickName::Progress));
+    fn lint_progress(
+        &mut self,
+        op: BinaryOp,
+        a: &Data,
+        b: &Data,
+        left: &Expr,
+        right: &Expr,
+        span: Span,
+    ) {
+        let is_progress =
+            |e: &Self, n: NodeId| matches!(e.graph.node(n).op, Op::Tick(TickName::Progress));
         let literal = |e: &Expr| matches!(e.node, ExprNode::Number(_));
         let (below, end) = match op {
             BinaryOp::Lt if is_progress(self, a.node) && literal(right) => (true, self.text(right)),
-            BinaryOp::Ge if is_progress(self, a.node) && literal(right) => (false, self.text(right)),
+            BinaryOp::Ge if is_progress(self, a.node) && literal(right) => {
+                (false, self.text(right))
+            }
             BinaryOp::Gt if is_progress(self, b.node) && literal(left) => (true, self.text(left)),
             BinaryOp::Le if is_progress(self, b.node) && literal(left) => (false, self.text(left)),
             _ => return,
         };
-        let window = if below { format!("0.0..{end}") } else { format!("{end}..1.0") };
+        let window = if below {
+            format!("0.0..{end}")
+        } else {
+            format!("{end}..1.0")
+        };
         self.report(
             Diagnostic::new(Code::ProgressCompared, "`progress` is compared literally, so rounding decides about the step at the border")
                 .at(span, "not a window")
@@ -349,7 +662,12 @@ impl<'p> Engine<'p> {
 impl Kind {
     /// Whether adding a scalar to the other is arithmetic of numbers.
     fn is_factor_of(self, other: &Data) -> bool {
-        self.is_factor() && (other.kind.is_factor() || matches!(other.kind, Kind::Raw | Kind::Logits | Kind::Class | Kind::Open))
+        self.is_factor()
+            && (other.kind.is_factor()
+                || matches!(
+                    other.kind,
+                    Kind::Raw | Kind::Logits | Kind::Class | Kind::Open
+                ))
     }
 }
 
@@ -375,6 +693,10 @@ fn is_layers(value: &Value) -> bool {
 
 /// `a + b`, `a - b`: terms taken in order. Taking away a difference gives back what it took.
 pub(crate) fn join_layers(mut a: Layers, b: Layers, add: bool) -> Layers {
-    a.terms.extend(b.terms.into_iter().map(|(plus, term): (bool, LayerTerm)| (plus == add, term)));
+    a.terms.extend(
+        b.terms
+            .into_iter()
+            .map(|(plus, term): (bool, LayerTerm)| (plus == add, term)),
+    );
     a
 }

@@ -38,18 +38,33 @@ impl<'p> Engine<'p> {
                     Value::Error => return Value::Error,
                     other => return self.wrong_kind(&other, "a class", of.span, index.span),
                 };
-                Value::Data(self.opaque(Op::Unsupported("probs[…]".into(), vec![data.node, class.node]), Kind::Scalar, true, span))
+                Value::Data(self.opaque(
+                    Op::Unsupported("probs[…]".into(), vec![data.node, class.node]),
+                    Kind::Scalar,
+                    true,
+                    span,
+                ))
             }
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("{} has no entries", other.describe()))
-                    .at(of.span, format!("this is {}", other.describe()))
-                    .help("entries are taken of `Prompt[]`, `Table` and `Probs`");
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("{} has no entries", other.describe()),
+                )
+                .at(of.span, format!("this is {}", other.describe()))
+                .help("entries are taken of `Prompt[]`, `Table` and `Probs`");
                 self.fail(diagnostic)
             }
         }
     }
 
-    fn prompt_at(&mut self, source: Source, at: Value, of: &Expr, index: &Expr, span: Span) -> Value {
+    fn prompt_at(
+        &mut self,
+        source: Source,
+        at: Value,
+        of: &Expr,
+        index: &Expr,
+        span: Span,
+    ) -> Value {
         let class = matches!(&at, Value::Data(d) if d.kind == Kind::Class);
         let data = match at {
             Value::Data(data) if matches!(data.kind, Kind::Scalar | Kind::Class) => data,
@@ -69,24 +84,44 @@ impl<'p> Engine<'p> {
                 let count = self.inputs.get(id.index()).and_then(|i| i.count);
                 let bad = number < 0 || count.is_some_and(|count| number >= i64::from(count));
                 if bad {
-                    let name = self.inputs.get(id.index()).map_or("", |i| i.name.as_str()).to_string();
+                    let name = self
+                        .inputs
+                        .get(id.index())
+                        .map_or("", |i| i.name.as_str())
+                        .to_string();
                     let found = count.map_or_else(String::new, |c| format!(", and {c} are bound"));
-                    let diagnostic = Diagnostic::new(Code::NotWhole, format!("`{name}[{number}]` is asked for{found}"))
-                        .at(span, "there is no such prompt")
-                        .help(format!("count from 0 to `count({name}) - 1`"));
+                    let diagnostic = Diagnostic::new(
+                        Code::NotWhole,
+                        format!("`{name}[{number}]` is asked for{found}"),
+                    )
+                    .at(span, "there is no such prompt")
+                    .help(format!("count from 0 to `count({name}) - 1`"));
                     return self.fail(diagnostic);
                 }
-                Value::Condition(Condition::Known(plan::Condition::PromptAt(id, number as u32)))
+                Value::Condition(Condition::Known(plan::Condition::PromptAt(
+                    id,
+                    number as u32,
+                )))
             }
             _ => Value::Condition(Condition::Open(text, vec![data.node])),
         }
     }
 
     /// An entry of a table, a scalar.
-    pub(crate) fn entry(&mut self, source: Source, row: NodeId, column: NodeId, span: Span) -> Value {
+    pub(crate) fn entry(
+        &mut self,
+        source: Source,
+        row: NodeId,
+        column: NodeId,
+        span: Span,
+    ) -> Value {
         let (name, op) = match source {
             Source::Input(id) => {
-                let name = self.inputs.get(id.index()).map_or("", |i| i.name.as_str()).to_string();
+                let name = self
+                    .inputs
+                    .get(id.index())
+                    .map_or("", |i| i.name.as_str())
+                    .to_string();
                 (name, Op::Entry(id, row, column))
             }
             Source::Parameter(name) => {
@@ -100,17 +135,25 @@ impl<'p> Engine<'p> {
 
     /// `count(prompts)`
     pub(crate) fn count(&mut self, call: &'p Call, span: Span) -> Value {
-        let Some(bound) = self.bind_args(call, &[("prompts", false)]) else { return Value::Error };
-        let Some(Some(arg)) = bound.into_iter().next() else { return Value::Error };
+        let Some(bound) = self.bind_args(call, &[("prompts", false)]) else {
+            return Value::Error;
+        };
+        let Some(Some(arg)) = bound.into_iter().next() else {
+            return Value::Error;
+        };
         let value = self.expr(&arg.value);
         let op = match value {
             Value::Error => return Value::Error,
-            Value::Prompts(Source::Input(id)) => match self.inputs.get(id.index()).and_then(|i| i.count) {
-                Some(count) => Op::Number(f64::from(count)),
-                None => Op::Count(id),
-            },
+            Value::Prompts(Source::Input(id)) => {
+                match self.inputs.get(id.index()).and_then(|i| i.count) {
+                    Some(count) => Op::Number(f64::from(count)),
+                    None => Op::Count(id),
+                }
+            }
             Value::Prompts(Source::Parameter(name)) => Op::Parameter(format!("count({name})")),
-            other => return self.wrong_kind(&other, "a `Prompt[]`", call.name.span, arg.value.span),
+            other => {
+                return self.wrong_kind(&other, "a `Prompt[]`", call.name.span, arg.value.span);
+            }
         };
         let node = self.graph.scalar(op, span);
         let text = format!("count({})", self.text(&arg.value));
@@ -119,8 +162,12 @@ impl<'p> Engine<'p> {
 
     /// `prompt("text")`
     pub(crate) fn prompt(&mut self, call: &'p Call) -> Value {
-        let Some(bound) = self.bind_args(call, &[("text", false)]) else { return Value::Error };
-        let Some(Some(arg)) = bound.into_iter().next() else { return Value::Error };
+        let Some(bound) = self.bind_args(call, &[("text", false)]) else {
+            return Value::Error;
+        };
+        let Some(Some(arg)) = bound.into_iter().next() else {
+            return Value::Error;
+        };
         match self.expr(&arg.value) {
             Value::Text(text) => Value::Condition(Condition::Known(plan::Condition::Text(text))),
             Value::Error => Value::Error,
@@ -130,25 +177,46 @@ impl<'p> Engine<'p> {
 
     /// `class(3)`, `class(rival)`
     pub(crate) fn class(&mut self, call: &'p Call) -> Value {
-        let Some(bound) = self.bind_args(call, &[("number", false)]) else { return Value::Error };
-        let Some(Some(arg)) = bound.into_iter().next() else { return Value::Error };
+        let Some(bound) = self.bind_args(call, &[("number", false)]) else {
+            return Value::Error;
+        };
+        let Some(Some(arg)) = bound.into_iter().next() else {
+            return Value::Error;
+        };
         let value = self.expr(&arg.value);
         let text = self.text(&arg.value);
         match value {
             Value::Error => Value::Error,
-            Value::Data(Data { kind: Kind::Class, node, .. }) => Value::Condition(Condition::ClassOf(node, text)),
-            Value::Data(data) if data.kind == Kind::Scalar => match self.whole(&data, "a class", arg.value.span) {
-                Some(number) if (0..=i64::from(u32::MAX)).contains(&number) => Value::Condition(Condition::Known(plan::Condition::Class(number as u32))),
-                Some(number) => {
-                    let diagnostic = Diagnostic::new(Code::NotWhole, format!("there is no class {number}")).at(arg.value.span, "classes are counted from 0");
-                    self.fail(diagnostic)
+            Value::Data(Data {
+                kind: Kind::Class,
+                node,
+                ..
+            }) => Value::Condition(Condition::ClassOf(node, text)),
+            Value::Data(data) if data.kind == Kind::Scalar => {
+                match self.whole(&data, "a class", arg.value.span) {
+                    Some(number) if (0..=i64::from(u32::MAX)).contains(&number) => {
+                        Value::Condition(Condition::Known(plan::Condition::Class(number as u32)))
+                    }
+                    Some(number) => {
+                        let diagnostic =
+                            Diagnostic::new(Code::NotWhole, format!("there is no class {number}"))
+                                .at(arg.value.span, "classes are counted from 0");
+                        self.fail(diagnostic)
+                    }
+                    None if self.graph.stage(data.node) == Stage::Const
+                        && self.graph.constant(data.node).is_none() =>
+                    {
+                        Value::Condition(Condition::Open(format!("class({text})"), vec![data.node]))
+                    }
+                    None => Value::Error,
                 }
-                None if self.graph.stage(data.node) == Stage::Const && self.graph.constant(data.node).is_none() => {
-                    Value::Condition(Condition::Open(format!("class({text})"), vec![data.node]))
-                }
-                None => Value::Error,
-            },
-            other => self.wrong_kind(&other, "a class or its number", call.name.span, arg.value.span),
+            }
+            other => self.wrong_kind(
+                &other,
+                "a class or its number",
+                call.name.span,
+                arg.value.span,
+            ),
         }
     }
 
@@ -164,9 +232,12 @@ impl<'p> Engine<'p> {
                     Value::Prompts(_) => format!("take one of them, as in `{}[0]`", self.text(expr)),
                     _ => "write `cond`, `uncond`, `negative`, `null`, a `Prompt` input, `prompt(\"…\")` or `class(…)`".to_string(),
                 };
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("a condition is needed, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()))
-                    .help(help);
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("a condition is needed, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()))
+                .help(help);
                 self.report(diagnostic);
                 None
             }

@@ -148,9 +148,12 @@ impl<'p> Engine<'p> {
         if self.graph.nodes.len() > MAX_NODES || self.expressions > MAX_EXPRESSIONS {
             self.first_passes = 0;
             self.bag.push(
-                Diagnostic::new(Code::TooManyNodes, format!("this rule inlines into more than {MAX_NODES} operations"))
-                    .at(span, "the limit is reached here")
-                    .help("make the `total` shorter, or split the rule"),
+                Diagnostic::new(
+                    Code::TooManyNodes,
+                    format!("this rule inlines into more than {MAX_NODES} operations"),
+                )
+                .at(span, "the limit is reached here")
+                .help("make the `total` shorter, or split the rule"),
             );
             self.gave_up = true;
             return false;
@@ -174,7 +177,11 @@ impl<'p> Engine<'p> {
     }
 
     /// The unknown of a node, by its name or the text of the expression that made it.
-    pub(crate) fn node_weight(&mut self, node: NodeId, text: impl FnOnce(&Self) -> String) -> Weight {
+    pub(crate) fn node_weight(
+        &mut self,
+        node: NodeId,
+        text: impl FnOnce(&Self) -> String,
+    ) -> Weight {
         let key = UnknownKey::Node(node);
         if let Some(found) = self.unknown_index.get(&key) {
             return Weight::unknown(*found);
@@ -185,7 +192,10 @@ impl<'p> Engine<'p> {
 
     /// An unknown that stands for nothing else.
     pub(crate) fn fresh_unknown(&mut self, text: &str) -> Unknown {
-        self.unknown(UnknownKey::State(self.unknowns.len() as u32), text.to_string())
+        self.unknown(
+            UnknownKey::State(self.unknowns.len() as u32),
+            text.to_string(),
+        )
     }
 
     fn unknown(&mut self, key: UnknownKey, text: String) -> Unknown {
@@ -200,13 +210,20 @@ impl<'p> Engine<'p> {
 
     /// Whether a first pass has not found it yet.
     pub(crate) fn is_open_weight(&self, weight: &Weight) -> bool {
-        let open = |unknown: Unknown| matches!(self.unknowns.get(unknown as usize), Some((UnknownKey::State(_), _)));
+        let open = |unknown: Unknown| {
+            matches!(
+                self.unknowns.get(unknown as usize),
+                Some((UnknownKey::State(_), _))
+            )
+        };
         self.first_passes > 0 && weight.mentions(&open)
     }
 
     /// Calls the unknown of a node by the expression that made it, unless it has a better name.
     pub(crate) fn describe_unknown(&mut self, node: NodeId, expr: &Expr) {
-        let Some(unknown) = self.unknown_index.get(&UnknownKey::Node(node)).copied() else { return };
+        let Some(unknown) = self.unknown_index.get(&UnknownKey::Node(node)).copied() else {
+            return;
+        };
         let text = self.text(expr);
         if let Some((_, old)) = self.unknowns.get_mut(unknown as usize)
             && old.starts_with('(')
@@ -218,7 +235,12 @@ impl<'p> Engine<'p> {
     /// A weight for people. An unknown made by a node that has a `let`'s name by now is called so.
     pub(crate) fn weight_text(&self, weight: &Weight) -> String {
         weight.text(&|unknown| match self.unknowns.get(unknown as usize) {
-            Some((UnknownKey::Node(node), text)) => self.graph.node(*node).name.clone().unwrap_or_else(|| text.clone()),
+            Some((UnknownKey::Node(node), text)) => self
+                .graph
+                .node(*node)
+                .name
+                .clone()
+                .unwrap_or_else(|| text.clone()),
             Some((_, text)) => text.clone(),
             None => "?".to_string(),
         })
@@ -227,6 +249,10 @@ impl<'p> Engine<'p> {
     /// The expression as text of the current function.
     pub(crate) fn text(&self, expr: &Expr) -> String {
         let function = self.frame().map(|frame| frame.function);
-        Printer { program: self.program, function }.expr(expr)
+        Printer {
+            program: self.program,
+            function,
+        }
+        .expr(expr)
     }
 }

@@ -33,7 +33,10 @@ impl<'p> Engine<'p> {
                 let names: Vec<String> = (0..parts.len()).map(|i| format!("part{i}")).collect();
                 value = self.fail(
                     Diagnostic::new(Code::TupleShape, "a tuple has no name of its own")
-                        .at(binding.value.span, format!("this gives {} values", parts.len()))
+                        .at(
+                            binding.value.span,
+                            format!("this gives {} values", parts.len()),
+                        )
                         .help(format!("write `let ({}) = …`", names.join(", "))),
                 );
             }
@@ -51,9 +54,18 @@ impl<'p> Engine<'p> {
                     other => format!("this is {}", other.describe()),
                 };
                 self.report(
-                    Diagnostic::new(Code::TupleShape, format!("{} names are bound to something else than {} values", binding.targets.len(), binding.targets.len()))
-                        .at(binding.value.span, found)
-                        .help("name as many parts as there are, and write `_` for one that is not needed"),
+                    Diagnostic::new(
+                        Code::TupleShape,
+                        format!(
+                            "{} names are bound to something else than {} values",
+                            binding.targets.len(),
+                            binding.targets.len()
+                        ),
+                    )
+                    .at(binding.value.span, found)
+                    .help(
+                        "name as many parts as there are, and write `_` for one that is not needed",
+                    ),
                 );
                 vec![Value::Error; binding.targets.len()]
             }
@@ -89,7 +101,9 @@ impl<'p> Engine<'p> {
                 Value::Data(Data::of(Kind::Bool, node))
             }
             ExprNode::Local(local) => {
-                let value = self.frame().and_then(|f| f.locals.get(local.index()).cloned().flatten());
+                let value = self
+                    .frame()
+                    .and_then(|f| f.locals.get(local.index()).cloned().flatten());
                 value.unwrap_or(Value::Error)
             }
             ExprNode::Item(item) => self.item(*item, expr.span),
@@ -128,7 +142,9 @@ impl<'p> Engine<'p> {
                     None => Value::Error,
                 }
             }
-            ExprNode::If(condition, then, otherwise) => self.if_(condition, then, otherwise, expr.span),
+            ExprNode::If(condition, then, otherwise) => {
+                self.if_(condition, then, otherwise, expr.span)
+            }
             ExprNode::Match(subject, arms) => self.match_(subject, arms, expr.span),
             ExprNode::Total(local, range, body) => self.total(*local, range, body, expr.span),
         }
@@ -141,13 +157,23 @@ impl<'p> Engine<'p> {
             Some(exact) => Weight::number(exact),
             None => self.node_weight(node, |_| text.to_string()),
         };
-        Value::Data(Data { weight, ..Data::of(Kind::Scalar, node) })
+        Value::Data(Data {
+            weight,
+            ..Data::of(Kind::Scalar, node)
+        })
     }
 
     /// A scalar whose value is an unknown of its own.
-    pub(crate) fn opaque_scalar(&mut self, node: NodeId, text: impl FnOnce(&Self) -> String) -> Data {
+    pub(crate) fn opaque_scalar(
+        &mut self,
+        node: NodeId,
+        text: impl FnOnce(&Self) -> String,
+    ) -> Data {
         let weight = self.node_weight(node, text);
-        Data { weight, ..Data::of(Kind::Scalar, node) }
+        Data {
+            weight,
+            ..Data::of(Kind::Scalar, node)
+        }
     }
 
     /// A built-in value or contextual word.
@@ -159,11 +185,22 @@ impl<'p> Engine<'p> {
         match word {
             "x" => Value::Data(Data::of(Kind::Latent, self.graph.latent(span))),
             "target" => {
-                let meta = Meta { shape: Shape::Class, space: None, kind: "class".into() };
-                Value::Data(Data::of(Kind::Class, self.graph.add(Op::Target, meta, span)))
+                let meta = Meta {
+                    shape: Shape::Class,
+                    space: None,
+                    kind: "class".into(),
+                };
+                Value::Data(Data::of(
+                    Kind::Class,
+                    self.graph.add(Op::Target, meta, span),
+                ))
             }
             "pi" | "inf" => {
-                let value = if word == "pi" { std::f64::consts::PI } else { f64::INFINITY };
+                let value = if word == "pi" {
+                    std::f64::consts::PI
+                } else {
+                    f64::INFINITY
+                };
                 let node = self.graph.number(value, span);
                 Value::Data(self.opaque_scalar(node, |_| word.to_string()))
             }
@@ -189,20 +226,33 @@ impl<'p> Engine<'p> {
             );
         }
         let space = SpaceTerm::Named(plan::Space::Eps);
-        let meta = Meta { shape: Shape::Tensor, space: Some(space.clone()), kind: "prediction in eps".into() };
-        let node = self.graph.add(Op::Unsupported("noise".into(), Vec::new()), meta, span);
-        Value::Data(Data { weight: Weight::one(), space, origin: Origin::At(Point::default()), ..Data::of(Kind::Tensor, node) })
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(space.clone()),
+            kind: "prediction in eps".into(),
+        };
+        let node = self
+            .graph
+            .add(Op::Unsupported("noise".into(), Vec::new()), meta, span);
+        Value::Data(Data {
+            weight: Weight::one(),
+            space,
+            origin: Origin::At(Point::default()),
+            ..Data::of(Kind::Tensor, node)
+        })
     }
 
     /// A guide, model, classifier, loss or input by name.
     fn item(&mut self, item: ItemId, span: Span) -> Value {
-        let Some(found) = self.program.items.get(item.index()) else { return Value::Error };
+        let Some(found) = self.program.items.get(item.index()) else {
+            return Value::Error;
+        };
         let name = found.name.node.clone();
         match &found.kind {
             ItemKind::Function(_) => self.closure(item, &[], span),
             ItemKind::Resource(resource) => match resource.kind {
                 guide_grammar::ast::ResourceKind::Model => Value::Model(Some(name)),
-                _ => Value::Judge(name),
+                _ => Value::Judge,
             },
             ItemKind::Input(input) => self.input(&name, input, span),
         }
@@ -250,7 +300,11 @@ impl<'p> Engine<'p> {
             }
             _ => None,
         };
-        self.inputs.push(plan::Input { name: name.to_string(), kind: kind.to_string(), count });
+        self.inputs.push(plan::Input {
+            name: name.to_string(),
+            kind: kind.to_string(),
+            count,
+        });
         plan::InputId(self.inputs.len() as u32 - 1)
     }
 
@@ -263,8 +317,14 @@ impl<'p> Engine<'p> {
         let value = self.graph.constant(data.node)?;
         if value.fract() != 0.0 || value.abs() > 1e15 {
             self.report(
-                Diagnostic::new(Code::NotWhole, format!("{what} is {}, which is not whole", super::text::number(value)))
-                    .at(span, "this must be a whole number"),
+                Diagnostic::new(
+                    Code::NotWhole,
+                    format!(
+                        "{what} is {}, which is not whole",
+                        super::text::number(value)
+                    ),
+                )
+                .at(span, "this must be a whole number"),
             );
             return None;
         }
@@ -277,9 +337,12 @@ impl<'p> Engine<'p> {
             _ => "this changes from step to step",
         };
         self.report(
-            Diagnostic::new(Code::ConstNeeded, format!("{what} must be known when the plan is made"))
-                .at(span, why)
-                .help("use a number, a parameter, `steps` or `count(...)`"),
+            Diagnostic::new(
+                Code::ConstNeeded,
+                format!("{what} must be known when the plan is made"),
+            )
+            .at(span, why)
+            .help("use a number, a parameter, `steps` or `count(...)`"),
         );
     }
 }

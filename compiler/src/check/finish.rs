@@ -19,7 +19,10 @@ struct Reached {
 impl Engine<'_> {
     /// The graph of an outcome.
     pub(crate) fn finish(&mut self, outcome: &Outcome, negative: bool) -> Graph {
-        let mut reached = Reached { nodes: vec![false; self.graph.nodes.len()], cells: vec![false; self.cells.len()] };
+        let mut reached = Reached {
+            nodes: vec![false; self.graph.nodes.len()],
+            cells: vec![false; self.cells.len()],
+        };
         let mut todo = Vec::new();
         roots(outcome, &mut todo);
         while let Some(node) = todo.pop() {
@@ -30,7 +33,10 @@ impl Engine<'_> {
             let op = &self.graph.node(node).op;
             todo.extend(operands(op));
             if let Op::Prev(cell) = op
-                && let (Some(seen), Some(draft)) = (reached.cells.get_mut(cell.0 as usize), self.cells.get(cell.0 as usize))
+                && let (Some(seen), Some(draft)) = (
+                    reached.cells.get_mut(cell.0 as usize),
+                    self.cells.get(cell.0 as usize),
+                )
                 && !*seen
             {
                 *seen = true;
@@ -56,7 +62,13 @@ impl Engine<'_> {
         let (nodes, cells) = (numbers(&reached.nodes), numbers(&reached.cells));
         let node = |id: NodeId| NodeId(nodes.get(id.index()).copied().unwrap_or(0));
         let mut graph = Graph::default();
-        for (old, _) in self.graph.nodes.iter().zip(&reached.nodes).filter(|(_, keep)| **keep) {
+        for (old, _) in self
+            .graph
+            .nodes
+            .iter()
+            .zip(&reached.nodes)
+            .filter(|(_, keep)| **keep)
+        {
             let mut new = old.clone();
             visit(&mut new.op, &mut |operand| *operand = node(*operand));
             if let Op::Prev(cell) = &mut new.op {
@@ -64,14 +76,23 @@ impl Engine<'_> {
             }
             graph.nodes.push(new);
         }
-        for (draft, _) in self.cells.iter().zip(&reached.cells).filter(|(_, keep)| **keep) {
+        for (draft, _) in self
+            .cells
+            .iter()
+            .zip(&reached.cells)
+            .filter(|(_, keep)| **keep)
+        {
             graph.cells.push(Cell {
                 name: draft.name.clone(),
                 path: draft.path.clone(),
                 // INVARIANT: a state without errors has its value by the end of its body.
                 value: node(draft.value.unwrap_or(draft.init)),
                 init: node(draft.init),
-                region: draft.region.iter().map(|(test, holds)| (node(*test), *holds)).collect(),
+                region: draft
+                    .region
+                    .iter()
+                    .map(|(test, holds)| (node(*test), *holds))
+                    .collect(),
                 span: draft.span,
             });
         }
@@ -134,9 +155,19 @@ fn roots(outcome: &Outcome, list: &mut Vec<NodeId>) {
             roots(a, list);
             roots(b, list);
         }
-        Outcome::Guided { denoise, renoise, shift, moves } => {
+        Outcome::Guided {
+            denoise,
+            renoise,
+            shift,
+            moves,
+        } => {
             list.push(denoise.node);
-            list.extend([renoise, shift, moves].into_iter().flatten().map(|d| d.node));
+            list.extend(
+                [renoise, shift, moves]
+                    .into_iter()
+                    .flatten()
+                    .map(|d| d.node),
+            );
         }
     }
 }
@@ -145,8 +176,17 @@ fn result(outcome: &Outcome, node: &dyn Fn(NodeId) -> NodeId) -> graph::Outcome 
     let of = |data: &Option<Data>| data.as_ref().map(|d| node(d.node));
     match outcome {
         Outcome::Hold => graph::Outcome::Hold,
-        Outcome::If(test, a, b) => graph::Outcome::If(node(*test), Box::new(result(a, node)), Box::new(result(b, node))),
-        Outcome::Guided { denoise, renoise, shift, moves } => graph::Outcome::Guided {
+        Outcome::If(test, a, b) => graph::Outcome::If(
+            node(*test),
+            Box::new(result(a, node)),
+            Box::new(result(b, node)),
+        ),
+        Outcome::Guided {
+            denoise,
+            renoise,
+            shift,
+            moves,
+        } => graph::Outcome::Guided {
             denoise: node(denoise.node),
             renoise: of(renoise).filter(|r| *r != node(denoise.node)),
             shift: of(shift),

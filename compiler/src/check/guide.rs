@@ -14,26 +14,35 @@ use super::weight::Weight;
 impl<'p> Engine<'p> {
     /// Inlines a guide that was handed on, with other defaults for its predictions.
     pub(crate) fn call_guide(&mut self, guide: Guide, call: &'p Call, span: Span) -> Value {
-        let Some(bound) = self.bind_args(call, &[("at", true), ("t", true), ("model", true)]) else { return Value::Error };
+        let Some(bound) = self.bind_args(call, &[("at", true), ("t", true), ("model", true)])
+        else {
+            return Value::Error;
+        };
         let mut defaults = self.defaults.clone();
         let mut bound = bound.into_iter();
         if let Some(Some(arg)) = bound.next() {
-            let Some(at) = self.point_at(&arg.value) else { return Value::Error };
+            let Some(at) = self.point_at(&arg.value) else {
+                return Value::Error;
+            };
             defaults.point.at = Some(at);
         }
         if let Some(Some(arg)) = bound.next() {
             let value = self.expr(&arg.value);
-            let Some(t) = self.step_scalar(value, "`t`", &arg.value) else { return Value::Error };
+            let Some(t) = self.step_scalar(value, "`t`", &arg.value) else {
+                return Value::Error;
+            };
             defaults.point.t = Some(t.node);
         }
         if let Some(Some(arg)) = bound.next() {
             let value = self.expr(&arg.value);
-            let Some(model) = self.model(value, &arg.value) else { return Value::Error };
+            let Some(model) = self.model(value, &arg.value) else {
+                return Value::Error;
+            };
             defaults.model = Some(model);
         }
         match guide {
             Guide::Open(name) => Value::Outcome(self.open_outcome(&name, &defaults, span)),
-            Guide::Closure { item, args, .. } => {
+            Guide::Closure { item, args } => {
                 let before = std::mem::replace(&mut self.defaults, defaults);
                 let result = self.run_closure(item, args, &call.name.node, span);
                 self.defaults = before;
@@ -42,13 +51,22 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn run_closure(&mut self, item: crate::resolved::ItemId, args: Vec<Option<Value>>, name: &str, span: Span) -> Value {
-        let Some(function) = super::function(self.program, item) else { return Value::Error };
+    fn run_closure(
+        &mut self,
+        item: crate::resolved::ItemId,
+        args: Vec<Option<Value>>,
+        name: &str,
+        span: Span,
+    ) -> Value {
+        let Some(function) = super::function(self.program, item) else {
+            return Value::Error;
+        };
         if self.frames.len() >= super::call::MAX_CALLS {
             return Value::Error;
         }
         let path = self.call_path(name);
-        self.frames.push(Frame::new(item, function, path, span, self.region.len()));
+        self.frames
+            .push(Frame::new(item, function, path, span, self.region.len()));
         let mut good = true;
         for (param, arg) in function.params.iter().zip(args) {
             let value = match arg {
@@ -65,15 +83,36 @@ impl<'p> Engine<'p> {
     }
 
     /// What a guide that only a caller knows returns: a prediction in a space of its own.
-    pub(crate) fn open_outcome(&mut self, name: &str, defaults: &PredictDefaults, span: Span) -> Outcome {
+    pub(crate) fn open_outcome(
+        &mut self,
+        name: &str,
+        defaults: &PredictDefaults,
+        span: Span,
+    ) -> Outcome {
         let space = SpaceTerm::Generic(format!("the space of `{name}`"));
-        let meta = Meta { shape: Shape::Tensor, space: Some(space.clone()), kind: format!("prediction of {name}") };
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(space.clone()),
+            kind: format!("prediction of {name}"),
+        };
         let text = format!("{name}({:?}, {:?})", defaults.point, defaults.model);
-        let node = self.graph.add_staged(Op::Parameter(text), meta, Stage::Sample, span);
+        let node = self
+            .graph
+            .add_staged(Op::Parameter(text), meta, Stage::Sample, span);
         let origin = Origin::At(defaults.point.clone());
-        let denoise = Data { weight: Weight::one(), space, origin, ..Data::of(Kind::Tensor, node) };
+        let denoise = Data {
+            weight: Weight::one(),
+            space,
+            origin,
+            ..Data::of(Kind::Tensor, node)
+        };
         self.remember_affinity(&denoise);
-        Outcome::Guided { denoise, renoise: None, shift: None, moves: None }
+        Outcome::Guided {
+            denoise,
+            renoise: None,
+            shift: None,
+            moves: None,
+        }
     }
 
     /// The point and model that stand for the defaults of `predict` now.

@@ -29,7 +29,13 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
                 }
             }
         }
-        Op::Neg(a) | Op::Unary(_, a) | Op::Not(a) | Op::Declare(a) | Op::AlphaAt(a) | Op::SigmaAt(a) | Op::TimeOf(a) => f(a),
+        Op::Neg(a)
+        | Op::Unary(_, a)
+        | Op::Not(a)
+        | Op::Declare(a)
+        | Op::AlphaAt(a)
+        | Op::SigmaAt(a)
+        | Op::TimeOf(a) => f(a),
         Op::Entry(_, a, b)
         | Op::Add(a, b)
         | Op::Sub(a, b)
@@ -40,15 +46,21 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
         | Op::And(a, b)
         | Op::Or(a, b)
         | Op::Random(_, a, b) => [a, b].into_iter().for_each(f),
-        Op::Window { value, from, to, .. } => [value, from, to].into_iter().for_each(f),
-        Op::If(a, b, c) | Op::Where(a, b, c) | Op::Clip(a, b, c) => [a, b, c].into_iter().for_each(f),
+        Op::Window {
+            value, from, to, ..
+        } => [value, from, to].into_iter().for_each(f),
+        Op::If(a, b, c) | Op::Where(a, b, c) | Op::Clip(a, b, c) => {
+            [a, b, c].into_iter().for_each(f)
+        }
         Op::Convert(convert) => {
             f(&mut convert.value);
             convert.origin.iter_mut().for_each(&mut *f);
             f(&mut convert.alpha);
             f(&mut convert.sigma);
         }
-        Op::Reduce { of, with, level, .. } => {
+        Op::Reduce {
+            of, with, level, ..
+        } => {
             f(of);
             with.iter_mut().for_each(&mut *f);
             level.iter_mut().for_each(f);
@@ -61,7 +73,10 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
                     taps.iter_mut().for_each(f);
                 }
                 FilterOp::Band { level, of } => [level, of].into_iter().for_each(f),
-                FilterOp::Resample(by) | FilterOp::FftDisk(by) | FilterOp::FftBox(by) | FilterOp::DctHighpass(by) => f(by),
+                FilterOp::Resample(by)
+                | FilterOp::FftDisk(by)
+                | FilterOp::FftBox(by)
+                | FilterOp::DctHighpass(by) => f(by),
             }
         }
         Op::OverRun(over, a) => {

@@ -8,13 +8,18 @@ use guide_grammar::span::Span;
 use crate::diagnostics::{Bag, Code, Diagnostic, Severity, suggest};
 use crate::graph::{Graph, Op, SpaceTerm, Stage};
 use crate::plan::{self, Shape};
-use crate::resolved::{Function, Item, ItemId, ItemKind, KindNode, Let, Param, PlainKind, Program, SpaceName};
+use crate::resolved::{
+    Function, Item, ItemId, ItemKind, KindNode, Let, Param, PlainKind, Program, SpaceName,
+};
 
 use super::Inline;
 use super::builder::Meta;
 use super::combine::shape_of;
 use super::engine::{Engine, Frame, Mode, PredictDefaults};
-use super::value::{Choice, Condition, Data, Guide, Kind, Origin, PlainInput, Point, Source, Value, kind_text, space_text};
+use super::value::{
+    Choice, Condition, Data, Guide, Kind, Origin, PlainInput, Point, Source, Value, kind_text,
+    space_text,
+};
 use super::weight::Weight;
 
 /// Checks every item; what is said inside a callee counts only where the callee's own check was clean.
@@ -34,7 +39,9 @@ pub(crate) fn check_all(program: &Program) -> Bag {
     }
     for (item, diagnostic) in inside {
         let place = diagnostic.labels.first().map(|l| l.span);
-        let said = bag.iter().any(|d| d.code == diagnostic.code && d.labels.first().map(|l| l.span) == place);
+        let said = bag
+            .iter()
+            .any(|d| d.code == diagnostic.code && d.labels.first().map(|l| l.span) == place);
         if !said && !bad.contains(&item) && diagnostic.severity == Severity::Error {
             bag.push(diagnostic);
         }
@@ -45,20 +52,39 @@ pub(crate) fn check_all(program: &Program) -> Bag {
 /// Inlines a guide.
 pub(crate) fn inline_guide(program: &Program, guide: ItemId, request: &Inline) -> (Graph, Bag) {
     let mut engine = Engine::new(program, Mode::Inline(request));
-    let (Some(function), Some(item)) = (super::function(program, guide), program.items.get(guide.index())) else {
+    let (Some(function), Some(item)) = (
+        super::function(program, guide),
+        program.items.get(guide.index()),
+    ) else {
         return (Graph::default(), engine.bag);
     };
     if function.kind != FunctionKind::Guide {
         engine.bag.push(
-            Diagnostic::new(Code::WhichGuide, format!("`{}` is not a guide", item.name.node)).at(item.name.span, "only a guide can be planned"),
+            Diagnostic::new(
+                Code::WhichGuide,
+                format!("`{}` is not a guide", item.name.node),
+            )
+            .at(item.name.span, "only a guide can be planned"),
         );
         return (Graph::default(), engine.bag);
     }
-    engine.frames.push(Frame::new(guide, function, item.name.node.clone(), item.name.span, 0));
+    engine.frames.push(Frame::new(
+        guide,
+        function,
+        item.name.node.clone(),
+        item.name.span,
+        0,
+    ));
     let settings = engine.set_parameters(function, item, request);
-    let result = if engine.bag.has_errors() { Value::Error } else { engine.body() };
+    let result = if engine.bag.has_errors() {
+        Value::Error
+    } else {
+        engine.body()
+    };
     let mut graph = match result {
-        Value::Outcome(outcome) if !engine.bag.has_errors() => engine.finish(&outcome, request.negative),
+        Value::Outcome(outcome) if !engine.bag.has_errors() => {
+            engine.finish(&outcome, request.negative)
+        }
         _ => Graph::default(),
     };
     graph.settings = settings;
@@ -84,7 +110,13 @@ impl<'p> Engine<'p> {
             ItemKind::Resource(_) | ItemKind::Input(_) => return,
         };
         self.graph.objective = function.kind == FunctionKind::Objective;
-        self.frames.push(Frame::new(id, function, item.name.node.clone(), item.name.span, 0));
+        self.frames.push(Frame::new(
+            id,
+            function,
+            item.name.node.clone(),
+            item.name.span,
+            0,
+        ));
         for generic in &function.generics {
             let term = (SpaceTerm::Generic(generic.node.clone()), true);
             if let Some(frame) = self.frames.last_mut() {
@@ -98,7 +130,6 @@ impl<'p> Engine<'p> {
             let value = self.unknown_parameter(param);
             self.set_local(param.local, value);
         }
-        self.lint_shadowed(function);
         self.body();
         self.frames.pop();
     }
@@ -112,9 +143,15 @@ impl<'p> Engine<'p> {
             KindNode::Scalar => {
                 let node = self.graph.scalar(Op::Parameter(name.into()), span);
                 let weight = self.parameter_weight(name);
-                Value::Data(Data { weight, ..Data::of(Kind::Scalar, node) })
+                Value::Data(Data {
+                    weight,
+                    ..Data::of(Kind::Scalar, node)
+                })
             }
-            KindNode::Bool => Value::Data(Data::of(Kind::Bool, self.graph.bool(Op::Parameter(name.into()), span))),
+            KindNode::Bool => Value::Data(Data::of(
+                Kind::Bool,
+                self.graph.bool(Op::Parameter(name.into()), span),
+            )),
             KindNode::Choice(words) => Value::Choice(Choice::Open(name.into(), words.clone())),
             KindNode::Prediction(space) => self.unknown_tensor(name, space, Weight::one(), span),
             KindNode::Direction(space) => self.unknown_tensor(name, space, Weight::zero(), span),
@@ -127,13 +164,35 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn unknown_tensor(&mut self, name: &str, space: &SpaceName, weight: Weight, span: Span) -> Value {
+    fn unknown_tensor(
+        &mut self,
+        name: &str,
+        space: &SpaceName,
+        weight: Weight,
+        span: Span,
+    ) -> Value {
         let (space, pinned) = self.stated_space(space);
         let space = space.unwrap_or(SpaceTerm::Native);
-        let meta = Meta { shape: Shape::Tensor, space: Some(space.clone()), kind: kind_text(Kind::Tensor, &space, &weight) };
-        let node = self.graph.add_staged(Op::Parameter(name.into()), meta, Stage::Sample, span);
-        let origin = if weight.is_zero() { Origin::Free } else { Origin::At(Point::default()) };
-        let data = Data { weight, space, pinned, origin, ..Data::of(Kind::Tensor, node) };
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(space.clone()),
+            kind: kind_text(Kind::Tensor, &space, &weight),
+        };
+        let node = self
+            .graph
+            .add_staged(Op::Parameter(name.into()), meta, Stage::Sample, span);
+        let origin = if weight.is_zero() {
+            Origin::Free
+        } else {
+            Origin::At(Point::default())
+        };
+        let data = Data {
+            weight,
+            space,
+            pinned,
+            origin,
+            ..Data::of(Kind::Tensor, node)
+        };
         self.remember_affinity(&data);
         Value::Data(data)
     }
@@ -149,7 +208,9 @@ impl<'p> Engine<'p> {
             PlainKind::Tokens => return Value::Plain(PlainInput::Tokens, source),
             PlainKind::Table => return Value::Table(source),
             PlainKind::Guide => return Value::Guide(Guide::Open(name.into())),
-            PlainKind::Outcome => return Value::Outcome(self.open_outcome(name, &PredictDefaults::default(), span)),
+            PlainKind::Outcome => {
+                return Value::Outcome(self.open_outcome(name, &PredictDefaults::default(), span));
+            }
             PlainKind::Latent => Kind::Latent,
             PlainKind::Map | PlainKind::Mask => Kind::Map,
             PlainKind::PerChannel => Kind::PerChannel,
@@ -158,37 +219,76 @@ impl<'p> Engine<'p> {
             PlainKind::Probs => Kind::Probs,
             PlainKind::Logits => Kind::Logits,
         };
-        let meta = Meta { shape: shape_of(kind), space: None, kind: kind_text(kind, &SpaceTerm::Native, &Weight::zero()) };
-        let node = self.graph.add_staged(Op::Parameter(name.into()), meta, Stage::Sample, span);
-        let weight = if kind.is_factor() { self.parameter_weight(name) } else { Weight::zero() };
-        Value::Data(Data { weight, ..Data::of(kind, node) })
+        let meta = Meta {
+            shape: shape_of(kind),
+            space: None,
+            kind: kind_text(kind, &SpaceTerm::Native, &Weight::zero()),
+        };
+        let node = self
+            .graph
+            .add_staged(Op::Parameter(name.into()), meta, Stage::Sample, span);
+        let weight = if kind.is_factor() {
+            self.parameter_weight(name)
+        } else {
+            Weight::zero()
+        };
+        Value::Data(Data {
+            weight,
+            ..Data::of(kind, node)
+        })
     }
 
     /// The parameters of the root guide with the settings in force; gives them as text.
-    fn set_parameters(&mut self, function: &'p Function, item: &Item, request: &'p Inline) -> Vec<(String, String)> {
+    fn set_parameters(
+        &mut self,
+        function: &'p Function,
+        item: &Item,
+        request: &'p Inline,
+    ) -> Vec<(String, String)> {
         for (name, _) in &request.settings {
             if function.params.iter().all(|p| p.name.node != *name) {
-                let names: Vec<&str> = function.params.iter().map(|p| p.name.node.as_str()).collect();
-                let mut diagnostic = Diagnostic::new(Code::UnknownParameter, format!("`{}` has no parameter `{name}`", item.name.node));
+                let names: Vec<&str> = function
+                    .params
+                    .iter()
+                    .map(|p| p.name.node.as_str())
+                    .collect();
+                let mut diagnostic = Diagnostic::new(
+                    Code::UnknownParameter,
+                    format!("`{}` has no parameter `{name}`", item.name.node),
+                );
                 diagnostic = match suggest::nearest(name, names.iter().copied()) {
                     Some(near) => diagnostic.help(format!("write `--set {near}=…`")),
                     None if names.is_empty() => diagnostic.help("it has no parameters"),
-                    None => diagnostic.help(format!("its parameters are {}", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "))),
+                    None => diagnostic.help(format!(
+                        "its parameters are {}",
+                        names
+                            .iter()
+                            .map(|n| format!("`{n}`"))
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    )),
                 };
                 self.bag.push(diagnostic);
             }
         }
         let mut settings = Vec::new();
         for param in &function.params {
-            let set = request.settings.iter().rev().find(|(name, _)| *name == param.name.node);
+            let set = request
+                .settings
+                .iter()
+                .rev()
+                .find(|(name, _)| *name == param.name.node);
             let value = match set {
                 Some((_, text)) => self.setting(param, text),
                 None if param.default.is_some() => self.default_of(param),
                 None => {
                     self.bag.push(
-                        Diagnostic::new(Code::MissingArgument, format!("`{}` needs `{}`", item.name.node, param.name.node))
-                            .at(param.name.span, "has no default")
-                            .help(format!("give it with `--set {}=…`", param.name.node)),
+                        Diagnostic::new(
+                            Code::MissingArgument,
+                            format!("`{}` needs `{}`", item.name.node, param.name.node),
+                        )
+                        .at(param.name.span, "has no default")
+                        .help(format!("give it with `--set {}=…`", param.name.node)),
                     );
                     Value::Error
                 }
@@ -217,8 +317,18 @@ impl<'p> Engine<'p> {
             Stage::Sample => "sample",
         };
         let text = if data.is_tensor() {
-            let what = if data.weight.is_one() { "prediction" } else if data.weight.is_zero() { "direction" } else { "tensor" };
-            format!("{what} in {}, weight {}, {stage}", space_text(&data.space), self.weight_text(&data.weight))
+            let what = if data.weight.is_one() {
+                "prediction"
+            } else if data.weight.is_zero() {
+                "direction"
+            } else {
+                "tensor"
+            };
+            format!(
+                "{what} in {}, weight {}, {stage}",
+                space_text(&data.space),
+                self.weight_text(&data.weight)
+            )
         } else {
             format!("{}, {stage}", data.kind_text())
         };
@@ -246,7 +356,10 @@ impl<'p> Engine<'p> {
     }
 
     fn default_text(&self, param: &Param) -> String {
-        param.default.as_ref().map_or_else(String::new, |default| self.text(default))
+        param
+            .default
+            .as_ref()
+            .map_or_else(String::new, |default| self.text(default))
     }
 }
 
@@ -268,7 +381,14 @@ fn layers_text(layers: &plan::Layers) -> String {
             plan::LayerTerm::Cross => "cross".to_string(),
             plan::LayerTerm::Named(name) => super::text::quoted(name),
             plan::LayerTerm::Blocks(blocks) => {
-                format!("[{}]", blocks.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))
+                format!(
+                    "[{}]",
+                    blocks
+                        .iter()
+                        .map(u32::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
             }
         });
     }

@@ -30,9 +30,16 @@ impl<'p> Engine<'p> {
         if value.is_error() || inner.has_errors() {
             let wanted = wanted(&param.kind.node);
             self.bag.push(
-                Diagnostic::new(Code::BadParameter, format!("`{}` takes {wanted}, and `{text}` is not", param.name.node))
-                    .at(param.name.span, format!("takes {wanted}"))
-                    .help(format!("write for instance `--set {}={}`", param.name.node, example(&param.kind.node))),
+                Diagnostic::new(
+                    Code::BadParameter,
+                    format!("`{}` takes {wanted}, and `{text}` is not", param.name.node),
+                )
+                .at(param.name.span, format!("takes {wanted}"))
+                .help(format!(
+                    "write for instance `--set {}={}`",
+                    param.name.node,
+                    example(&param.kind.node)
+                )),
             );
             return Value::Error;
         }
@@ -42,10 +49,17 @@ impl<'p> Engine<'p> {
     fn setting_value(&mut self, expr: &ast::Expr, param: &'p Param) -> Value {
         let span = param.name.span;
         let value = self.setting_expr(expr, span);
-        let place = Expr { node: ExprNode::Error, span };
+        let place = Expr {
+            node: ExprNode::Error,
+            span,
+        };
         match &param.kind.node {
             KindNode::Scalar => match value {
-                Value::Data(data) if data.kind == Kind::Scalar && self.graph.stage(data.node) == Stage::Const => Value::Data(data),
+                Value::Data(data)
+                    if data.kind == Kind::Scalar && self.graph.stage(data.node) == Stage::Const =>
+                {
+                    Value::Data(data)
+                }
                 _ => Value::Error,
             },
             KindNode::Bool => match value {
@@ -53,10 +67,14 @@ impl<'p> Engine<'p> {
                 _ => Value::Error,
             },
             KindNode::Choice(words) => match value {
-                Value::Text(word) if words.contains(&word) => Value::Choice(Choice::Known(word, words.clone())),
+                Value::Text(word) if words.contains(&word) => {
+                    Value::Choice(Choice::Known(word, words.clone()))
+                }
                 _ => Value::Error,
             },
-            KindNode::Plain(PlainKind::Layers) => self.layers(value, &place).map_or(Value::Error, Value::Layers),
+            KindNode::Plain(PlainKind::Layers) => self
+                .layers(value, &place)
+                .map_or(Value::Error, Value::Layers),
             KindNode::Plain(PlainKind::Axes) => match value {
                 Value::Word(word) => match word.as_str() {
                     "all" => Value::Axes(Some(Axes::All)),
@@ -77,31 +95,69 @@ impl<'p> Engine<'p> {
                 Err(_) => Value::Error,
             },
             ast::ExprNode::String(text) => Value::Text(text.clone()),
-            ast::ExprNode::Bool(value) => Value::Data(Data::of(Kind::Bool, self.graph.bool(Op::Bool(*value), span))),
+            ast::ExprNode::Bool(value) => Value::Data(Data::of(
+                Kind::Bool,
+                self.graph.bool(Op::Bool(*value), span),
+            )),
             ast::ExprNode::Group(inner) => self.setting_expr(inner, span),
-            ast::ExprNode::List(parts) => Value::List(parts.iter().map(|p| self.setting_expr(p, span)).collect()),
+            ast::ExprNode::List(parts) => {
+                Value::List(parts.iter().map(|p| self.setting_expr(p, span)).collect())
+            }
             ast::ExprNode::Path(path) => match path.names.as_slice() {
-                [name] if name.node == "inf" || name.node == "pi" || layer_word(&name.node).is_some() => self.word(&name.node, span),
-                [name] if matches!(name.node.as_str(), "channels" | "space") => self.word(&name.node, span),
+                [name]
+                    if name.node == "inf"
+                        || name.node == "pi"
+                        || layer_word(&name.node).is_some() =>
+                {
+                    self.word(&name.node, span)
+                }
+                [name] if matches!(name.node.as_str(), "channels" | "space") => {
+                    self.word(&name.node, span)
+                }
                 _ => Value::Error,
             },
-            ast::ExprNode::Unary(ast::UnaryOp::Neg, inner) => match self.setting_expr(inner, span) {
-                Value::Data(data) if data.kind == Kind::Scalar => match self.graph.constant(data.node) {
-                    Some(value) => Value::Data(Data::of(Kind::Scalar, self.graph.number(-value, span))),
-                    None => Value::Error,
-                },
-                _ => Value::Error,
-            },
-            ast::ExprNode::Binary(left, op, right) => self.setting_binary(left, op.node, right, span),
+            ast::ExprNode::Unary(ast::UnaryOp::Neg, inner) => {
+                match self.setting_expr(inner, span) {
+                    Value::Data(data) if data.kind == Kind::Scalar => {
+                        match self.graph.constant(data.node) {
+                            Some(value) => {
+                                Value::Data(Data::of(Kind::Scalar, self.graph.number(-value, span)))
+                            }
+                            None => Value::Error,
+                        }
+                    }
+                    _ => Value::Error,
+                }
+            }
+            ast::ExprNode::Binary(left, op, right) => {
+                self.setting_binary(left, op.node, right, span)
+            }
             _ => Value::Error,
         }
     }
 
-    fn setting_binary(&mut self, left: &ast::Expr, op: ast::BinaryOp, right: &ast::Expr, span: Span) -> Value {
-        let place = Expr { node: ExprNode::Error, span };
-        match (self.setting_expr(left, span), self.setting_expr(right, span)) {
-            (Value::Data(a), Value::Data(b)) if a.kind == Kind::Scalar && b.kind == Kind::Scalar => {
-                let (Some(a), Some(b)) = (self.graph.constant(a.node), self.graph.constant(b.node)) else { return Value::Error };
+    fn setting_binary(
+        &mut self,
+        left: &ast::Expr,
+        op: ast::BinaryOp,
+        right: &ast::Expr,
+        span: Span,
+    ) -> Value {
+        let place = Expr {
+            node: ExprNode::Error,
+            span,
+        };
+        match (
+            self.setting_expr(left, span),
+            self.setting_expr(right, span),
+        ) {
+            (Value::Data(a), Value::Data(b))
+                if a.kind == Kind::Scalar && b.kind == Kind::Scalar =>
+            {
+                let (Some(a), Some(b)) = (self.graph.constant(a.node), self.graph.constant(b.node))
+                else {
+                    return Value::Error;
+                };
                 let value = match op {
                     ast::BinaryOp::Add => a + b,
                     ast::BinaryOp::Sub => a - b,
@@ -109,11 +165,17 @@ impl<'p> Engine<'p> {
                     ast::BinaryOp::Div => a / b,
                     _ => return Value::Error,
                 };
-                if value.is_nan() { Value::Error } else { Value::Data(Data::of(Kind::Scalar, self.graph.number(value, span))) }
+                if value.is_nan() {
+                    Value::Error
+                } else {
+                    Value::Data(Data::of(Kind::Scalar, self.graph.number(value, span)))
+                }
             }
             (a, b) if matches!(op, ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
                 match (self.layers(a, &place), self.layers(b, &place)) {
-                    (Some(Some(a)), Some(Some(b))) => Value::Layers(Some(super::combine::join_layers(a, b, op == ast::BinaryOp::Add))),
+                    (Some(Some(a)), Some(Some(b))) => Value::Layers(Some(
+                        super::combine::join_layers(a, b, op == ast::BinaryOp::Add),
+                    )),
                     _ => Value::Error,
                 }
             }
@@ -128,9 +190,13 @@ fn parse(text: &str) -> Option<ast::Expr> {
     if !parsed.errors.is_empty() || !parsed.comments.is_empty() {
         return None;
     }
-    let [item] = parsed.file.items.as_slice() else { return None };
+    let [item] = parsed.file.items.as_slice() else {
+        return None;
+    };
     match &item.kind {
-        ast::ItemKind::Function(function) if function.body.lets.is_empty() => Some((*function.body.value).clone()),
+        ast::ItemKind::Function(function) if function.body.lets.is_empty() => {
+            Some((*function.body.value).clone())
+        }
         _ => None,
     }
 }
@@ -139,7 +205,14 @@ fn wanted(kind: &KindNode) -> String {
     match kind {
         KindNode::Scalar => "a number".into(),
         KindNode::Bool => "`true` or `false`".into(),
-        KindNode::Choice(words) => format!("one of {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")),
+        KindNode::Choice(words) => format!(
+            "one of {}",
+            words
+                .iter()
+                .map(|w| format!("`{w}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         KindNode::Plain(PlainKind::Layers) => "layers".into(),
         KindNode::Plain(PlainKind::Axes) => "axes".into(),
         _ => "what cannot be set from outside".into(),

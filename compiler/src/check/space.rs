@@ -35,15 +35,26 @@ impl Engine<'_> {
     /// `x0(c) - x0(u)` are one node.
     pub(crate) fn convert(&mut self, data: Data, to: &SpaceTerm, span: Span) -> Value {
         if data.kind == Kind::Open {
-            return Value::Data(Data { kind: Kind::Tensor, space: to.clone(), ..data });
+            return Value::Data(Data {
+                kind: Kind::Tensor,
+                space: to.clone(),
+                ..data
+            });
         }
         if data.space == *to {
             return Value::Data(data);
         }
-        if data.kind == Kind::Tensor && data.space == SpaceTerm::Latent || *to == SpaceTerm::Latent {
+        if data.kind == Kind::Tensor && data.space == SpaceTerm::Latent || *to == SpaceTerm::Latent
+        {
             return self.fail(
-                Diagnostic::new(Code::NoConversion, format!("a direction of latents is in no space of predictions, so not in `{}`", space_text(to)))
-                    .at(span, format!("this is {}", data.describe())),
+                Diagnostic::new(
+                    Code::NoConversion,
+                    format!(
+                        "a direction of latents is in no space of predictions, so not in `{}`",
+                        space_text(to)
+                    ),
+                )
+                .at(span, format!("this is {}", data.describe())),
             );
         }
         let settled = data.weight.is_zero() || data.weight.is_one();
@@ -57,29 +68,64 @@ impl Engine<'_> {
         }
         let node = self.convert_node(data.node, to, span);
         let origin = data.origin.clone();
-        let converted = Data { node, space: to.clone(), pinned: false, origin, ..data };
+        let converted = Data {
+            node,
+            space: to.clone(),
+            pinned: false,
+            origin,
+            ..data
+        };
         Value::Data(converted)
     }
 
     /// The node of `node` in `to`: through sums and factors down to what is asked of a network.
     pub(crate) fn convert_node(&mut self, node: NodeId, to: &SpaceTerm, span: Span) -> NodeId {
-        let Some(from) = self.graph.node(node).space.clone() else { return node };
+        let Some(from) = self.graph.node(node).space.clone() else {
+            return node;
+        };
         if from == *to {
             return node;
         }
-        let kind = self.graph.node(node).kind.replace(&format!("in {}", space_text(&from)), &format!("in {}", space_text(to)));
-        let meta = Meta { shape: Shape::Tensor, space: Some(to.clone()), kind };
+        let kind = self.graph.node(node).kind.replace(
+            &format!("in {}", space_text(&from)),
+            &format!("in {}", space_text(to)),
+        );
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(to.clone()),
+            kind,
+        };
         let op = match self.graph.node(node).op.clone() {
-            Op::Add(a, b) => Op::Add(self.convert_node(a, to, span), self.convert_node(b, to, span)),
-            Op::Sub(a, b) => Op::Sub(self.convert_node(a, to, span), self.convert_node(b, to, span)),
+            Op::Add(a, b) => Op::Add(
+                self.convert_node(a, to, span),
+                self.convert_node(b, to, span),
+            ),
+            Op::Sub(a, b) => Op::Sub(
+                self.convert_node(a, to, span),
+                self.convert_node(b, to, span),
+            ),
             Op::Neg(a) => Op::Neg(self.convert_node(a, to, span)),
-            Op::Mul(a, b) => Op::Mul(self.convert_node(a, to, span), self.convert_node(b, to, span)),
+            Op::Mul(a, b) => Op::Mul(
+                self.convert_node(a, to, span),
+                self.convert_node(b, to, span),
+            ),
             Op::Div(a, b) => Op::Div(self.convert_node(a, to, span), b),
-            Op::If(c, a, b) => Op::If(c, self.convert_node(a, to, span), self.convert_node(b, to, span)),
-            Op::Where(c, a, b) => Op::Where(c, self.convert_node(a, to, span), self.convert_node(b, to, span)),
+            Op::If(c, a, b) => Op::If(
+                c,
+                self.convert_node(a, to, span),
+                self.convert_node(b, to, span),
+            ),
+            Op::Where(c, a, b) => Op::Where(
+                c,
+                self.convert_node(a, to, span),
+                self.convert_node(b, to, span),
+            ),
             Op::Prev(cell) => return self.convert_prev(node, cell, to, span),
             Op::Convert(convert) if convert.from == *to => return convert.value,
-            Op::Convert(convert) => Op::Convert(Box::new(Convert { to: to.clone(), ..*convert })),
+            Op::Convert(convert) => Op::Convert(Box::new(Convert {
+                to: to.clone(),
+                ..*convert
+            })),
             _ => self.convert_leaf(node, from, to, span),
         };
         let span = self.graph.node(node).span;
@@ -87,7 +133,11 @@ impl Engine<'_> {
     }
 
     fn convert_leaf(&mut self, node: NodeId, from: SpaceTerm, to: &SpaceTerm, span: Span) -> Op {
-        let affinity = self.affinities.get(&node).cloned().unwrap_or(Affinity::Direction);
+        let affinity = self
+            .affinities
+            .get(&node)
+            .cloned()
+            .unwrap_or(Affinity::Direction);
         let point = match &affinity {
             Affinity::Prediction(point) => point.clone(),
             Affinity::Direction => Point::default(),
@@ -97,17 +147,36 @@ impl Engine<'_> {
             None => self.graph.latent(span),
         };
         let (alpha, sigma) = match point.t {
-            Some(t) => (self.graph.scalar(Op::AlphaAt(t), span), self.graph.scalar(Op::SigmaAt(t), span)),
-            None => (self.graph.tick(TickName::Alpha, span), self.graph.tick(TickName::Sigma, span)),
+            Some(t) => (
+                self.graph.scalar(Op::AlphaAt(t), span),
+                self.graph.scalar(Op::SigmaAt(t), span),
+            ),
+            None => (
+                self.graph.tick(TickName::Alpha, span),
+                self.graph.tick(TickName::Sigma, span),
+            ),
         };
         let origin = matches!(affinity, Affinity::Prediction(_)).then_some(at);
-        Op::Convert(Box::new(Convert { value: node, from, to: to.clone(), origin, alpha, sigma }))
+        Op::Convert(Box::new(Convert {
+            value: node,
+            from,
+            to: to.clone(),
+            origin,
+            alpha,
+            sigma,
+        }))
     }
 
     /// Conversion and `prev` commute: the state in the other space is a state of its own.
     fn convert_prev(&mut self, node: NodeId, cell: CellId, to: &SpaceTerm, span: Span) -> NodeId {
-        let Some(draft) = self.cells.get(cell.0 as usize).cloned() else { return node };
-        let known = draft.derived.iter().find(|(space, _)| space == to).map(|(_, id)| *id);
+        let Some(draft) = self.cells.get(cell.0 as usize).cloned() else {
+            return node;
+        };
+        let known = draft
+            .derived
+            .iter()
+            .find(|(space, _)| space == to)
+            .map(|(_, id)| *id);
         let derived = match known {
             Some(id) => id,
             None => {
@@ -129,13 +198,26 @@ impl Engine<'_> {
         };
         let old = self.graph.node(node).clone();
         let from = old.space.as_ref().map_or("", |s| space_text(s)).to_string();
-        let kind = old.kind.replace(&format!("in {from}"), &format!("in {}", space_text(to)));
-        let meta = Meta { shape: old.shape, space: Some(to.clone()), kind };
+        let kind = old
+            .kind
+            .replace(&format!("in {from}"), &format!("in {}", space_text(to)));
+        let meta = Meta {
+            shape: old.shape,
+            space: Some(to.clone()),
+            kind,
+        };
         self.graph.prev(derived, meta, old.stage, old.span)
     }
 
     /// Two tensors in one space: what is native and affine goes over by itself.
-    pub(crate) fn unify(&mut self, a: Data, b: Data, left: &Expr, right: &Expr, at: Span) -> Option<(Data, Data)> {
+    pub(crate) fn unify(
+        &mut self,
+        a: Data,
+        b: Data,
+        left: &Expr,
+        right: &Expr,
+        at: Span,
+    ) -> Option<(Data, Data)> {
         if a.kind == Kind::Open || b.kind == Kind::Open || a.space == b.space {
             return Some((a, b));
         }
@@ -148,19 +230,27 @@ impl Engine<'_> {
             let to = a.space.clone();
             return Some((a, self.carry_over(b, &to, right.span)));
         }
-        let (sa, sb) = (space_text(&a.space).to_string(), space_text(&b.space).to_string());
-        let mut diagnostic = Diagnostic::new(Code::MixedSpaces, format!("`{sa}` and `{sb}` cannot be mixed"))
-            .at(at, "these are two spaces")
-            .at(left.span, format!("this is {}", a.describe()))
-            .at(right.span, format!("this is {}", b.describe()));
+        let (sa, sb) = (
+            space_text(&a.space).to_string(),
+            space_text(&b.space).to_string(),
+        );
+        let mut diagnostic = Diagnostic::new(
+            Code::MixedSpaces,
+            format!("`{sa}` and `{sb}` cannot be mixed"),
+        )
+        .at(at, "these are two spaces")
+        .at(left.span, format!("this is {}", a.describe()))
+        .at(right.span, format!("this is {}", b.describe()));
         diagnostic = match (&a.space, &b.space) {
-            (SpaceTerm::Native, SpaceTerm::Named(_)) => diagnostic.help(format!("write `{sb}({})`", self.text(left))),
+            (SpaceTerm::Native, SpaceTerm::Named(_)) => {
+                diagnostic.help(format!("write `{sb}({})`", self.text(left)))
+            }
             (SpaceTerm::Latent, _) | (_, SpaceTerm::Latent) => {
                 diagnostic.help("a direction of latents is added to a latent, as in `x + d`")
             }
-            (_, SpaceTerm::Generic(_)) | (SpaceTerm::Generic(_), _) => {
-                diagnostic.help(format!("give both the same space in the signature, as in `Direction<{sa}>`"))
-            }
+            (_, SpaceTerm::Generic(_)) | (SpaceTerm::Generic(_), _) => diagnostic.help(format!(
+                "give both the same space in the signature, as in `Direction<{sa}>`"
+            )),
             _ => diagnostic.help(format!("write `{sa}({})`", self.text(right))),
         };
         self.report(diagnostic);
@@ -171,26 +261,51 @@ impl Engine<'_> {
     /// so that a partial sum of any weight is right once the whole sum is complete.
     pub(crate) fn carry_over(&mut self, data: Data, to: &SpaceTerm, span: Span) -> Data {
         let node = self.convert_node(data.node, to, span);
-        Data { node, space: to.clone(), pinned: false, ..data }
+        Data {
+            node,
+            space: to.clone(),
+            pinned: false,
+            ..data
+        }
     }
 
     /// The origin of a sum; says so if points of two origins meet unpinned.
-    pub(crate) fn join_origins(&mut self, a: &Data, b: &Data, weight: &Weight, pinned: bool, left: &Expr, right: &Expr) -> Option<Origin> {
+    pub(crate) fn join_origins(
+        &mut self,
+        a: &Data,
+        b: &Data,
+        weight: &Weight,
+        pinned: bool,
+        left: &Expr,
+        right: &Expr,
+    ) -> Option<Origin> {
         let origin = match (&a.origin, &b.origin) {
             (Origin::Free, other) | (other, Origin::Free) => other.clone(),
             (Origin::At(p), Origin::At(q)) if p == q => Origin::At(p.clone()),
             _ if !pinned && a.space == SpaceTerm::Native => {
                 let place = |d: &Data| match &d.origin {
-                    Origin::At(Point { at: Some((_, name)), .. }) => format!("this was made at `{name}`"),
-                    Origin::At(Point { t: Some(_), .. }) => "this was made at another time".to_string(),
+                    Origin::At(Point {
+                        at: Some((_, name)),
+                        ..
+                    }) => format!("this was made at `{name}`"),
+                    Origin::At(Point { t: Some(_), .. }) => {
+                        "this was made at another time".to_string()
+                    }
                     _ => "this was made at this tick's `x`".to_string(),
                 };
-                let help = format!("pin their space, for instance `x0({})` and `x0({})`", self.text(left), self.text(right));
+                let help = format!(
+                    "pin their space, for instance `x0({})` and `x0({})`",
+                    self.text(left),
+                    self.text(right)
+                );
                 self.report(
-                    Diagnostic::new(Code::MixedOrigins, "predictions made at two points are mixed in the model's own space")
-                        .at(left.span, place(a))
-                        .at(right.span, place(b))
-                        .help(help),
+                    Diagnostic::new(
+                        Code::MixedOrigins,
+                        "predictions made at two points are mixed in the model's own space",
+                    )
+                    .at(left.span, place(a))
+                    .at(right.span, place(b))
+                    .help(help),
                 );
                 return None;
             }
@@ -209,7 +324,12 @@ impl Engine<'_> {
             return;
         }
         let mut at = self.frames.len().saturating_sub(1);
-        while at > 0 && self.frames.get(at).is_some_and(|f| !f.function.generics.is_empty()) {
+        while at > 0
+            && self
+                .frames
+                .get(at)
+                .is_some_and(|f| !f.function.generics.is_empty())
+        {
             at -= 1;
         }
         let inner = self.frames.get(at + 1);
@@ -219,7 +339,11 @@ impl Engine<'_> {
         }
         let diagnostic = match inner {
             Some(frame) => {
-                let name = self.program.items.get(frame.item.index()).map_or("", |i| i.name.node.as_str());
+                let name = self
+                    .program
+                    .items
+                    .get(frame.item.index())
+                    .map_or("", |i| i.name.node.as_str());
                 Diagnostic::new(Code::NotPinned, format!("the result of `{name}` depends on the space that the model predicts in"))
                     .at(frame.call, "what is given here is in the model's own space")
                     .at(op, format!("{what} is not the same in every space"))

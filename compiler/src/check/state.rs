@@ -11,7 +11,9 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{CellId, NodeId, Op, SpaceTerm, Stage};
-use crate::resolved::{Arg, ArmPattern, Block, Call, Expr, ExprNode, Function, Let, LocalId, Prev, PrevOf};
+use crate::resolved::{
+    Arg, ArmPattern, Block, Call, Expr, ExprNode, Function, Let, LocalId, Prev, PrevOf,
+};
 
 use super::builder::Meta;
 use super::combine::shape_of;
@@ -42,7 +44,9 @@ pub(crate) struct CellDraft {
 impl<'p> Engine<'p> {
     /// The value of the current frame's body, in one pass or two.
     pub(crate) fn body(&mut self) -> Value {
-        let Some(frame) = self.frames.last() else { return Value::Error };
+        let Some(frame) = self.frames.last() else {
+            return Value::Error;
+        };
         let function = frame.function;
         if !frame.stateful.is_empty() {
             let locals = frame.locals.clone();
@@ -65,8 +69,17 @@ impl<'p> Engine<'p> {
 
     /// Binds a `let`, and settles the state that reads it.
     pub(crate) fn bind(&mut self, local: LocalId, value: Value, binding: &'p Let) {
-        let Some(frame) = self.frames.last() else { return };
-        let Some(name) = frame.function.locals.get(local.index()).map(|l| l.name.as_str()) else { return };
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
+        let Some(name) = frame
+            .function
+            .locals
+            .get(local.index())
+            .map(|l| l.name.as_str())
+        else {
+            return;
+        };
         if let Value::Data(data) = &value {
             self.graph.name(data.node, name);
         }
@@ -74,7 +87,9 @@ impl<'p> Engine<'p> {
             self.reveal(binding, &value);
         }
         self.set_local(local, value.clone());
-        let Some(frame) = self.frames.last() else { return };
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
         if !frame.stateful.contains(&local) {
             return;
         }
@@ -92,14 +107,23 @@ impl<'p> Engine<'p> {
 
     /// What the first pass found, with the weight that stays the same from tick to tick.
     fn solve(&mut self, key: &StateKey, value: Value) -> Value {
-        let Value::Data(mut data) = value else { return value };
-        let Some((unknown, init)) = self.frames.last().and_then(|f| f.placeholders.get(key)).cloned() else {
+        let Value::Data(mut data) = value else {
+            return value;
+        };
+        let Some((unknown, init)) = self
+            .frames
+            .last()
+            .and_then(|f| f.placeholders.get(key))
+            .cloned()
+        else {
             return Value::Data(data);
         };
         if data.kind == Kind::Tensor && data.weight.mentions(&|u| u == unknown) {
             data.weight = match data.weight.fixpoint(unknown) {
                 Some(weight) => weight,
-                None => init.filter(Data::is_tensor).map_or_else(Weight::zero, |d| d.weight),
+                None => init
+                    .filter(Data::is_tensor)
+                    .map_or_else(Weight::zero, |d| d.weight),
             };
             if data.weight.is_zero() {
                 data.origin = Origin::Free;
@@ -110,16 +134,26 @@ impl<'p> Engine<'p> {
 
     /// The second pass: `v` comes out as the first pass found it, and goes into its cell.
     fn settle(&mut self, key: &StateKey, name: &str, value: Value, expr: &'p Expr) {
-        let Some(frame) = self.frames.last() else { return };
-        let Some(cells) = frame.states.get(key).cloned() else { return };
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
+        let Some(cells) = frame.states.get(key).cloned() else {
+            return;
+        };
         let Value::Data(data) = value else { return };
         let found = frame.types.get(key).cloned();
         if let Some(Value::Data(found)) = found {
-            let same_weight = data.kind != Kind::Tensor || data.weight.equals(&found.weight) || self.is_open_weight(&data.weight);
-            let same = data.kind == found.kind && (data.kind != Kind::Tensor || data.space == found.space);
+            let same_weight = data.kind != Kind::Tensor
+                || data.weight.equals(&found.weight)
+                || self.is_open_weight(&data.weight);
+            let same =
+                data.kind == found.kind && (data.kind != Kind::Tensor || data.space == found.space);
             if !same || !same_weight {
                 let (was, is) = if same {
-                    (format!("weight `{}`", self.weight_text(&found.weight)), format!("weight `{}`", self.weight_text(&data.weight)))
+                    (
+                        format!("weight `{}`", self.weight_text(&found.weight)),
+                        format!("weight `{}`", self.weight_text(&data.weight)),
+                    )
                 } else {
                     (found.describe(), data.describe())
                 };
@@ -145,7 +179,9 @@ impl<'p> Engine<'p> {
     }
 
     fn finish_cell(&mut self, cell: CellId, value: NodeId, region: &[(NodeId, bool)]) {
-        let Some(draft) = self.cells.get_mut(cell.0 as usize) else { return };
+        let Some(draft) = self.cells.get_mut(cell.0 as usize) else {
+            return;
+        };
         draft.value = Some(value);
         draft.region = region.to_vec();
         for (space, derived) in draft.derived.clone() {
@@ -156,7 +192,11 @@ impl<'p> Engine<'p> {
     }
 
     fn prev_nodes(&self, cell: CellId) -> Option<NodeId> {
-        let at = self.graph.nodes.iter().position(|n| matches!(n.op, Op::Prev(c) if c == cell))?;
+        let at = self
+            .graph
+            .nodes
+            .iter()
+            .position(|n| matches!(n.op, Op::Prev(c) if c == cell))?;
         Some(NodeId(at as u32))
     }
 
@@ -166,15 +206,24 @@ impl<'p> Engine<'p> {
             None => 1,
             Some(expr) => {
                 let value = self.expr(expr);
-                let Some(data) = self.scalar(value, "the depth of `prev`", expr) else { return Value::Error };
+                let Some(data) = self.scalar(value, "the depth of `prev`", expr) else {
+                    return Value::Error;
+                };
                 match self.whole(&data, "the depth of `prev`", expr.span) {
                     Some(depth @ 1..=64) => depth as usize,
                     Some(depth) => {
-                        let diagnostic = Diagnostic::new(Code::NotWhole, format!("`prev` goes {depth} ticks back, and 1 to 64 are allowed"))
-                            .at(expr.span, "out of range");
+                        let diagnostic = Diagnostic::new(
+                            Code::NotWhole,
+                            format!("`prev` goes {depth} ticks back, and 1 to 64 are allowed"),
+                        )
+                        .at(expr.span, "out of range");
                         return self.fail(diagnostic);
                     }
-                    None if self.graph.constant(data.node).is_none() && self.graph.stage(data.node) == Stage::Const => 1,
+                    None if self.graph.constant(data.node).is_none()
+                        && self.graph.stage(data.node) == Stage::Const =>
+                    {
+                        1
+                    }
                     None => return Value::Error,
                 }
             }
@@ -183,33 +232,65 @@ impl<'p> Engine<'p> {
             Some(init) => self.expr(init),
             None => {
                 let text = self.text_of_prev(prev);
-                let diagnostic = Diagnostic::new(Code::MissingArgument, "`prev` needs `init`, the value before the first tick")
-                    .at(span, "`init` is not given")
-                    .help(format!("write `prev({text}, init: 0)`"));
+                let diagnostic = Diagnostic::new(
+                    Code::MissingArgument,
+                    "`prev` needs `init`, the value before the first tick",
+                )
+                .at(span, "`init` is not given")
+                .help(format!("write `prev({text}, init: 0)`"));
                 return self.fail(diagnostic);
             }
         };
         let init_expr = prev.init.as_ref();
         match (&prev.of, init_expr) {
-            (PrevOf::Local(local), Some(expr)) => self.prev_of_local(*local, depth, init, expr, prev.of_span, span),
-            (PrevOf::Word(word), Some(expr)) => self.prev_of_word(word, depth, init, expr, prev.of_span, span),
+            (PrevOf::Local(local), Some(expr)) => {
+                self.prev_of_local(*local, depth, init, expr, prev.of_span, span)
+            }
+            (PrevOf::Word(word), Some(expr)) => {
+                self.prev_of_word(word, depth, init, expr, prev.of_span, span)
+            }
             _ => Value::Error,
         }
     }
 
     fn text_of_prev(&self, prev: &Prev) -> String {
         match &prev.of {
-            PrevOf::Local(local) => self.frame().and_then(|f| f.function.locals.get(local.index())).map_or("v", |l| l.name.as_str()).to_string(),
+            PrevOf::Local(local) => self
+                .frame()
+                .and_then(|f| f.function.locals.get(local.index()))
+                .map_or("v", |l| l.name.as_str())
+                .to_string(),
             PrevOf::Word(word) => word.clone(),
             PrevOf::Error => "v".to_string(),
         }
     }
 
-    fn prev_of_local(&mut self, local: LocalId, depth: usize, init: Value, init_expr: &'p Expr, of: Span, span: Span) -> Value {
-        let Some(frame) = self.frames.last() else { return Value::Error };
+    fn prev_of_local(
+        &mut self,
+        local: LocalId,
+        depth: usize,
+        init: Value,
+        init_expr: &'p Expr,
+        of: Span,
+        span: Span,
+    ) -> Value {
+        let Some(frame) = self.frames.last() else {
+            return Value::Error;
+        };
         let function = frame.function;
-        let name = function.locals.get(local.index()).map_or("v", |l| l.name.as_str());
-        let key = StateKey::Local(local, frame.turns.iter().take(turn_depth(function, local)).copied().collect());
+        let name = function
+            .locals
+            .get(local.index())
+            .map_or("v", |l| l.name.as_str());
+        let key = StateKey::Local(
+            local,
+            frame
+                .turns
+                .iter()
+                .take(turn_depth(function, local))
+                .copied()
+                .collect(),
+        );
         let known = frame.types.get(&key).cloned();
         if !frame.second_pass {
             return match known {
@@ -221,16 +302,24 @@ impl<'p> Engine<'p> {
             Some(Value::Data(data)) => data,
             Some(Value::Error) | None => return Value::Error,
             Some(other) => {
-                let diagnostic = Diagnostic::new(Code::PrevOfWhat, format!("`{name}` is {}, which is no state", other.describe()))
-                    .at(of, "`prev` is asked of this")
-                    .help("keep a number, a truth value, a tensor or a map");
+                let diagnostic = Diagnostic::new(
+                    Code::PrevOfWhat,
+                    format!("`{name}` is {}, which is no state", other.describe()),
+                )
+                .at(of, "`prev` is asked of this")
+                .help("keep a number, a truth value, a tensor or a map");
                 return self.fail(diagnostic);
             }
         };
         if data.kind == Kind::Open {
-            let diagnostic = Diagnostic::new(Code::StateKindOpen, format!("nothing determines what `{name}` is"))
-                .at(of, "it is made from its own past alone")
-                .help(format!("state its kind, as in `let {name}: Direction<x0> = …`"));
+            let diagnostic = Diagnostic::new(
+                Code::StateKindOpen,
+                format!("nothing determines what `{name}` is"),
+            )
+            .at(of, "it is made from its own past alone")
+            .help(format!(
+                "state its kind, as in `let {name}: Direction<x0> = …`"
+            ));
             return self.fail(diagnostic);
         }
         if data.is_unpinned() {
@@ -239,7 +328,15 @@ impl<'p> Engine<'p> {
         self.read_state(key, name, data, depth, init, init_expr, span)
     }
 
-    fn prev_of_word(&mut self, word: &str, depth: usize, init: Value, init_expr: &'p Expr, of: Span, span: Span) -> Value {
+    fn prev_of_word(
+        &mut self,
+        word: &str,
+        depth: usize,
+        init: Value,
+        init_expr: &'p Expr,
+        of: Span,
+        span: Span,
+    ) -> Value {
         let value = self.word(word, of);
         let Value::Data(data) = value else {
             let diagnostic = Diagnostic::new(Code::PrevOfWhat, format!("`{word}` is no state"))
@@ -247,13 +344,19 @@ impl<'p> Engine<'p> {
                 .help("ask it of a `let`, of `x` or of a name of the step");
             return self.fail(diagnostic);
         };
-        if self.frames.last().is_some_and(|f| !f.second_pass && !f.stateful.is_empty()) {
+        if self
+            .frames
+            .last()
+            .is_some_and(|f| !f.second_pass && !f.stateful.is_empty())
+        {
             return Value::Data(data);
         }
         let key = StateKey::Word(word.to_string());
         let value = data.node;
         let result = self.read_state(key.clone(), word, data, depth, init, init_expr, span);
-        let Some(frame) = self.frames.last() else { return Value::Error };
+        let Some(frame) = self.frames.last() else {
+            return Value::Error;
+        };
         let region: Vec<_> = self.region.iter().take(frame.region).copied().collect();
         let cells = frame.states.get(&key).cloned().unwrap_or_default();
         for (at, cell) in cells.iter().enumerate() {
@@ -270,7 +373,9 @@ impl<'p> Engine<'p> {
 
     /// What stands for a state in the first pass.
     fn placeholder(&mut self, local: LocalId, key: &StateKey, init: Value) -> Value {
-        let Some(frame) = self.frames.last() else { return Value::Error };
+        let Some(frame) = self.frames.last() else {
+            return Value::Error;
+        };
         let function = frame.function;
         let init = match init {
             Value::Data(data) => Some(data),
@@ -280,13 +385,25 @@ impl<'p> Engine<'p> {
             Some((unknown, _)) => *unknown,
             None => self.fresh_unknown("(a state)"),
         };
-        let span = function.locals.get(local.index()).map_or(function.body.span, |l| l.span);
-        let meta = Meta { shape: shape_of(Kind::Open), space: None, kind: "open".into() };
-        let node = self.graph.add(Op::Parameter(format!("state {unknown}")), meta, span);
+        let span = function
+            .locals
+            .get(local.index())
+            .map_or(function.body.span, |l| l.span);
+        let meta = Meta {
+            shape: shape_of(Kind::Open),
+            space: None,
+            kind: "open".into(),
+        };
+        let node = self
+            .graph
+            .add(Op::Parameter(format!("state {unknown}")), meta, span);
         if let Some(frame) = self.frames.last_mut() {
             frame.placeholders.insert(key.clone(), (unknown, init));
         }
-        let open = Value::Data(Data { weight: Weight::unknown(unknown), ..Data::of(Kind::Open, node) });
+        let open = Value::Data(Data {
+            weight: Weight::unknown(unknown),
+            ..Data::of(Kind::Open, node)
+        });
         match annotation(&function.body, local) {
             Some((kind, expr)) => self.coerce(open, kind, expr),
             None => open,
@@ -294,56 +411,122 @@ impl<'p> Engine<'p> {
     }
 
     /// Reads a state `depth` active ticks back; the first read makes its cells.
-    #[allow(clippy::too_many_arguments, reason = "a state is its name, its kind, its start and its place")]
-    fn read_state(&mut self, key: StateKey, name: &str, data: Data, depth: usize, init: Value, init_expr: &'p Expr, span: Span) -> Value {
-        let Some(init) = self.fit_init(name, &data, init, init_expr, span) else { return Value::Error };
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a state is its name, its kind, its start and its place"
+    )]
+    fn read_state(
+        &mut self,
+        key: StateKey,
+        name: &str,
+        data: Data,
+        depth: usize,
+        init: Value,
+        init_expr: &'p Expr,
+        span: Span,
+    ) -> Value {
+        let Some(init) = self.fit_init(name, &data, init, init_expr, span) else {
+            return Value::Error;
+        };
         let stage = self.graph.stage(data.node).max(self.graph.stage(init.node));
         let kind = kind_text(data.kind, &data.space, &data.weight);
         let space = data.is_tensor().then(|| data.space.clone());
-        let meta = Meta { shape: shape_of(data.kind), space, kind };
-        let mut cells = self.frames.last().and_then(|f| f.states.get(&key)).cloned().unwrap_or_default();
+        let meta = Meta {
+            shape: shape_of(data.kind),
+            space,
+            kind,
+        };
+        let mut cells = self
+            .frames
+            .last()
+            .and_then(|f| f.states.get(&key))
+            .cloned()
+            .unwrap_or_default();
         if let Some(first) = cells.first().and_then(|c| self.cells.get(c.0 as usize))
             && first.init != init.node
         {
-            let diagnostic = Diagnostic::new(Code::StateInits, format!("`{name}` is one state with two initial values"))
-                .at(init_expr.span, "another value than before")
-                .at(first.span, "the first `prev` of it")
-                .help("give both the same `init`");
+            let diagnostic = Diagnostic::new(
+                Code::StateInits,
+                format!("`{name}` is one state with two initial values"),
+            )
+            .at(init_expr.span, "another value than before")
+            .at(first.span, "the first `prev` of it")
+            .help("give both the same `init`");
             return self.fail(diagnostic);
         }
         let base = self.state_path(&key, name);
         while cells.len() < depth {
             let id = CellId(self.cells.len() as u32);
-            let path = if cells.is_empty() { base.clone() } else { format!("{base}/{}", cells.len() + 1) };
-            self.cells.push(CellDraft { name: name.to_string(), path, value: None, init: init.node, region: Vec::new(), span, derived: Vec::new() });
+            let path = if cells.is_empty() {
+                base.clone()
+            } else {
+                format!("{base}/{}", cells.len() + 1)
+            };
+            self.cells.push(CellDraft {
+                name: name.to_string(),
+                path,
+                value: None,
+                init: init.node,
+                region: Vec::new(),
+                span,
+                derived: Vec::new(),
+            });
             self.graph.prev(id, meta.clone(), stage, span);
             cells.push(id);
         }
-        let Some(cell) = cells.get(depth - 1).copied() else { return Value::Error };
+        let Some(cell) = cells.get(depth - 1).copied() else {
+            return Value::Error;
+        };
         if let Some(frame) = self.frames.last_mut() {
             frame.states.insert(key, cells);
         }
         let node = self.graph.prev(cell, meta, stage, span);
-        let weight = if data.kind.is_factor() { self.node_weight(node, |_| format!("prev({name})")) } else { data.weight.clone() };
-        Value::Data(Data { node, weight, plain: data.plain && !data.is_tensor(), ..data })
+        let weight = if data.kind.is_factor() {
+            self.node_weight(node, |_| format!("prev({name})"))
+        } else {
+            data.weight.clone()
+        };
+        Value::Data(Data {
+            node,
+            weight,
+            plain: data.plain && !data.is_tensor(),
+            ..data
+        })
     }
 
     fn state_path(&self, key: &StateKey, name: &str) -> String {
-        let Some(frame) = self.frames.last() else { return name.to_string() };
+        let Some(frame) = self.frames.last() else {
+            return name.to_string();
+        };
         let mut path = format!("{}/{name}", frame.path);
         if let StateKey::Local(local, turns) = key {
             // Another `let` of the same name, or another turn of a `total`, is another state.
-            let same = frame.function.locals.iter().take(local.index()).filter(|l| l.name == name).count();
+            let same = frame
+                .function
+                .locals
+                .iter()
+                .take(local.index())
+                .filter(|l| l.name == name)
+                .count();
             if same > 0 {
                 path.push_str(&format!("~{same}"));
             }
-            turns.iter().for_each(|turn| path.push_str(&format!("[{turn}]")));
+            turns
+                .iter()
+                .for_each(|turn| path.push_str(&format!("[{turn}]")));
         }
         path
     }
 
     /// `init` as `v` is: of one kind, space and weight.
-    fn fit_init(&mut self, name: &str, data: &Data, init: Value, expr: &'p Expr, span: Span) -> Option<Data> {
+    fn fit_init(
+        &mut self,
+        name: &str,
+        data: &Data,
+        init: Value,
+        expr: &'p Expr,
+        span: Span,
+    ) -> Option<Data> {
         let init = match self.flatten(init, expr.span) {
             Value::Data(init) => init,
             Value::Error => return None,
@@ -352,13 +535,25 @@ impl<'p> Engine<'p> {
                 return None;
             }
         };
-        if init.kind == Kind::Open || (self.is_zero(&init) && (data.kind.is_factor() || data.kind == Kind::Raw || (data.is_tensor() && data.weight.is_zero()))) {
+        if init.kind == Kind::Open
+            || (self.is_zero(&init)
+                && (data.kind.is_factor()
+                    || data.kind == Kind::Raw
+                    || (data.is_tensor() && data.weight.is_zero())))
+        {
             return Some(init);
         }
         if init.kind != data.kind {
-            let diagnostic = Diagnostic::new(Code::WrongKind, format!("`{name}` is {} and starts with {}", data.describe(), init.describe()))
-                .at(expr.span, format!("this is {}", init.describe()))
-                .at(span, format!("`{name}` is {}", data.describe()));
+            let diagnostic = Diagnostic::new(
+                Code::WrongKind,
+                format!(
+                    "`{name}` is {} and starts with {}",
+                    data.describe(),
+                    init.describe()
+                ),
+            )
+            .at(expr.span, format!("this is {}", init.describe()))
+            .at(span, format!("`{name}` is {}", data.describe()));
             self.report(diagnostic);
             return None;
         }
@@ -372,21 +567,43 @@ impl<'p> Engine<'p> {
             init
         };
         if init.space != data.space {
-            let (is, wants) = (space_text(&init.space).to_string(), space_text(&data.space).to_string());
+            let (is, wants) = (
+                space_text(&init.space).to_string(),
+                space_text(&data.space).to_string(),
+            );
             let text = self.text(expr);
-            let diagnostic = Diagnostic::new(Code::MixedSpaces, format!("`{name}` is in `{wants}` and starts in `{is}`"))
-                .at(expr.span, format!("this is {}", init.describe()))
-                .at(span, format!("`{name}` is {}", data.describe()))
-                .help(format!("write `init: {wants}({text})`"));
+            let diagnostic = Diagnostic::new(
+                Code::MixedSpaces,
+                format!("`{name}` is in `{wants}` and starts in `{is}`"),
+            )
+            .at(expr.span, format!("this is {}", init.describe()))
+            .at(span, format!("`{name}` is {}", data.describe()))
+            .help(format!("write `init: {wants}({text})`"));
             self.report(diagnostic);
             return None;
         }
         if !init.weight.equals(&data.weight) {
-            let code = if data.weight.is_one() { Code::WeightNotOne } else { Code::WeightNotZero };
-            let (is, wants) = (self.weight_text(&init.weight), self.weight_text(&data.weight));
-            let diagnostic = Diagnostic::new(code, format!("`{name}` has weight `{wants}` and starts with weight `{is}`"))
-                .at(expr.span, format!("this is {}, of weight `{is}`", init.describe()))
-                .at(span, format!("`{name}` is {}, of weight `{wants}`", data.describe()));
+            let code = if data.weight.is_one() {
+                Code::WeightNotOne
+            } else {
+                Code::WeightNotZero
+            };
+            let (is, wants) = (
+                self.weight_text(&init.weight),
+                self.weight_text(&data.weight),
+            );
+            let diagnostic = Diagnostic::new(
+                code,
+                format!("`{name}` has weight `{wants}` and starts with weight `{is}`"),
+            )
+            .at(
+                expr.span,
+                format!("this is {}, of weight `{is}`", init.describe()),
+            )
+            .at(
+                span,
+                format!("`{name}` is {}, of weight `{wants}`", data.describe()),
+            );
             self.report(diagnostic);
             return None;
         }
@@ -449,28 +666,43 @@ fn visit<'p>(expr: &'p Expr, depth: usize, f: &mut dyn FnMut(Part<'p>, usize)) {
     match &expr.node {
         ExprNode::Prev(prev) => {
             f(Part::Prev(&prev.of), depth);
-            prev.depth.iter().chain(&prev.init).for_each(|e| visit(e, depth, f));
+            prev.depth
+                .iter()
+                .chain(&prev.init)
+                .for_each(|e| visit(e, depth, f));
         }
         ExprNode::Call(call) => args(call).for_each(|e| visit(e, depth, f)),
-        ExprNode::Tuple(parts) | ExprNode::List(parts) => parts.iter().for_each(|e| visit(e, depth, f)),
-        ExprNode::Index(a, b) | ExprNode::Binary(a, _, b) => [a, b].into_iter().for_each(|e| visit(e, depth, f)),
+        ExprNode::Tuple(parts) | ExprNode::List(parts) => {
+            parts.iter().for_each(|e| visit(e, depth, f))
+        }
+        ExprNode::Index(a, b) | ExprNode::Binary(a, _, b) => {
+            [a, b].into_iter().for_each(|e| visit(e, depth, f))
+        }
         ExprNode::Unary(_, a) => visit(a, depth, f),
-        ExprNode::In(a, range) => [a.as_ref(), &range.from, &range.to].into_iter().for_each(|e| visit(e, depth, f)),
+        ExprNode::In(a, range) => [a.as_ref(), &range.from, &range.to]
+            .into_iter()
+            .for_each(|e| visit(e, depth, f)),
         ExprNode::If(test, a, b) => {
             visit(test, depth, f);
-            [a, b].into_iter().for_each(|block| visit_block(block, depth, f));
+            [a, b]
+                .into_iter()
+                .for_each(|block| visit_block(block, depth, f));
         }
         ExprNode::Match(subject, arms) => {
             visit(subject, depth, f);
             for arm in arms {
                 if let ArmPattern::Range(range) = &arm.pattern {
-                    [&range.from, &range.to].into_iter().for_each(|e| visit(e, depth, f));
+                    [&range.from, &range.to]
+                        .into_iter()
+                        .for_each(|e| visit(e, depth, f));
                 }
                 visit_block(&arm.body, depth, f);
             }
         }
         ExprNode::Total(_, range, body) => {
-            [&range.from, &range.to].into_iter().for_each(|e| visit(e, depth, f));
+            [&range.from, &range.to]
+                .into_iter()
+                .for_each(|e| visit(e, depth, f));
             visit_block(body, depth + 1, f);
         }
         ExprNode::Error | ExprNode::Number(_) | ExprNode::String(_) | ExprNode::Bool(_) => {}

@@ -36,7 +36,11 @@ impl Printer<'_> {
             ExprNode::Unary(UnaryOp::Not, of) => wrap(format!("not {}", self.at(of, 3)), outer > 3),
             ExprNode::Binary(left, op, right) => {
                 let (text, level) = operator(op.node);
-                let inner = format!("{} {text} {}", self.at(left, level), self.at(right, level + 1));
+                let inner = format!(
+                    "{} {text} {}",
+                    self.at(left, level),
+                    self.at(right, level + 1)
+                );
                 wrap(inner, outer > level)
             }
             ExprNode::In(value, range) => {
@@ -45,7 +49,12 @@ impl Printer<'_> {
                 wrap(format!("{} in {ends}", self.at(value, 5)), outer > 4)
             }
             ExprNode::If(condition, then, otherwise) => {
-                format!("if {} {} else {}", self.at(condition, 0), self.block(then), self.block(otherwise))
+                format!(
+                    "if {} {} else {}",
+                    self.at(condition, 0),
+                    self.block(then),
+                    self.block(otherwise)
+                )
             }
             ExprNode::Match(subject, _) => format!("match {} {{ … }}", self.at(subject, 0)),
             ExprNode::Total(..) => "total … { … }".into(),
@@ -53,15 +62,26 @@ impl Printer<'_> {
     }
 
     fn block(&self, block: &Block) -> String {
-        if block.lets.is_empty() { format!("{{ {} }}", self.at(&block.value, 0)) } else { "{ … }".into() }
+        if block.lets.is_empty() {
+            format!("{{ {} }}", self.at(&block.value, 0))
+        } else {
+            "{ … }".into()
+        }
     }
 
     fn item(&self, item: ItemId) -> String {
-        self.program.items.get(item.index()).map_or_else(|| "…".into(), |i| i.name.node.clone())
+        self.program
+            .items
+            .get(item.index())
+            .map_or_else(|| "…".into(), |i| i.name.node.clone())
     }
 
     fn list(&self, parts: &[Expr]) -> String {
-        parts.iter().map(|p| self.at(p, 0)).collect::<Vec<_>>().join(", ")
+        parts
+            .iter()
+            .map(|p| self.at(p, 0))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn call(&self, call: &Call) -> String {
@@ -97,12 +117,25 @@ impl Printer<'_> {
 
 /// A string literal.
 pub(crate) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+    )
 }
 
 /// A number in its shortest form.
 pub(crate) fn number(value: f64) -> String {
-    if value.is_infinite() { if value > 0.0 { "inf".into() } else { "-inf".into() } } else { format!("{}", value + 0.0) }
+    if value.is_infinite() {
+        if value > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        }
+    } else {
+        format!("{}", value + 0.0)
+    }
 }
 
 fn wrap(text: String, needed: bool) -> String {

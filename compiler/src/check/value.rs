@@ -1,7 +1,5 @@
 //! What an expression stands for while it is checked: kind, space, weight, origin and graph node.
 
-use guide_grammar::span::Span;
-
 use crate::graph::{NodeId, SpaceTerm, With};
 use crate::plan::{self, Axes, InputId, Layers};
 use crate::resolved::ItemId;
@@ -46,7 +44,7 @@ pub(crate) enum Value {
     /// A model; `None` is the main one.
     Model(Option<String>),
     /// A classifier or loss.
-    Judge(String),
+    Judge,
     /// Interventions, in order.
     Interventions(Vec<With>),
 }
@@ -144,7 +142,10 @@ pub(crate) enum Guide {
     /// A parameter that nothing was given for.
     Open(String),
     /// A guide and the arguments that it will be called with.
-    Closure { item: ItemId, args: Vec<Option<Value>>, spans: Vec<Span> },
+    Closure {
+        item: ItemId,
+        args: Vec<Option<Value>>,
+    },
 }
 
 /// What a guide returns.
@@ -152,7 +153,12 @@ pub(crate) enum Guide {
 pub(crate) enum Outcome {
     If(NodeId, Box<Outcome>, Box<Outcome>),
     Hold,
-    Guided { denoise: Data, renoise: Option<Data>, shift: Option<Data>, moves: Option<Data> },
+    Guided {
+        denoise: Data,
+        renoise: Option<Data>,
+        shift: Option<Data>,
+        moves: Option<Data>,
+    },
 }
 
 impl Value {
@@ -178,7 +184,7 @@ impl Value {
             Value::Outcome(_) => "an outcome".into(),
             Value::Tuple(parts) => format!("a tuple of {}", parts.len()),
             Value::Model(_) => "a model".into(),
-            Value::Judge(_) => "a classifier or loss".into(),
+            Value::Judge => "a classifier or loss".into(),
             Value::Interventions(_) => "an intervention".into(),
         }
     }
@@ -192,8 +198,12 @@ impl Data {
     /// What it is, for messages: with its article.
     pub(crate) fn describe(&self) -> String {
         match self.kind {
-            Kind::Tensor if self.weight.is_one() => format!("a prediction in `{}`", space_text(&self.space)),
-            Kind::Tensor if self.weight.is_zero() => format!("a direction in `{}`", space_text(&self.space)),
+            Kind::Tensor if self.weight.is_one() => {
+                format!("a prediction in `{}`", space_text(&self.space))
+            }
+            Kind::Tensor if self.weight.is_zero() => {
+                format!("a direction in `{}`", space_text(&self.space))
+            }
             Kind::Tensor => format!("a tensor in `{}`", space_text(&self.space)),
             kind => kind.with_article().to_string(),
         }

@@ -12,24 +12,50 @@ use super::super::value::{Data, Kind, Value};
 
 impl<'p> Engine<'p> {
     /// A function of one value.
-    pub(crate) fn one(&mut self, unary: Unary, name: &str, args: &[Option<&'p Arg>], span: Span) -> Value {
-        let Some(Some(arg)) = args.first() else { return Value::Error };
+    pub(crate) fn one(
+        &mut self,
+        unary: Unary,
+        name: &str,
+        args: &[Option<&'p Arg>],
+        span: Span,
+    ) -> Value {
+        let Some(Some(arg)) = args.first() else {
+            return Value::Error;
+        };
         let value = self.expr(&arg.value);
-        let Some(data) = self.element(value, name, arg) else { return Value::Error };
+        let Some(data) = self.element(value, name, arg) else {
+            return Value::Error;
+        };
         let kind = elementwise(data.kind);
         if data.is_unpinned() {
             self.not_pinned(&format!("`{name}`"), span, Some(&arg.value));
         }
         let plain = data.plain && !data.is_tensor();
-        self.keep_space(self.is_spaced(&data).then_some(&data), Op::Unary(unary, data.node), kind, plain, span)
+        self.keep_space(
+            self.is_spaced(&data).then_some(&data),
+            Op::Unary(unary, data.node),
+            kind,
+            plain,
+            span,
+        )
     }
 
     /// A function of two values.
-    pub(crate) fn two(&mut self, binary: Binary, name: &str, args: &[Option<&'p Arg>], span: Span) -> Value {
-        let [Some(left), Some(right)] = args else { return Value::Error };
+    pub(crate) fn two(
+        &mut self,
+        binary: Binary,
+        name: &str,
+        args: &[Option<&'p Arg>],
+        span: Span,
+    ) -> Value {
+        let [Some(left), Some(right)] = args else {
+            return Value::Error;
+        };
         let (a, b) = (self.expr(&left.value), self.expr(&right.value));
         let (a, b) = (self.element(a, name, left), self.element(b, name, right));
-        let (Some(a), Some(b)) = (a, b) else { return Value::Error };
+        let (Some(a), Some(b)) = (a, b) else {
+            return Value::Error;
+        };
         let kind = match (elementwise(a.kind), elementwise(b.kind)) {
             (x, y) if x == y => x,
             (Kind::Scalar, y) | (y, Kind::Scalar) => y,
@@ -42,24 +68,37 @@ impl<'p> Engine<'p> {
         }
         let plain = a.plain && b.plain && !a.is_tensor() && !b.is_tensor();
         let source = [&a, &b].into_iter().find(|d| self.is_spaced(d));
-        self.keep_space(source, Op::Binary(binary, a.node, b.node), kind, plain, span)
+        self.keep_space(
+            source,
+            Op::Binary(binary, a.node, b.node),
+            kind,
+            plain,
+            span,
+        )
     }
 
     /// `clamp(a, low, high)` of scalars, maps or per-channel values.
     pub(crate) fn clamp(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
-        let [Some(of), Some(low), Some(high)] = args else { return Value::Error };
+        let [Some(of), Some(low), Some(high)] = args else {
+            return Value::Error;
+        };
         let value = self.expr(&of.value);
         let data = self.element(value, "clamp", of);
         let low_value = self.expr(&low.value);
         let low = self.scalar(low_value, "the lower bound", &low.value);
         let high_value = self.expr(&high.value);
         let high = self.scalar(high_value, "the upper bound", &high.value);
-        let (Some(data), Some(low), Some(high)) = (data, low, high) else { return Value::Error };
+        let (Some(data), Some(low), Some(high)) = (data, low, high) else {
+            return Value::Error;
+        };
         if !data.kind.is_factor() && data.kind != Kind::Open {
             let text = self.text(&of.value);
-            let diagnostic = Diagnostic::new(Code::WrongKind, format!("`clamp` takes a scalar, and this is {}", data.describe()))
-                .at(of.value.span, format!("this is {}", data.describe()))
-                .help(format!("write `clip({text}, …, …)`"));
+            let diagnostic = Diagnostic::new(
+                Code::WrongKind,
+                format!("`clamp` takes a scalar, and this is {}", data.describe()),
+            )
+            .at(of.value.span, format!("this is {}", data.describe()))
+            .help(format!("write `clip({text}, …, …)`"));
             return self.fail(diagnostic);
         }
         let kind = elementwise(data.kind);
@@ -77,8 +116,11 @@ impl<'p> Engine<'p> {
                 None
             }
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("`{name}` takes numbers, and this is {}", other.describe()))
-                    .at(arg.value.span, format!("this is {}", other.describe()));
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("`{name}` takes numbers, and this is {}", other.describe()),
+                )
+                .at(arg.value.span, format!("this is {}", other.describe()));
                 self.report(diagnostic);
                 None
             }
@@ -91,12 +133,22 @@ impl<'p> Engine<'p> {
     }
 
     /// A result that, if raw, remembers where it came from.
-    fn keep_space(&mut self, source: Option<&Data>, op: Op, kind: Kind, plain: bool, span: Span) -> Value {
+    fn keep_space(
+        &mut self,
+        source: Option<&Data>,
+        op: Op,
+        kind: Kind,
+        plain: bool,
+        span: Span,
+    ) -> Value {
         let result = self.opaque(op, kind, plain, span);
         match source {
-            Some(source) if kind == Kind::Raw => {
-                Value::Data(Data { space: source.space.clone(), pinned: source.pinned, origin: source.origin.clone(), ..result })
-            }
+            Some(source) if kind == Kind::Raw => Value::Data(Data {
+                space: source.space.clone(),
+                pinned: source.pinned,
+                origin: source.origin.clone(),
+                ..result
+            }),
             _ => Value::Data(result),
         }
     }

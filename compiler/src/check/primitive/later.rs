@@ -15,14 +15,21 @@ use super::super::weight::Weight;
 
 impl<'p> Engine<'p> {
     /// A call of one of them.
-    pub(crate) fn later(&mut self, primitive: Primitive, args: &[Option<&'p Arg>], span: Span) -> Value {
+    pub(crate) fn later(
+        &mut self,
+        primitive: Primitive,
+        args: &[Option<&'p Arg>],
+        span: Span,
+    ) -> Value {
         use Primitive as P;
         let name = primitive.name();
         let arg = |at: usize| args.get(at).copied().flatten();
         match (primitive, arg(0), arg(1)) {
             (P::Attention | P::Features, Some(of), Some(layers)) => {
                 let value = self.expr(&of.value);
-                let Some(data) = self.prediction(value, "what is looked into", &of.value) else { return Value::Error };
+                let Some(data) = self.prediction(value, "what is looked into", &of.value) else {
+                    return Value::Error;
+                };
                 let value = self.expr(&layers.value);
                 if self.layers(value, &layers.value).is_none() {
                     return Value::Error;
@@ -32,11 +39,17 @@ impl<'p> Engine<'p> {
                         return Value::Error;
                     }
                 }
-                let kind = if primitive == P::Attention { Kind::Map } else { Kind::Raw };
+                let kind = if primitive == P::Attention {
+                    Kind::Map
+                } else {
+                    Kind::Raw
+                };
                 self.not_yet(name, vec![data.node], kind, span)
             }
             (P::Classify | P::Logits | P::Value, Some(judge), Some(of)) => {
-                let Some(nodes) = self.judged(&judge.value, &of.value) else { return Value::Error };
+                let Some(nodes) = self.judged(&judge.value, &of.value) else {
+                    return Value::Error;
+                };
                 let kind = match primitive {
                     P::Classify => Kind::Probs,
                     P::Logits => Kind::Logits,
@@ -64,18 +77,33 @@ impl<'p> Engine<'p> {
             },
             (P::Grad, Some(of), Some(wrt)) => {
                 let value = self.expr(&of.value);
-                let Some(scalar) = self.scalar(value, "what is differentiated", &of.value) else { return Value::Error };
-                let Some(by) = self.tensor_of(&wrt.value) else { return Value::Error };
+                let Some(scalar) = self.scalar(value, "what is differentiated", &of.value) else {
+                    return Value::Error;
+                };
+                let Some(by) = self.tensor_of(&wrt.value) else {
+                    return Value::Error;
+                };
                 if !matches!(&wrt.value.node, ExprNode::Word(word) if word == "x") {
                     return self.not_yet(name, vec![scalar.node, by], Kind::Raw, span);
                 }
                 let space = SpaceTerm::Named(Space::Score);
-                let data = Data { weight: Weight::zero(), space, plain: false, ..Data::of(Kind::Tensor, scalar.node) };
-                Value::Data(self.tensor(Op::Unsupported(name.into(), vec![scalar.node, by]), data, span))
+                let data = Data {
+                    weight: Weight::zero(),
+                    space,
+                    plain: false,
+                    ..Data::of(Kind::Tensor, scalar.node)
+                };
+                Value::Data(self.tensor(
+                    Op::Unsupported(name.into(), vec![scalar.node, by]),
+                    data,
+                    span,
+                ))
             }
             (P::Softmax, Some(of), over) => {
                 let value = self.expr(&of.value);
-                let Some(data) = self.element(value, name, of) else { return Value::Error };
+                let Some(data) = self.element(value, name, of) else {
+                    return Value::Error;
+                };
                 if let Some(over) = over {
                     let value = self.expr(&over.value);
                     if self.axes(value, &over.value).is_none() {
@@ -96,7 +124,9 @@ impl<'p> Engine<'p> {
             (P::Argmax, Some(of), except) => {
                 let value = self.expr(&of.value);
                 let mut nodes = match value {
-                    Value::Data(data) if matches!(data.kind, Kind::Probs | Kind::Logits) => vec![data.node],
+                    Value::Data(data) if matches!(data.kind, Kind::Probs | Kind::Logits) => {
+                        vec![data.node]
+                    }
                     Value::Error => return Value::Error,
                     other => return self.wrong_kind(&other, "`Probs`", span, of.value.span),
                 };
@@ -118,15 +148,22 @@ impl<'p> Engine<'p> {
         if kind.is_factor() {
             return Value::Data(self.opaque(op, kind, false, span));
         }
-        let meta = Meta { shape: shape_of(kind), space: None, kind: super::super::value::kind_text(kind, &SpaceTerm::Native, &Weight::zero()) };
+        let meta = Meta {
+            shape: shape_of(kind),
+            space: None,
+            kind: super::super::value::kind_text(kind, &SpaceTerm::Native, &Weight::zero()),
+        };
         let node = self.graph.add(op, meta, span);
-        Value::Data(Data { plain: false, ..Data::of(kind, node) })
+        Value::Data(Data {
+            plain: false,
+            ..Data::of(kind, node)
+        })
     }
 
     /// A classifier or loss, and what it is shown.
     fn judged(&mut self, judge: &'p Expr, of: &'p Expr) -> Option<Vec<NodeId>> {
         let judged = match self.expr(judge) {
-            Value::Judge(_) => true,
+            Value::Judge => true,
             Value::Error => false,
             other => {
                 self.wrong_kind(&other, "a classifier or loss", judge.span, judge.span);
@@ -140,7 +177,14 @@ impl<'p> Engine<'p> {
     fn tensor_of(&mut self, expr: &'p Expr) -> Option<NodeId> {
         match self.expr(expr) {
             Value::Error => None,
-            Value::Data(data) if matches!(data.kind, Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open) => Some(data.node),
+            Value::Data(data)
+                if matches!(
+                    data.kind,
+                    Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open
+                ) =>
+            {
+                Some(data.node)
+            }
             other => {
                 self.wrong_kind(&other, "a tensor or latent", expr.span, expr.span);
                 None

@@ -20,8 +20,16 @@ use super::value::Value;
 
 impl<'p> Engine<'p> {
     /// The arguments of a primitive in order of its parameters.
-    pub(crate) fn primitive_args(&mut self, primitive: Primitive, call: &'p Call) -> Option<Vec<Option<&'p Arg>>> {
-        let params: Vec<(&str, bool)> = primitive.parameters().iter().map(|(name, default)| (*name, default.is_some())).collect();
+    pub(crate) fn primitive_args(
+        &mut self,
+        primitive: Primitive,
+        call: &'p Call,
+    ) -> Option<Vec<Option<&'p Arg>>> {
+        let params: Vec<(&str, bool)> = primitive
+            .parameters()
+            .iter()
+            .map(|(name, default)| (*name, default.is_some()))
+            .collect();
         let bound = self.bind_args(call, &params);
         if bound.is_none() {
             for arg in &call.args {
@@ -40,10 +48,12 @@ impl<'p> Engine<'p> {
             P::Renoise => return self.half(call, true, span),
             P::Count => return self.count(call, span),
             P::Prompt => return self.prompt(call),
-            P::Class => return self.class(call, span),
+            P::Class => return self.class(call),
             _ => {}
         }
-        let Some(args) = self.primitive_args(primitive, call) else { return Value::Error };
+        let Some(args) = self.primitive_args(primitive, call) else {
+            return Value::Error;
+        };
         match primitive {
             P::Predict => self.predict(&args, span),
             P::Eps => self.conversion(SpaceTerm::Named(Space::Eps), &args, span),
@@ -84,16 +94,25 @@ impl<'p> Engine<'p> {
             P::LogSumExp => self.reduce(ReduceOp::LogSumExp, primitive, &args, span),
             P::Cosine => self.reduce(ReduceOp::Cosine, primitive, &args, span),
             P::Unit => self.unit(&args, span),
-            P::GaussianBlur | P::Band | P::Resample | P::FftDisk | P::FftBox | P::DctHighpass => self.filter(primitive, &args, span),
+            P::GaussianBlur | P::Band | P::Resample | P::FftDisk | P::FftBox | P::DctHighpass => {
+                self.filter(primitive, &args, span)
+            }
             P::Random => self.random(&args, span),
             P::Gaussian => self.gaussian(&args, span),
             P::TimeOf => self.time_of(&args, span),
             P::MeanOverRun => self.over_run(OverRun::Mean, &args, span),
             P::MaxOverRun => self.over_run(OverRun::Max, &args, span),
             P::CurveAt => self.curve_at(&args, span),
-            P::Attention | P::Features | P::Classify | P::Logits | P::LogProb | P::Value | P::Decode | P::Grad | P::Softmax | P::Argmax => {
-                self.later(primitive, &args, span)
-            }
+            P::Attention
+            | P::Features
+            | P::Classify
+            | P::Logits
+            | P::LogProb
+            | P::Value
+            | P::Decode
+            | P::Grad
+            | P::Softmax
+            | P::Argmax => self.later(primitive, &args, span),
             P::Guided | P::Denoise | P::Renoise | P::Count | P::Prompt | P::Class => Value::Error,
         }
     }

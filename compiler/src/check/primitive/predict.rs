@@ -15,8 +15,12 @@ use super::super::weight::Weight;
 impl<'p> Engine<'p> {
     /// `predict(condition, at:, model:, with:, t:, told:, control:)`
     pub(crate) fn predict(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
-        let [condition, at, model, with, t, told, control] = args else { return Value::Error };
-        let Some(condition) = condition else { return Value::Error };
+        let [condition, at, model, with, t, told, control] = args else {
+            return Value::Error;
+        };
+        let Some(condition) = condition else {
+            return Value::Error;
+        };
         let value = self.expr(&condition.value);
         let condition = self.condition(value, &condition.value);
         let mut point = self.default_point();
@@ -33,8 +37,15 @@ impl<'p> Engine<'p> {
             point.t = found.map(|d| d.node);
         }
         // The tick's own point, said in words, is the tick's own point.
-        point.at = point.at.filter(|(node, _)| !matches!(self.graph.node(*node).op, Op::Latent));
-        point.t = point.t.filter(|node| !matches!(self.graph.node(*node).op, Op::Tick(crate::graph::TickName::T)));
+        point.at = point
+            .at
+            .filter(|(node, _)| !matches!(self.graph.node(*node).op, Op::Latent));
+        point.t = point.t.filter(|node| {
+            !matches!(
+                self.graph.node(*node).op,
+                Op::Tick(crate::graph::TickName::T)
+            )
+        });
         let mut told_node = None;
         if let Some(told) = told {
             let value = self.expr(&told.value);
@@ -66,28 +77,58 @@ impl<'p> Engine<'p> {
                 None => good = false,
             }
         }
-        let (Some(condition), true) = (condition, good) else { return Value::Error };
+        let (Some(condition), true) = (condition, good) else {
+            return Value::Error;
+        };
         let (condition, class) = match condition {
             Condition::Known(condition) => (condition, None),
             Condition::ClassOf(node, name) => (plan::Condition::ClassOf(name), Some(node)),
             Condition::Open(text, nodes) => return self.open_prediction(text, nodes, point, span),
         };
-        let question = Predict { model: name, condition, class, at: point.at.clone(), t: point.t, told: told_node, control: strength, with: list };
+        let question = Predict {
+            model: name,
+            condition,
+            class,
+            at: point.at.clone(),
+            t: point.t,
+            told: told_node,
+            control: strength,
+            with: list,
+        };
         self.answer(Op::Predict(Box::new(question)), point, span)
     }
 
     /// A prediction under what only a parameter or the run knows.
-    fn open_prediction(&mut self, text: String, mut nodes: Vec<NodeId>, point: super::super::value::Point, span: Span) -> Value {
+    fn open_prediction(
+        &mut self,
+        text: String,
+        mut nodes: Vec<NodeId>,
+        point: super::super::value::Point,
+        span: Span,
+    ) -> Value {
         nodes.extend(point.at.iter().map(|(node, _)| *node));
         nodes.extend(point.t);
-        self.answer(Op::Unsupported(format!("predict({text})"), nodes), point, span)
+        self.answer(
+            Op::Unsupported(format!("predict({text})"), nodes),
+            point,
+            span,
+        )
     }
 
     fn answer(&mut self, op: Op, point: super::super::value::Point, span: Span) -> Value {
         let space = SpaceTerm::Native;
-        let meta = Meta { shape: Shape::Tensor, space: Some(space.clone()), kind: "prediction in native".into() };
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: Some(space.clone()),
+            kind: "prediction in native".into(),
+        };
         let node = self.graph.add(op, meta, span);
-        let data = Data { weight: Weight::one(), space, origin: Origin::At(point), ..Data::of(Kind::Tensor, node) };
+        let data = Data {
+            weight: Weight::one(),
+            space,
+            origin: Origin::At(point),
+            ..Data::of(Kind::Tensor, node)
+        };
         self.remember_affinity(&data);
         Value::Data(data)
     }
@@ -103,9 +144,12 @@ impl<'p> Engine<'p> {
             }
             other => {
                 let text = self.text(expr);
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("`at` must be a latent, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()))
-                    .help(format!("write `latent(raw({text}))` if it is one"));
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("`at` must be a latent, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()))
+                .help(format!("write `latent(raw({text}))` if it is one"));
                 self.report(diagnostic);
                 None
             }
@@ -118,9 +162,12 @@ impl<'p> Engine<'p> {
             Value::Error => None,
             Value::Model(name) => Some(name),
             other => {
-                let diagnostic = Diagnostic::new(Code::WrongKind, format!("a model is needed, and this is {}", other.describe()))
-                    .at(expr.span, format!("this is {}", other.describe()))
-                    .help("declare one with `model weak`, or write `main`");
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!("a model is needed, and this is {}", other.describe()),
+                )
+                .at(expr.span, format!("this is {}", other.describe()))
+                .help("declare one with `model weak`, or write `main`");
                 self.report(diagnostic);
                 None
             }

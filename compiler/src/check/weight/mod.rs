@@ -30,7 +30,10 @@ impl Weight {
     }
 
     pub(crate) fn number(value: Rational) -> Weight {
-        Weight::Of(Polynomial::constant(value), Polynomial::constant(Rational::ONE))
+        Weight::Of(
+            Polynomial::constant(value),
+            Polynomial::constant(Rational::ONE),
+        )
     }
 
     pub(crate) fn unknown(of: Unknown) -> Weight {
@@ -56,7 +59,9 @@ impl Weight {
 
     /// Whether the cross products are the same polynomial.
     pub(crate) fn equals(&self, other: &Weight) -> bool {
-        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else { return false };
+        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else {
+            return false;
+        };
         match (a.mul(d), c.mul(b)) {
             (Some(left), Some(right)) => left == right,
             _ => a == c && b == d,
@@ -64,7 +69,9 @@ impl Weight {
     }
 
     pub(crate) fn add(&self, other: &Weight) -> Weight {
-        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else { return Weight::TooLarge };
+        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else {
+            return Weight::TooLarge;
+        };
         let sum = if b == d {
             a.add(c).map(|n| (n, b.clone()))
         } else {
@@ -88,7 +95,9 @@ impl Weight {
         if self.is_zero() || other.is_zero() {
             return Weight::zero();
         }
-        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else { return Weight::TooLarge };
+        let (Weight::Of(a, b), Weight::Of(c, d)) = (self, other) else {
+            return Weight::TooLarge;
+        };
         let product = if a == d {
             Some((c.clone(), b.clone()))
         } else if c == b {
@@ -127,8 +136,16 @@ impl Weight {
 
     /// As text, for messages.
     pub(crate) fn text(&self, name: &dyn Fn(Unknown) -> String) -> String {
-        let Weight::Of(n, d) = self else { return "too large to compare".to_string() };
-        let wrapped = |p: &Polynomial| if p.len() > 1 { format!("({})", p.text(name)) } else { p.text(name) };
+        let Weight::Of(n, d) = self else {
+            return "too large to compare".to_string();
+        };
+        let wrapped = |p: &Polynomial| {
+            if p.len() > 1 {
+                format!("({})", p.text(name))
+            } else {
+                p.text(name)
+            }
+        };
         if *d == Polynomial::constant(Rational::ONE) {
             n.text(name)
         } else {
@@ -139,14 +156,20 @@ impl Weight {
 
 /// Numbers in the denominator go to the numerator; proportional polynomials are a number.
 fn simplify(parts: Option<(Polynomial, Polynomial)>) -> Weight {
-    let Some((n, d)) = parts else { return Weight::TooLarge };
+    let Some((n, d)) = parts else {
+        return Weight::TooLarge;
+    };
     if n.is_zero() {
         return Weight::zero();
     }
     if let Some(ratio) = n.ratio(&d) {
         return Weight::number(ratio);
     }
-    match d.as_constant().and_then(Rational::inverse).and_then(|k| n.scale(k)) {
+    match d
+        .as_constant()
+        .and_then(Rational::inverse)
+        .and_then(|k| n.scale(k))
+    {
         Some(whole) => Weight::Of(whole, Polynomial::constant(Rational::ONE)),
         None => Weight::Of(n, d),
     }
@@ -203,8 +226,14 @@ mod tests {
         let name = |u: Unknown| ["w", "k"][u as usize].to_string();
         let w = Weight::unknown(0);
         assert_eq!(Weight::one().add(&w).text(&name), "1 + w");
-        assert_eq!(w.sub(&number("2.5").mul(&Weight::unknown(1))).text(&name), "w - 2.5*k");
-        assert_eq!(w.div(&Weight::one().add(&Weight::unknown(1))).text(&name), "w/(1 + k)");
+        assert_eq!(
+            w.sub(&number("2.5").mul(&Weight::unknown(1))).text(&name),
+            "w - 2.5*k"
+        );
+        assert_eq!(
+            w.div(&Weight::one().add(&Weight::unknown(1))).text(&name),
+            "w/(1 + k)"
+        );
     }
 
     fn any_weight() -> impl Strategy<Value = Weight> {

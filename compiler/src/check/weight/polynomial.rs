@@ -31,7 +31,9 @@ impl Polynomial {
     }
 
     pub(crate) fn unknown(of: Unknown) -> Polynomial {
-        Polynomial { terms: BTreeMap::from([(vec![(of, 1)], Rational::ONE)]) }
+        Polynomial {
+            terms: BTreeMap::from([(vec![(of, 1)], Rational::ONE)]),
+        }
     }
 
     pub(crate) fn is_zero(&self) -> bool {
@@ -76,7 +78,11 @@ impl Polynomial {
     }
 
     pub(crate) fn neg(&self) -> Polynomial {
-        let terms = self.terms.iter().map(|(m, v)| (m.clone(), v.neg())).collect();
+        let terms = self
+            .terms
+            .iter()
+            .map(|(m, v)| (m.clone(), v.neg()))
+            .collect();
         Polynomial { terms }
     }
 
@@ -107,7 +113,10 @@ impl Polynomial {
 
     /// Whether any of its unknowns is one of those.
     pub(crate) fn mentions(&self, those: &dyn Fn(Unknown) -> bool) -> bool {
-        self.terms.keys().flatten().any(|(unknown, _)| those(*unknown))
+        self.terms
+            .keys()
+            .flatten()
+            .any(|(unknown, _)| those(*unknown))
     }
 
     /// How many terms.
@@ -119,7 +128,11 @@ impl Polynomial {
     pub(crate) fn text(&self, name: &dyn Fn(Unknown) -> String) -> String {
         let mut out = String::new();
         for (monomial, value) in &self.terms {
-            let size = if value.is_negative() { value.neg() } else { *value };
+            let size = if value.is_negative() {
+                value.neg()
+            } else {
+                *value
+            };
             out.push_str(match (out.is_empty(), value.is_negative()) {
                 (true, true) => "-",
                 (true, false) => "",
@@ -139,8 +152,16 @@ impl Polynomial {
     }
 }
 
-fn add_term(terms: &mut BTreeMap<Monomial, Rational>, monomial: Monomial, value: Rational) -> Option<()> {
-    let sum = terms.get(&monomial).copied().unwrap_or(Rational::ZERO).add(value)?;
+fn add_term(
+    terms: &mut BTreeMap<Monomial, Rational>,
+    monomial: Monomial,
+    value: Rational,
+) -> Option<()> {
+    let sum = terms
+        .get(&monomial)
+        .copied()
+        .unwrap_or(Rational::ZERO)
+        .add(value)?;
     if sum.is_zero() {
         terms.remove(&monomial);
     } else {

@@ -10,8 +10,14 @@ pub(crate) struct Rational {
 }
 
 impl Rational {
-    pub(crate) const ZERO: Rational = Rational { numerator: 0, denominator: 1 };
-    pub(crate) const ONE: Rational = Rational { numerator: 1, denominator: 1 };
+    pub(crate) const ZERO: Rational = Rational {
+        numerator: 0,
+        denominator: 1,
+    };
+    pub(crate) const ONE: Rational = Rational {
+        numerator: 1,
+        denominator: 1,
+    };
 
     /// `numerator / denominator`; `None` if that is not a number or does not fit.
     pub(crate) fn new(numerator: i128, denominator: i128) -> Option<Rational> {
@@ -27,7 +33,10 @@ impl Rational {
     }
 
     pub(crate) fn whole(value: i128) -> Rational {
-        Rational { numerator: value, denominator: 1 }
+        Rational {
+            numerator: value,
+            denominator: 1,
+        }
     }
 
     /// The number that a decimal literal spells, exactly; `None` if it does not fit.
@@ -41,7 +50,11 @@ impl Rational {
         let digits: i128 = format!("{whole}{part}").parse().ok()?;
         let exponent = exponent.checked_sub(i32::try_from(part.len()).ok()?)?;
         let power = 10i128.checked_pow(exponent.unsigned_abs())?;
-        if exponent < 0 { Rational::new(digits, power) } else { Some(Rational::whole(digits.checked_mul(power)?)) }
+        if exponent < 0 {
+            Rational::new(digits, power)
+        } else {
+            Some(Rational::whole(digits.checked_mul(power)?))
+        }
     }
 
     pub(crate) fn is_zero(self) -> bool {
@@ -55,7 +68,10 @@ impl Rational {
     pub(crate) fn add(self, other: Rational) -> Option<Rational> {
         let left = self.numerator.checked_mul(other.denominator)?;
         let right = other.numerator.checked_mul(self.denominator)?;
-        Rational::new(left.checked_add(right)?, self.denominator.checked_mul(other.denominator)?)
+        Rational::new(
+            left.checked_add(right)?,
+            self.denominator.checked_mul(other.denominator)?,
+        )
     }
 
     pub(crate) fn mul(self, other: Rational) -> Option<Rational> {
@@ -67,7 +83,10 @@ impl Rational {
 
     pub(crate) fn neg(self) -> Rational {
         // INVARIANT: `new` refuses the one number whose opposite does not fit.
-        Rational { numerator: -self.numerator, ..self }
+        Rational {
+            numerator: -self.numerator,
+            ..self
+        }
     }
 
     /// `1 / self`; `None` of 0.
@@ -117,7 +136,13 @@ mod tests {
 
     #[test]
     fn they_print_as_written() {
-        assert_eq!(Rational::new(-15, 2).map(|r| r.to_string()).as_deref(), Some("-7.5"));
-        assert_eq!(Rational::new(1, 3).map(|r| r.to_string()).as_deref(), Some("1/3"));
+        assert_eq!(
+            Rational::new(-15, 2).map(|r| r.to_string()).as_deref(),
+            Some("-7.5")
+        );
+        assert_eq!(
+            Rational::new(1, 3).map(|r| r.to_string()).as_deref(),
+            Some("1/3")
+        );
     }
 }
