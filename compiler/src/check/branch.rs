@@ -400,7 +400,7 @@ impl<'p> Engine<'p> {
                 if !data.kind.is_factor() && (data.weight.is_zero() || data.kind != Kind::Tensor) {
                     return Value::Data(data);
                 }
-                let unknown = self.fresh_unknown("(a sum over turns)");
+                let unknown = self.turns_unknown();
                 if data.kind == Kind::Tensor {
                     return Value::Data(self.tensor(
                         op,

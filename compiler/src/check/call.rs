@@ -67,6 +67,11 @@ impl<'p> Engine<'p> {
                 continue;
             };
             if let Some(before) = slot {
+                good = false;
+                if arg.name.is_some() && before.name.is_some() {
+                    // Said where names are found.
+                    continue;
+                }
                 let name = params.get(at.unwrap_or(0)).map_or("", |p| p.0);
                 self.report(
                     Diagnostic::new(Code::ArgumentTwice, format!("`{name}` is given twice"))
@@ -74,7 +79,6 @@ impl<'p> Engine<'p> {
                         .at(before.value.span, "given first here")
                         .help("take one of them away"),
                 );
-                good = false;
             } else {
                 *slot = Some(arg);
             }
@@ -197,7 +201,7 @@ impl<'p> Engine<'p> {
         let mut order: Vec<usize> = (0..function.params.len()).collect();
         order.sort_by_key(|at| match args.get(*at) {
             Some(Some((Value::Data(data), _))) if data.is_tensor() => {
-                u8::from(data.space == crate::graph::SpaceTerm::Native && !data.pinned)
+                u8::from(data.space == crate::graph::SpaceTerm::Native)
             }
             _ => 2,
         });

@@ -97,7 +97,15 @@ impl<'p> Engine<'p> {
                     (Kind::Scalar, Kind::Scalar) => Kind::Scalar,
                     (Kind::Map | Kind::Scalar, Kind::Map | Kind::Scalar) => Kind::Map,
                     _ => {
-                        return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None);
+                        return self.cannot(
+                            op,
+                            &a.describe(),
+                            &b.describe(),
+                            left,
+                            right,
+                            at,
+                            None,
+                        );
                     }
                 };
                 let plain = a.plain && b.plain;

@@ -66,8 +66,10 @@ pub(crate) struct PredictDefaults {
 pub(crate) enum UnknownKey {
     Parameter(String),
     Node(NodeId),
-    /// The weight of a state in the first pass.
+    /// The weight of a state that is not found yet.
     State(u32),
+    /// A sum over turns that nobody counted.
+    Turns(u32),
 }
 
 /// A function that is being evaluated.
@@ -190,12 +192,16 @@ impl<'p> Engine<'p> {
         Weight::unknown(self.unknown(key, text))
     }
 
-    /// An unknown that stands for nothing else.
-    pub(crate) fn fresh_unknown(&mut self, text: &str) -> Unknown {
-        self.unknown(
-            UnknownKey::State(self.unknowns.len() as u32),
-            text.to_string(),
-        )
+    /// The unknown weight of a state that is not found yet.
+    pub(crate) fn state_unknown(&mut self) -> Unknown {
+        let key = UnknownKey::State(self.unknowns.len() as u32);
+        self.unknown(key, "(a state)".to_string())
+    }
+
+    /// The unknown of a sum over turns that nobody counted.
+    pub(crate) fn turns_unknown(&mut self) -> Unknown {
+        let key = UnknownKey::Turns(self.unknowns.len() as u32);
+        self.unknown(key, "(a sum over turns)".to_string())
     }
 
     fn unknown(&mut self, key: UnknownKey, text: String) -> Unknown {
@@ -208,7 +214,7 @@ impl<'p> Engine<'p> {
         id
     }
 
-    /// Whether a first pass has not found it yet.
+    /// Whether it is that of a state that is not found yet.
     pub(crate) fn is_open_weight(&self, weight: &Weight) -> bool {
         let open = |unknown: Unknown| {
             matches!(
@@ -216,7 +222,7 @@ impl<'p> Engine<'p> {
                 Some((UnknownKey::State(_), _))
             )
         };
-        self.first_passes > 0 && weight.mentions(&open)
+        weight.mentions(&open)
     }
 
     /// Calls the unknown of a node by the expression that made it, unless it has a better name.

@@ -9,6 +9,7 @@ use crate::resolved::Expr;
 
 use super::builder::Meta;
 use super::engine::{Engine, Mode};
+use super::state::CellDraft;
 use super::value::{Data, Kind, Origin, Point, Value, space_text};
 use super::weight::Weight;
 
@@ -180,18 +181,24 @@ impl Engine<'_> {
         let derived = match known {
             Some(id) => id,
             None => {
-                let init = self.convert_node(draft.init, to, span);
-                let value = draft.value.map(|value| self.convert_node(value, to, span));
-                let path = format!("{}@{}", draft.path, space_text(to));
                 let id = CellId(self.cells.len() as u32);
-                let mut next = draft;
-                next.path = path;
-                next.init = init;
-                next.value = value;
-                next.derived = Vec::new();
-                self.cells.push(next);
+                let (value, init) = (draft.value, draft.init);
+                let path = format!("{}@{}", draft.path, space_text(to));
+                self.cells.push(CellDraft {
+                    path,
+                    value: None,
+                    derived: Vec::new(),
+                    ..draft
+                });
                 if let Some(draft) = self.cells.get_mut(cell.0 as usize) {
                     draft.derived.push((to.clone(), id));
+                }
+                // The value reads the state itself, so the cell is there before its value.
+                let init = self.convert_node(init, to, span);
+                let value = value.map(|value| self.convert_node(value, to, span));
+                if let Some(draft) = self.cells.get_mut(id.0 as usize) {
+                    draft.init = init;
+                    draft.value = value.or(draft.value);
                 }
                 id
             }

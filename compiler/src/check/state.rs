@@ -300,7 +300,8 @@ impl<'p> Engine<'p> {
         }
         let data = match known {
             Some(Value::Data(data)) => data,
-            Some(Value::Error) | None => return Value::Error,
+            // Whatever is wrong with it is said where it is made; here it agrees with everything.
+            Some(Value::Error) | None => return self.placeholder(local, &key, init),
             Some(other) => {
                 let diagnostic = Diagnostic::new(
                     Code::PrevOfWhat,
@@ -383,7 +384,7 @@ impl<'p> Engine<'p> {
         };
         let unknown = match frame.placeholders.get(key) {
             Some((unknown, _)) => *unknown,
-            None => self.fresh_unknown("(a state)"),
+            None => self.state_unknown(),
         };
         let span = function
             .locals
