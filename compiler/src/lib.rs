@@ -6,6 +6,7 @@
 //! ```
 
 pub mod check;
+pub mod cost;
 pub mod diagnostics;
 pub mod graph;
 pub mod memory;
@@ -13,6 +14,8 @@ pub mod plan;
 pub mod primitives;
 pub mod resolve;
 pub mod resolved;
+pub mod schedule;
+pub mod show;
 pub mod sources;
 pub mod timetable;
 

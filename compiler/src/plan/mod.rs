@@ -3,9 +3,11 @@
 //! INVARIANT: inert data. No closures, no lifetimes, no tensors; what it does not hold, the runtime
 //! cannot know. Saved as JSON it is `guide-plan/1`, in which an unknown field is an error.
 
+mod check;
 mod noise;
 mod ops;
 mod timetable;
+mod walk;
 
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;

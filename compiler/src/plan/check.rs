@@ -1,0 +1,237 @@
+//! Whether a plan can be trusted: a saved one may say anything.
+
+use super::{
+    Code, FORMAT, Filter, Guard, Need, Number, Op, Operand, Plan, Segment, Shape, Use, Condition,
+};
+
+/// The largest side of a latent, and the most steps, values and states of a plan that is read.
+const MOST: usize = 1 << 20;
+
+impl Plan {
+    /// Checks what whoever runs or prints a plan relies on: every number of a table is in it, every
+    /// value is made once and before it is read, every list has its length, and each tick belongs to
+    /// exactly one segment.
+    ///
+    /// # Errors
+    /// What is wrong, in a few words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!("its format is `{}`, not `{FORMAT}`", self.format));
+        }
+        self.head()?;
+        self.ticks()?;
+        let rows = self.cost.by_prediction.len();
+        if rows != self.predictions.len() {
+            return Err(format!("its cost lists {rows} of {} predictions", self.predictions.len()));
+        }
+        for (at, segment) in self.segments.iter().enumerate() {
+            let checker = Checker { plan: self, segment, ticks: segment.len() };
+            checker.segment().map_err(|what| format!("segment {at} {what}"))?;
+        }
+        Ok(())
+    }
+
+    fn head(&self) -> Result<(), String> {
+        let sides = self.head.model.latent;
+        if sides.iter().any(|side| *side == 0 || *side as usize > MOST) {
+            return Err(format!("its latent is {} x {} x {}", sides[0], sides[1], sides[2]));
+        }
+        let inputs = self.inputs.len();
+        let needed = self.head.needs.iter().filter_map(|need| match need {
+            Need::Input(id) => Some(id),
+            _ => None,
+        });
+        let asked = self.predictions.iter().filter_map(|p| match &p.condition {
+            Condition::Prompt(id) | Condition::PromptAt(id, _) => Some(id),
+            _ => None,
+        });
+        match needed.chain(asked).find(|id| id.index() >= inputs) {
+            Some(id) => Err(format!("it speaks of input {} of {inputs}", id.0)),
+            None => Ok(()),
+        }
+    }
+
+    fn ticks(&self) -> Result<(), String> {
+        let ticks = &self.timetable.ticks;
+        if ticks.is_empty() || ticks.len() > MOST {
+            return Err(format!("it has {} ticks", ticks.len()));
+        }
+        for (at, tick) in ticks.iter().enumerate() {
+            let has = |s: &&Segment| {
+                s.substep == tick.substep && (s.steps.0..s.steps.1).contains(&tick.step)
+            };
+            if self.segments.iter().filter(has).count() != 1 {
+                return Err(format!("tick {at} does not belong to exactly one segment"));
+            }
+        }
+        let mut places: Vec<(u32, u32)> = ticks.iter().map(|t| (t.step, t.substep)).collect();
+        if places.windows(2).any(|pair| pair.first() >= pair.last()) {
+            return Err("its ticks are not in order".to_string());
+        }
+        places.dedup();
+        let covered: u64 = self.segments.iter().map(|s| s.len() as u64).sum();
+        if covered != places.len() as u64 {
+            return Err(format!("its segments are for {covered} ticks of {}", places.len()));
+        }
+        Ok(())
+    }
+}
+
+struct Checker<'a> {
+    plan: &'a Plan,
+    segment: &'a Segment,
+    ticks: usize,
+}
+
+impl Checker<'_> {
+    fn segment(&self) -> Result<(), String> {
+        let mut made = vec![false; self.segment.values.len()];
+        let mut asked = vec![false; self.plan.predictions.len()];
+        for wave in &self.segment.waves {
+            let uses: Vec<&Use> = wave.evaluate.iter().flat_map(|b| &b.uses).collect();
+            if wave.evaluate.iter().any(|b| b.uses.is_empty()) {
+                return Err("has an empty batch".to_string());
+            }
+            for one in &uses {
+                self.question(one, &made, &asked)?;
+            }
+            for one in uses {
+                match asked.get_mut(one.prediction.index()) {
+                    Some(asked) if !*asked => *asked = true,
+                    Some(_) => return Err("asks for a prediction twice".to_string()),
+                    None => return Err("asks for a prediction that is not listed".to_string()),
+                }
+            }
+            for op in wave.compute.iter().flat_map(|g| &g.ops) {
+                self.op(op, &made, &asked)?;
+                match made.get_mut(op.out.index()) {
+                    Some(made) if !*made => *made = true,
+                    _ => return Err("makes a value twice, or one that is not listed".to_string()),
+                }
+            }
+        }
+        if let Some(at) = made.iter().position(|m| !m) {
+            return Err(format!("never makes its value {at}"));
+        }
+        for keep in &self.segment.keep {
+            let Some(state) = self.plan.states.get(keep.state.index()) else {
+                return Err("keeps a state that is not listed".to_string());
+            };
+            self.operand(&keep.value, &made, &asked)?;
+            self.guard(keep.when.as_ref(), &made, &asked)?;
+            if !fits(self.shape(&keep.value), state.shape) {
+                return Err(format!("keeps something else in `{}` than it holds", state.name));
+            }
+        }
+        for operand in self.segment.result.operands() {
+            self.operand(operand, &made, &asked)?;
+        }
+        if let super::Hold::When(of) = &self.segment.result.hold {
+            self.truth(of)?;
+        }
+        let moves = !matches!(self.segment.result.hold, super::Hold::Always);
+        if moves && self.segment.result.denoise.is_none() {
+            return Err("returns nothing".to_string());
+        }
+        Ok(())
+    }
+
+    fn question(&self, one: &Use, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        for operand in [&one.at, &one.told, &one.class].into_iter().flatten() {
+            self.operand(operand, made, asked)?;
+        }
+        if let Some(t) = &one.t {
+            self.number(t)?;
+        }
+        self.guard(one.when.as_ref(), made, asked)
+    }
+
+    fn op(&self, op: &Op, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        for operand in op.code.operands() {
+            self.operand(operand, made, asked)?;
+        }
+        for number in op.code.numbers() {
+            self.number(number)?;
+        }
+        self.guard(op.when.as_ref(), made, asked)?;
+        match &op.code {
+            Code::Fresh(state, _) if state.index() >= self.plan.states.len() => {
+                Err("reads a state that is not listed".to_string())
+            }
+            Code::Filter(filter, of) => {
+                if !matches!(self.shape(of), Shape::Tensor | Shape::Map) {
+                    return Err("filters something that has no plane".to_string());
+                }
+                match filter {
+                    Filter::GaussianBlur { taps, .. } if taps % 2 == 0 || *taps > 1001 => {
+                        Err(format!("blurs with {taps} taps"))
+                    }
+                    Filter::Band { level, of } if level >= of || *of > 16 => {
+                        Err(format!("takes band {level} of {of}"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Code::And(a, b) | Code::Or(a, b) => self.truth(a).and_then(|()| self.truth(b)),
+            Code::Not(a) => self.truth(a),
+            _ => Ok(()),
+        }
+    }
+
+    fn guard(&self, guard: Option<&Guard>, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        for operand in guard.into_iter().flat_map(Guard::operands) {
+            self.operand(operand, made, asked)?;
+            self.truth(operand)?;
+        }
+        Ok(())
+    }
+
+    fn truth(&self, operand: &Operand) -> Result<(), String> {
+        if self.shape(operand) == Shape::Bool {
+            return Ok(());
+        }
+        Err("decides by something that is not a truth value".to_string())
+    }
+
+    fn number(&self, number: &Number) -> Result<(), String> {
+        if number.values.len() == 1 || (number.values.len() == self.ticks && self.ticks > 0) {
+            return Ok(());
+        }
+        let count = number.values.len();
+        Err(format!("has {count} numbers for `{}` and {} ticks", number.text, self.ticks))
+    }
+
+    fn operand(&self, operand: &Operand, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        let there = match operand {
+            Operand::Value(id) => made.get(id.index()).copied().unwrap_or(false),
+            Operand::Prediction(id) => asked.get(id.index()).copied().unwrap_or(false),
+            Operand::State(id) => id.index() < self.plan.states.len(),
+            Operand::Input(id) | Operand::Entry(id, _, _) => id.index() < self.plan.inputs.len(),
+            Operand::Number(number) => return self.number(number),
+            Operand::Latent | Operand::Target => true,
+        };
+        if there { Ok(()) } else { Err("reads something that is not there yet".to_string()) }
+    }
+
+    fn shape(&self, operand: &Operand) -> Shape {
+        match operand {
+            Operand::Value(id) => {
+                self.segment.values.get(id.index()).map_or(Shape::Scalar, |v| v.shape)
+            }
+            Operand::State(id) => self.plan.states.get(id.index()).map_or(Shape::Scalar, |s| s.shape),
+            Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
+            Operand::Input(id) => match self.plan.inputs.get(id.index()).map(|i| i.kind.as_str()) {
+                Some("Mask" | "Map") => Shape::Map,
+                _ => Shape::Tensor,
+            },
+            Operand::Entry(..) | Operand::Number(_) => Shape::Scalar,
+            Operand::Target => Shape::Class,
+        }
+    }
+}
+
+/// Whether a value of one shape can be kept in a state of another: a number fills a larger one.
+fn fits(value: Shape, state: Shape) -> bool {
+    let number = |s: Shape| !matches!(s, Shape::Bool | Shape::Class);
+    value == state || (value == Shape::Scalar && number(state))
+}

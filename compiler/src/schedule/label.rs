@@ -1,0 +1,143 @@
+//! The predictions of a plan and their names in plans, traces and recordings:
+//! `[MODEL/]CONDITION[@POINT][!TOLD][~INTERVENTION]…`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::graph::NodeId;
+use crate::plan::{
+    ArgValue, Condition, Input, Intervention, InterventionArg, Prediction, PredictionId,
+};
+use crate::show;
+
+/// Where and when a prediction is asked for, as far as it tells two predictions apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// `at:` and its name.
+    pub at: Option<(NodeId, String)>,
+    /// `t:` and its text.
+    pub t: Option<(NodeId, String)>,
+    /// `told:` and its name.
+    pub told: Option<(NodeId, String)>,
+    /// The node of a class that the run finds.
+    pub class: Option<NodeId>,
+}
+
+/// All predictions that some tick may ask for.
+#[derive(Debug, Default)]
+pub struct Predictions {
+    /// In order of first use.
+    pub list: Vec<Prediction>,
+    index: HashMap<String, PredictionId>,
+    labels: BTreeSet<String>,
+}
+
+impl Predictions {
+    /// The row of a prediction; `defaults` are the flags of [`crate::graph::With::args`].
+    pub fn row(
+        &mut self,
+        prediction: Prediction,
+        defaults: &[Vec<bool>],
+        place: &Place,
+        inputs: &[Input],
+    ) -> PredictionId {
+        let key = format!(
+            "{:?} {:?} {:?} {:?} {place:?}",
+            prediction.model, prediction.condition, prediction.interventions, prediction.control
+        );
+        if let Some(found) = self.index.get(&key) {
+            return *found;
+        }
+        let base = label(&prediction, defaults, place, inputs);
+        let mut name = base.clone();
+        let mut count = 2;
+        while !self.labels.insert(name.clone()) {
+            name = format!("{base}#{count}");
+            count += 1;
+        }
+        let id = PredictionId(self.list.len() as u32);
+        self.list.push(Prediction {
+            label: name,
+            ..prediction
+        });
+        self.index.insert(key, id);
+        id
+    }
+}
+
+fn label(
+    prediction: &Prediction,
+    defaults: &[Vec<bool>],
+    place: &Place,
+    inputs: &[Input],
+) -> String {
+    let mut text = String::new();
+    if let Some(model) = &prediction.model {
+        text.push_str(model);
+        text.push('/');
+    }
+    text.push_str(&condition(&prediction.condition, inputs));
+    if let Some((_, name)) = &place.at {
+        text.push_str(&format!("@{name}"));
+    } else if let Some((_, name)) = &place.t {
+        text.push_str(&format!("@{name}"));
+    }
+    if let Some((_, name)) = &place.told {
+        text.push_str(&format!("!{name}"));
+    }
+    if prediction.control != 1.0 {
+        text.push_str(&format!("^{}", show::number(prediction.control)));
+    }
+    for (at, with) in prediction.interventions.iter().enumerate() {
+        text.push_str(&format!(
+            "~{}",
+            intervention(with, defaults.get(at).map_or(&[], Vec::as_slice))
+        ));
+    }
+    text
+}
+
+fn condition(condition: &Condition, inputs: &[Input]) -> String {
+    let input = |id: &crate::plan::InputId| inputs.get(id.index()).map_or("?", |i| i.name.as_str());
+    match condition {
+        Condition::Cond => "cond".to_string(),
+        Condition::Uncond => "uncond".to_string(),
+        Condition::Null => "null".to_string(),
+        Condition::Prompt(id) => input(id).to_string(),
+        Condition::PromptAt(id, at) => format!("{}[{at}]", input(id)),
+        Condition::Text(text) => format!("{text:?}"),
+        Condition::Class(number) => format!("class({number})"),
+        Condition::ClassOf(name) => format!("class({name})"),
+    }
+}
+
+/// An intervention with its arguments in order, defaults left out.
+fn intervention(with: &Intervention, defaults: &[bool]) -> String {
+    let is_default = |at: usize| defaults.get(at).copied().unwrap_or(false);
+    let mut shown = Vec::new();
+    let mut skipped = false;
+    for (at, arg) in with.args.iter().enumerate() {
+        if is_default(at) {
+            skipped = true;
+            continue;
+        }
+        let value = argument(arg);
+        shown.push(if skipped {
+            format!("{}: {value}", arg.name)
+        } else {
+            value
+        });
+    }
+    if shown.is_empty() {
+        with.name.clone()
+    } else {
+        format!("{}({})", with.name, shown.join(", "))
+    }
+}
+
+fn argument(arg: &InterventionArg) -> String {
+    match &arg.value {
+        ArgValue::Layers(layers) => show::layers(layers),
+        ArgValue::Number(value) => show::number(*value),
+        ArgValue::Text(text) => text.clone(),
+    }
+}

@@ -1,0 +1,757 @@
+//! One tick of a graph as expressions: what is known is put in, branches that a known condition
+//! decides are cut, terms whose factor is 0 are gone, conversions compose, sums are gathered.
+
+use super::Target;
+use super::affine::{Builder, Test, Written};
+use super::expr::{Ask, Change, ExprId, FilterForm, Form};
+use super::fold::{self, Folded};
+use super::label::{Place, Predictions};
+use super::scalar::ScalarId;
+use crate::graph::{
+    CellId, Convert, FilterOp, Graph, Node, NodeId, Op, Outcome, OverRun, Predict, SpaceTerm,
+    Stage, TickName, WithArg,
+};
+use crate::plan::{
+    ArgValue, Binary, Compare, Condition, Intervention, InterventionArg, Prediction, Shape, Space,
+    Unary,
+};
+use crate::primitives::INTERVENTIONS;
+
+/// A tick's work before anything is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lowered {
+    /// What leaves.
+    pub result: Leaving,
+    /// What each cell would keep.
+    pub cells: Vec<Kept>,
+    /// What was asked about the tick.
+    pub tests: Vec<Test>,
+}
+
+/// What a tick gives the solver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaving {
+    /// The space of `denoise` and `renoise`.
+    pub space: Space,
+    /// See [`crate::plan::Outcome`]; `None` where every sample holds.
+    pub denoise: Option<ExprId>,
+    /// See [`crate::plan::Outcome`].
+    pub renoise: Option<ExprId>,
+    /// See [`crate::plan::Outcome`].
+    pub shift: Option<ExprId>,
+    /// See [`crate::plan::Outcome`].
+    pub moves: Option<ExprId>,
+    /// A truth value.
+    pub hold: ExprId,
+}
+
+/// What a cell would keep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Conditions, outermost first; `None` where the region does not run in this tick.
+    pub region: Option<Vec<(ExprId, bool)>>,
+    /// What is kept.
+    pub value: ExprId,
+}
+
+/// Lowers ticks of one graph.
+pub struct Lowering<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// What the plan is made for.
+    pub target: &'a Target,
+    /// What is known of its nodes.
+    pub folded: &'a Folded,
+    /// All predictions so far.
+    pub predictions: Predictions,
+    /// By node: the known number as an expression over names of the step, in the tick at hand.
+    values: Vec<ExprId>,
+    ticks: usize,
+    has_uncond: bool,
+}
+
+impl<'a> Lowering<'a> {
+    /// For all ticks of `target`.
+    pub fn new(graph: &'a Graph, target: &'a Target, folded: &'a Folded) -> Self {
+        let uncond = |n: &Node| matches!(&n.op, Op::Predict(p) if p.condition == Condition::Uncond);
+        Self {
+            graph,
+            target,
+            folded,
+            predictions: Predictions::default(),
+            values: Vec::new(),
+            ticks: target.timetable.ticks.len(),
+            has_uncond: graph.nodes.iter().any(uncond),
+        }
+    }
+
+    /// Lowers a tick; `written` says of each cell whether an earlier tick wrote it.
+    pub fn tick(&mut self, b: &mut Builder<'_>, outcome: &Outcome, written: &[Written]) -> Lowered {
+        self.values.clear();
+        for index in 0..self.graph.nodes.len() {
+            let node = &self.graph.nodes[index];
+            let value = self.node(b, NodeId(index as u32), node, written);
+            if let Some(Some(number)) = b.exprs.as_scalar(value) {
+                if let Some(name) = &node.name {
+                    b.scalars.name(number, name);
+                }
+            } else if b.exprs.as_flag(value).is_none() {
+                b.exprs.describe(value, node.name.as_deref(), &node.kind);
+            }
+            self.values.push(value);
+        }
+        let result = self.outcome(b, outcome);
+        let cells = self
+            .graph
+            .cells
+            .iter()
+            .map(|cell| self.kept(b, cell))
+            .collect();
+        Lowered {
+            result,
+            cells,
+            tests: std::mem::take(&mut b.tests).into_iter().collect(),
+        }
+    }
+
+    fn kept(&self, b: &mut Builder<'_>, cell: &crate::graph::Cell) -> Kept {
+        let mut region = Some(Vec::new());
+        for (condition, holds) in &cell.region {
+            let condition = self.value(b, *condition);
+            match b.exprs.as_flag(condition) {
+                Some(value) if value == *holds => {}
+                Some(_) => region = None,
+                None => {
+                    if let Some(region) = &mut region {
+                        region.push((condition, *holds));
+                    }
+                }
+            }
+        }
+        Kept {
+            region,
+            value: self.value(b, cell.value),
+        }
+    }
+
+    /// The value of a node that stands before the one at hand.
+    fn value(&self, b: &mut Builder<'_>, node: NodeId) -> ExprId {
+        match self.values.get(node.index()) {
+            Some(value) => *value,
+            None => b.literal(0.0),
+        }
+    }
+
+    /// The known number of a node.
+    fn scalar(&self, b: &mut Builder<'_>, node: NodeId) -> ScalarId {
+        let value = self.value(b, node);
+        match b.exprs.as_scalar(value) {
+            Some(Some(number)) => number,
+            _ => b.scalars.literal(0.0),
+        }
+    }
+
+    fn number(&self, b: &mut Builder<'_>, node: NodeId) -> f64 {
+        let id = self.scalar(b, node);
+        b.fixed(id)
+    }
+
+    fn node(
+        &mut self,
+        b: &mut Builder<'_>,
+        id: NodeId,
+        node: &Node,
+        written: &[Written],
+    ) -> ExprId {
+        if let Some(value) = self.folded.bool(id, b.tick) {
+            b.tests.insert(Test::Decided(id, value));
+            return b.flag(value);
+        }
+        if let Some(values) = self.folded.numbers(id) {
+            if node.stage == Stage::Const || values.is_empty() {
+                return b.literal(values.first().copied().unwrap_or(0.0));
+            }
+            let number = self.known(b, id, node, values);
+            return b.number(number);
+        }
+        let span = node.span;
+        let shape = node.shape;
+        match &node.op {
+            Op::Add(x, y) | Op::Sub(x, y) => {
+                let sign = if matches!(node.op, Op::Add(..)) {
+                    1.0
+                } else {
+                    -1.0
+                };
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.sum(x, y, sign, span)
+            }
+            Op::Mul(x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.product(x, y, span)
+            }
+            Op::Div(x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.quotient(x, y, shape, span)
+            }
+            Op::Neg(x) => {
+                let (minus, x) = (b.scalars.literal(-1.0), self.value(b, *x));
+                b.scaled(minus, x, span)
+            }
+            Op::Declare(x) => self.value(b, *x),
+            Op::Unary(op, x) => {
+                let x = self.value(b, *x);
+                self.unary(b, *op, x, node)
+            }
+            Op::Binary(op, x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                self.binary(b, *op, x, y, node)
+            }
+            Op::Compare(op, x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.compare(*op, x, y, shape, span)
+            }
+            Op::Window {
+                value,
+                from,
+                to,
+                inclusive,
+            } => {
+                let value = self.value(b, *value);
+                let (from, to) = (self.value(b, *from), self.value(b, *to));
+                let above = b.compare(Compare::Ge, value, from, Shape::Bool, span);
+                let end = if *inclusive { Compare::Le } else { Compare::Lt };
+                let below = b.compare(end, value, to, Shape::Bool, span);
+                b.and(above, below, span)
+            }
+            Op::And(x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.and(x, y, span)
+            }
+            Op::Or(x, y) => {
+                let (x, y) = (self.value(b, *x), self.value(b, *y));
+                b.or(x, y, span)
+            }
+            Op::Not(x) => {
+                let x = self.value(b, *x);
+                b.not(x, span)
+            }
+            Op::If(c, x, y) => {
+                let (c, x, y) = (self.value(b, *c), self.value(b, *x), self.value(b, *y));
+                b.select(c, x, y, shape, span)
+            }
+            Op::Where(c, x, y) => {
+                let (c, x, y) = (self.value(b, *c), self.value(b, *x), self.value(b, *y));
+                b.exprs.intern(Form::Where(c, x, y), shape, span)
+            }
+            Op::Clip(x, low, high) => {
+                let (x, low, high) = (self.value(b, *x), self.value(b, *low), self.value(b, *high));
+                b.exprs.intern(Form::Clip(x, low, high), shape, span)
+            }
+            Op::Convert(convert) => self.convert(b, convert, node),
+            Op::Reduce {
+                op,
+                over,
+                of,
+                with,
+                level,
+            } => {
+                let of = self.value(b, *of);
+                let with = with.map(|w| self.value(b, w));
+                let level = level.map(|l| self.value(b, l));
+                let form = Form::Reduce {
+                    op: *op,
+                    over: *over,
+                    of,
+                    with,
+                    level,
+                };
+                b.exprs.intern(form, shape, span)
+            }
+            Op::Filter(filter, of) => self.filter(b, filter, *of, node),
+            Op::Latent => b.exprs.intern(Form::Latent, shape, span),
+            Op::Target => b.exprs.intern(Form::Target, shape, span),
+            Op::Input(input) => b.exprs.intern(Form::Input(*input), shape, span),
+            Op::Entry(input, row, column) => {
+                let (row, column) = (self.number(b, *row), self.number(b, *column));
+                // Ends of the range, so that a place out of the table is refused when it is bound.
+                let form = Form::Entry(*input, row as u32, column as u32);
+                b.exprs.intern(form, shape, span)
+            }
+            Op::Random(key, low, high) => {
+                let (low, high) = (self.value(b, *low), self.value(b, *high));
+                b.exprs
+                    .intern(Form::Random(key.clone(), low, high), shape, span)
+            }
+            Op::Gaussian(key) => b.exprs.intern(Form::Gaussian(key.clone()), shape, span),
+            Op::Prev(cell) => self.prev(b, *cell, node, written),
+            Op::Predict(predict) => self.predict(b, predict, node),
+            Op::Unsupported(what, _) => {
+                b.exprs
+                    .intern(Form::Refused(what.clone(), span), shape, span)
+            }
+            Op::Number(_) | Op::Bool(_) | Op::Tick(_) | Op::Count(_) | Op::Parameter(_) => {
+                b.literal(0.0)
+            }
+            Op::OverRun(..) | Op::AlphaAt(_) | Op::SigmaAt(_) | Op::TimeOf(_) => {
+                let what = "a fold or a time that depends on what the run finds".to_string();
+                b.exprs.intern(Form::Refused(what, span), shape, span)
+            }
+        }
+    }
+
+    /// A step scalar with the expression it comes from.
+    fn known(&self, b: &mut Builder<'_>, id: NodeId, node: &Node, values: &[f64]) -> ScalarId {
+        let of = |b: &mut Builder<'_>, n: &NodeId| self.scalar(b, *n);
+        match &node.op {
+            Op::Number(value) => b.scalars.literal(*value),
+            Op::Tick(TickName::Steps) => b.scalars.literal(f64::from(self.target.steps)),
+            Op::Tick(name) => b.scalars.leaf(fold::tick_name(*name), values),
+            Op::Add(x, y) => {
+                let (x, y) = (of(b, x), of(b, y));
+                b.scalars.sum(x, y)
+            }
+            Op::Sub(x, y) => {
+                let (x, y) = (of(b, x), of(b, y));
+                b.scalars.difference(x, y)
+            }
+            Op::Mul(x, y) => {
+                let (x, y) = (of(b, x), of(b, y));
+                b.scalars.product(x, y)
+            }
+            Op::Div(x, y) => {
+                let (x, y) = (of(b, x), of(b, y));
+                b.scalars.quotient(x, y)
+            }
+            Op::Neg(x) => {
+                let x = of(b, x);
+                b.scalars.negative(x)
+            }
+            Op::Declare(x) => of(b, x),
+            Op::Unary(op, x) => {
+                let (op, x) = (*op, of(b, x));
+                b.scalars
+                    .call(unary_name(op), vec![x], |v| fold::unary(op, v[0]))
+            }
+            Op::Binary(op, x, y) => {
+                let (op, x, y) = (*op, of(b, x), of(b, y));
+                b.scalars.call(binary_name(op), vec![x, y], |v| {
+                    fold::binary(op, v[0], v[1])
+                })
+            }
+            Op::Clip(x, low, high) => {
+                let args = vec![of(b, x), of(b, low), of(b, high)];
+                b.scalars.call("clamp", args, |v| v[0].max(v[1]).min(v[2]))
+            }
+            Op::If(c, x, y) | Op::Where(c, x, y) => {
+                let holds = self.folded.bool(*c, b.tick).unwrap_or(false);
+                of(b, if holds { x } else { y })
+            }
+            Op::AlphaAt(t) => {
+                let text = format!("alpha({})", {
+                    let t = of(b, t);
+                    b.scalars.text(t)
+                });
+                b.scalars.leaf(&text, values)
+            }
+            Op::SigmaAt(t) => {
+                let text = format!("sigma({})", {
+                    let t = of(b, t);
+                    b.scalars.text(t)
+                });
+                b.scalars.leaf(&text, values)
+            }
+            Op::TimeOf(s) => {
+                let text = format!("time_of({})", {
+                    let s = of(b, s);
+                    b.scalars.text(s)
+                });
+                b.scalars.leaf(&text, values)
+            }
+            Op::OverRun(OverRun::Mean, _) => {
+                b.scalars.leaf(&format!("mean_over_run#{}", id.0), values)
+            }
+            Op::Prev(cell) => {
+                let name = self
+                    .graph
+                    .cells
+                    .get(cell.index())
+                    .map_or("", |c| c.path.as_str());
+                b.scalars.leaf(&format!("{name}'"), values)
+            }
+            _ => b.scalars.leaf(&format!("k{}", id.0), values),
+        }
+    }
+
+    fn unary(&self, b: &mut Builder<'_>, op: Unary, x: ExprId, node: &Node) -> ExprId {
+        if let Some(number) = b.exprs.as_scalar(x) {
+            let zero = b.scalars.literal(0.0);
+            let number = number.unwrap_or(zero);
+            let result = b
+                .scalars
+                .call(unary_name(op), vec![number], |v| fold::unary(op, v[0]));
+            return b.number(result);
+        }
+        b.exprs.intern(Form::Unary(op, x), node.shape, node.span)
+    }
+
+    fn binary(&self, b: &mut Builder<'_>, op: Binary, x: ExprId, y: ExprId, node: &Node) -> ExprId {
+        if let (Some(x), Some(y)) = (b.exprs.as_scalar(x), b.exprs.as_scalar(y)) {
+            let zero = b.scalars.literal(0.0);
+            let args = vec![x.unwrap_or(zero), y.unwrap_or(zero)];
+            let result = b
+                .scalars
+                .call(binary_name(op), args, |v| fold::binary(op, v[0], v[1]));
+            return b.number(result);
+        }
+        b.exprs
+            .intern(Form::Binary(op, x, y), node.shape, node.span)
+    }
+
+    fn space(&self, term: &SpaceTerm) -> Space {
+        match term {
+            SpaceTerm::Named(space) => *space,
+            SpaceTerm::Native | SpaceTerm::Latent | SpaceTerm::Generic(_) => {
+                self.target.facts.space
+            }
+        }
+    }
+
+    fn convert(&self, b: &mut Builder<'_>, convert: &Convert, node: &Node) -> ExprId {
+        let value = self.value(b, convert.value);
+        let origin = convert.origin.map(|o| self.value(b, o));
+        let change = Change {
+            of: value,
+            from: self.space(&convert.from),
+            to: self.space(&convert.to),
+            alpha: self.scalar(b, convert.alpha),
+            sigma: self.scalar(b, convert.sigma),
+        };
+        b.convert(value, &change, origin, node.span)
+    }
+
+    fn filter(&self, b: &mut Builder<'_>, filter: &FilterOp, of: NodeId, node: &Node) -> ExprId {
+        let of = self.value(b, of);
+        if b.exprs.as_scalar(of) == Some(None) {
+            return of;
+        }
+        let form = match filter {
+            FilterOp::GaussianBlur { sigma, taps } => {
+                let taps = taps.map_or(9, |t| self.number(b, t) as u32);
+                FilterForm::GaussianBlur {
+                    sigma: self.scalar(b, *sigma),
+                    taps,
+                }
+            }
+            FilterOp::Band { level, of } => FilterForm::Band {
+                level: self.number(b, *level) as u32,
+                of: self.number(b, *of) as u32,
+            },
+            FilterOp::Resample(factor) => FilterForm::Resample(self.scalar(b, *factor)),
+            FilterOp::FftDisk(radius) => FilterForm::FftDisk(self.scalar(b, *radius)),
+            FilterOp::FftBox(radius) => FilterForm::FftBox(self.scalar(b, *radius)),
+            FilterOp::DctHighpass(cutoff) => FilterForm::DctHighpass(self.scalar(b, *cutoff)),
+        };
+        b.exprs
+            .intern(Form::Filter(form, of), node.shape, node.span)
+    }
+
+    fn prev(&self, b: &mut Builder<'_>, id: CellId, node: &Node, written: &[Written]) -> ExprId {
+        let Some(cell) = self.graph.cells.get(id.index()) else {
+            return b.literal(0.0);
+        };
+        let state = b.exprs.intern(Form::State(id), node.shape, node.span);
+        if fixed_init(self.graph, self.folded, cell.init).is_some() {
+            return state;
+        }
+        let now = written.get(id.index()).copied().unwrap_or(Written::Never);
+        b.tests.insert(Test::Written(id, now));
+        let init = self.value(b, cell.init);
+        match now {
+            Written::Never => init,
+            Written::Surely => state,
+            Written::Perhaps => b.exprs.intern(Form::Fresh(id, init), node.shape, node.span),
+        }
+    }
+
+    fn predict(&mut self, b: &mut Builder<'_>, predict: &Predict, node: &Node) -> ExprId {
+        let mut interventions = Vec::new();
+        let mut defaults = Vec::new();
+        for with in &predict.with {
+            let applies = |(condition, holds): &(NodeId, bool)| {
+                self.folded.bool(*condition, b.tick).unwrap_or(false) == *holds
+            };
+            if !with.when.iter().all(applies) {
+                continue;
+            }
+            let known = INTERVENTIONS.iter().find(|i| i.name == with.name);
+            let refused = known.is_none_or(|i| !i.supported)
+                || with
+                    .args
+                    .iter()
+                    .any(|(_, arg, _)| matches!(arg, WithArg::Node(_)));
+            if refused {
+                return b.exprs.intern(
+                    Form::Refused(with.name.clone(), node.span),
+                    node.shape,
+                    node.span,
+                );
+            }
+            let mut args = Vec::new();
+            for (name, arg, _) in &with.args {
+                let value = match arg {
+                    WithArg::Layers(layers) => ArgValue::Layers(layers.clone()),
+                    WithArg::Number(number) => ArgValue::Number(self.number(b, *number)),
+                    WithArg::Text(text) => ArgValue::Text(text.clone()),
+                    WithArg::Node(_) => continue,
+                };
+                args.push(InterventionArg {
+                    name: name.clone(),
+                    value,
+                });
+            }
+            interventions.push(Intervention {
+                name: with.name.clone(),
+                args,
+            });
+            defaults.push(
+                with.args
+                    .iter()
+                    .map(|(_, _, default)| *default)
+                    .collect::<Vec<bool>>(),
+            );
+        }
+        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, node.span);
+        let at = predict
+            .at
+            .as_ref()
+            .map(|(at, name)| (self.value(b, *at), *at, name));
+        let at = at.filter(|(value, _, _)| *value != latent);
+        let own_t = |b: &mut Builder<'_>, n: NodeId| {
+            let id = self.scalar(b, n);
+            (b.scalars.text(id) != "t").then_some((id, n))
+        };
+        let t = predict.t.and_then(|n| own_t(b, n));
+        let told = predict
+            .told
+            .as_ref()
+            .map(|(told, name)| (self.value(b, *told), *told, name));
+        let condition = match &predict.condition {
+            Condition::Null if !self.target.negative && self.has_uncond => Condition::Uncond,
+            other => other.clone(),
+        };
+        let place = Place {
+            at: at.map(|(_, node, name)| (node, name.clone())),
+            t: t.map(|(id, node)| (node, b.scalars.text(id))),
+            told: told.map(|(_, node, name)| (node, name.clone())),
+            class: predict.class,
+        };
+        let row = Prediction {
+            label: String::new(),
+            model: predict.model.clone(),
+            condition,
+            interventions,
+            control: predict.control,
+        };
+        let prediction = self
+            .predictions
+            .row(row, &defaults, &place, &self.graph.inputs);
+        let ask = Ask {
+            prediction,
+            at: at.map(|a| a.0),
+            t: t.map(|t| t.0),
+            told: told.map(|t| t.0),
+            class: predict.class.map(|c| self.value(b, c)),
+        };
+        b.exprs.intern(Form::Predict(ask), node.shape, node.span)
+    }
+
+    fn outcome(&self, b: &mut Builder<'_>, outcome: &Outcome) -> Leaving {
+        let space = self.common_space(outcome);
+        match outcome {
+            Outcome::Hold => {
+                let hold = b.flag(true);
+                Leaving {
+                    space,
+                    denoise: None,
+                    renoise: None,
+                    shift: None,
+                    moves: None,
+                    hold,
+                }
+            }
+            Outcome::Guided {
+                denoise,
+                renoise,
+                shift,
+                moves,
+            } => Leaving {
+                space,
+                denoise: Some(self.value(b, *denoise)),
+                renoise: renoise.map(|r| self.leaving(b, r, space)),
+                shift: shift.map(|s| self.value(b, s)),
+                moves: moves.map(|m| self.value(b, m)),
+                hold: b.flag(false),
+            },
+            Outcome::If(condition, then, otherwise) => {
+                let c = self.value(b, *condition);
+                match b.exprs.as_flag(c) {
+                    Some(true) => return self.outcome(b, then),
+                    Some(false) => return self.outcome(b, otherwise),
+                    None => {}
+                }
+                let (x, y) = (self.outcome(b, then), self.outcome(b, otherwise));
+                self.joined(b, c, space, x, y)
+            }
+        }
+    }
+
+    /// Both branches as one, chosen by a truth value of the run.
+    fn joined(
+        &self,
+        b: &mut Builder<'_>,
+        c: ExprId,
+        space: Space,
+        x: Leaving,
+        y: Leaving,
+    ) -> Leaving {
+        let span = b.exprs.span(c);
+        let mut into =
+            |value: Option<ExprId>, from: Space| value.map(|v| self.to_space(b, v, from, space));
+        let (xd, yd) = (into(x.denoise, x.space), into(y.denoise, y.space));
+        let (xr, yr) = (into(x.renoise, x.space), into(y.renoise, y.space));
+        let mut choose = |x: Option<ExprId>, y: Option<ExprId>| match (x, y) {
+            (Some(x), Some(y)) => Some(b.select(c, x, y, Shape::Tensor, span)),
+            (one, other) => one.or(other),
+        };
+        let denoise = choose(xd, yd);
+        let renoise = if xr.is_some() || yr.is_some() {
+            choose(xr.or(xd), yr.or(yd))
+        } else {
+            None
+        };
+        let (shift, moves) = {
+            let nothing = b.literal(0.0);
+            let mut choose = |x: Option<ExprId>, y: Option<ExprId>| {
+                (x.is_some() || y.is_some()).then(|| {
+                    b.select(
+                        c,
+                        x.unwrap_or(nothing),
+                        y.unwrap_or(nothing),
+                        Shape::Tensor,
+                        span,
+                    )
+                })
+            };
+            (choose(x.shift, y.shift), choose(x.moves, y.moves))
+        };
+        let hold = b.select(c, x.hold, y.hold, Shape::Bool, span);
+        Leaving {
+            space,
+            denoise,
+            renoise,
+            shift,
+            moves,
+            hold,
+        }
+    }
+
+    fn node_space(&self, node: NodeId) -> Space {
+        let space = self
+            .graph
+            .nodes
+            .get(node.index())
+            .and_then(|n| n.space.as_ref());
+        space.map_or(self.target.facts.space, |s| self.space(s))
+    }
+
+    /// The space that both branches leave in: their own where it is one, else the model's.
+    fn common_space(&self, outcome: &Outcome) -> Space {
+        fn spaces(of: &Lowering<'_>, outcome: &Outcome, found: &mut Vec<Space>) {
+            match outcome {
+                Outcome::Hold => {}
+                Outcome::Guided { denoise, .. } => found.push(of.node_space(*denoise)),
+                Outcome::If(_, then, otherwise) => {
+                    spaces(of, then, found);
+                    spaces(of, otherwise, found);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        spaces(self, outcome, &mut found);
+        match found.first() {
+            Some(first) if found.iter().all(|s| s == first) => *first,
+            _ => self.target.facts.space,
+        }
+    }
+
+    fn leaving(&self, b: &mut Builder<'_>, node: NodeId, space: Space) -> ExprId {
+        let value = self.value(b, node);
+        self.to_space(b, value, self.node_space(node), space)
+    }
+
+    /// A prediction of this tick's point in another space.
+    fn to_space(&self, b: &mut Builder<'_>, value: ExprId, from: Space, to: Space) -> ExprId {
+        if from == to {
+            return value;
+        }
+        let ticks = &self.target.timetable.ticks;
+        let column = |f: fn(&crate::plan::Tick) -> f64| ticks.iter().map(f).collect::<Vec<f64>>();
+        let alpha = b.scalars.leaf("alpha", &column(|t| t.alpha));
+        let sigma = b.scalars.leaf("sigma", &column(|t| t.sigma));
+        let span = b.exprs.span(value);
+        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, span);
+        let change = Change {
+            of: value,
+            from,
+            to,
+            alpha,
+            sigma,
+        };
+        b.convert(value, &change, Some(latent), span)
+    }
+
+    /// How many ticks there are.
+    pub fn ticks(&self) -> usize {
+        self.ticks
+    }
+}
+
+/// The initial value of a state, where it is one number for the whole run.
+pub fn fixed_init(graph: &Graph, folded: &Folded, init: NodeId) -> Option<f64> {
+    let node = graph.nodes.get(init.index())?;
+    if node.stage != Stage::Const {
+        return None;
+    }
+    match folded.get(init)? {
+        fold::Known::Numbers(values) => values.first().copied(),
+        fold::Known::Bools(values) => values.first().map(|v| f64::from(u8::from(*v))),
+    }
+}
+
+/// The name of a function in the language.
+pub fn unary_name(op: Unary) -> &'static str {
+    match op {
+        Unary::Abs => "abs",
+        Unary::Exp => "exp",
+        Unary::Log => "log",
+        Unary::Sqrt => "sqrt",
+        Unary::Sin => "sin",
+        Unary::Cos => "cos",
+        Unary::Acos => "acos",
+        Unary::Sign => "sign",
+        Unary::Sigmoid => "sigmoid",
+        Unary::Floor => "floor",
+        Unary::InverseOrZero => "inverse",
+    }
+}
+
+/// The name of a function in the language; `%` has one for plans only.
+pub fn binary_name(op: Binary) -> &'static str {
+    match op {
+        Binary::Min => "min",
+        Binary::Max => "max",
+        Binary::Pow => "pow",
+        Binary::Rem => "rem",
+    }
+}

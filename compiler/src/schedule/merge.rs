@@ -1,0 +1,236 @@
+//! Ticks that do the same work become segments.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::Target;
+use super::affine::{Builder, Test, Written};
+use super::expr::{ExprId, Exprs, Form};
+use super::fold::Folded;
+use super::guard::{GuardId, Guards};
+use super::live::{self, Demand, Formulas};
+use super::lower::{Lowered, Lowering};
+use super::scalar::Scalars;
+use crate::graph::{CellId, Graph, Outcome};
+use crate::plan::Prediction;
+
+/// Ticks that do the same work.
+#[derive(Debug)]
+pub struct Part {
+    /// Places in the timetable.
+    pub ticks: Vec<usize>,
+    /// First step, and the step after the last.
+    pub steps: (u32, u32),
+    /// Which evaluation of each step.
+    pub substep: u32,
+    /// What they do.
+    pub lowered: Rc<Lowered>,
+    /// What is needed of it.
+    pub demand: Rc<Demand>,
+    /// The state that goes on.
+    pub live: BTreeSet<CellId>,
+}
+
+/// All ticks, taken together where they do the same.
+#[derive(Debug)]
+pub struct Scheduled {
+    /// All expressions.
+    pub exprs: Exprs,
+    /// All known numbers.
+    pub scalars: Scalars,
+    /// All truth functions.
+    pub guards: Guards,
+    /// All predictions that were lowered, needed or not.
+    pub predictions: Vec<Prediction>,
+    /// In order of the first tick.
+    pub parts: Vec<Part>,
+    /// For each tick, the cells that no earlier tick wrote.
+    pub unwritten: Vec<BTreeSet<CellId>>,
+}
+
+/// Lowers every tick, finds what each needs and merges them.
+pub fn schedule(graph: &Graph, target: &Target, folded: &Folded, outcome: &Outcome) -> Scheduled {
+    let mut exprs = Exprs::default();
+    let mut scalars = Scalars::new(target.timetable.ticks.len());
+    let mut lowering = Lowering::new(graph, target, folded);
+    let (ticks, unwritten) = lower_all(&mut lowering, &mut exprs, &mut scalars, outcome);
+    let mut guards = Guards::new();
+    let needs = live_all(graph, target, &exprs, &mut guards, &ticks);
+    let parts = merge(target, &exprs, ticks, needs);
+    let predictions = lowering.predictions.list;
+    Scheduled {
+        exprs,
+        scalars,
+        guards,
+        predictions,
+        parts,
+        unwritten,
+    }
+}
+
+/// Whether a tick keeps state of its own: every one, or only the first of each step.
+fn is_own(graph: &Graph, target: &Target, tick: usize) -> bool {
+    graph.per_evaluation
+        || target
+            .timetable
+            .ticks
+            .get(tick)
+            .is_none_or(|t| t.substep == 0)
+}
+
+fn lower_all(
+    lowering: &mut Lowering<'_>,
+    exprs: &mut Exprs,
+    scalars: &mut Scalars,
+    outcome: &Outcome,
+) -> (Vec<Rc<Lowered>>, Vec<BTreeSet<CellId>>) {
+    let graph = lowering.graph;
+    let mut written = vec![Written::Never; graph.cells.len()];
+    let mut after = written.clone();
+    let mut seen: Vec<Rc<Lowered>> = Vec::new();
+    let mut ticks = Vec::new();
+    let mut unwritten = Vec::new();
+    for tick in 0..lowering.ticks() {
+        if is_own(graph, lowering.target, tick) {
+            written.clone_from(&after);
+        }
+        let never =
+            |(at, w): (usize, &Written)| (*w == Written::Never).then_some(CellId(at as u32));
+        unwritten.push(written.iter().enumerate().filter_map(never).collect());
+        let alike = |l: &&Rc<Lowered>| {
+            l.tests
+                .iter()
+                .all(|test| holds(*test, tick, lowering.folded, scalars, &written))
+        };
+        let lowered = match seen.iter().rev().find(alike) {
+            Some(found) => Rc::clone(found),
+            None => {
+                let mut builder = Builder {
+                    exprs,
+                    scalars,
+                    tests: BTreeSet::new(),
+                    tick,
+                };
+                let new = Rc::new(lowering.tick(&mut builder, outcome, &written));
+                seen.push(Rc::clone(&new));
+                new
+            }
+        };
+        if is_own(graph, lowering.target, tick) {
+            for (state, kept) in after.iter_mut().zip(&lowered.cells) {
+                match &kept.region {
+                    None => {}
+                    Some(region) if region.is_empty() => *state = Written::Surely,
+                    Some(_) => *state = (*state).max(Written::Perhaps),
+                }
+            }
+        }
+        ticks.push(lowered);
+    }
+    (ticks, unwritten)
+}
+
+fn holds(test: Test, tick: usize, folded: &Folded, scalars: &Scalars, written: &[Written]) -> bool {
+    match test {
+        Test::Zero(id, zero) => (scalars.at(id, tick) == 0.0) == zero,
+        Test::Bits(id, bits) => scalars.at(id, tick).to_bits() == bits,
+        Test::Decided(node, value) => folded.bool(node, tick) == Some(value),
+        Test::Compared(op, a, b, result) => {
+            op.holds(scalars.at(a, tick), scalars.at(b, tick)) == result
+        }
+        Test::Written(cell, was) => written.get(cell.index()) == Some(&was),
+    }
+}
+
+/// What a tick needs: the demand, and the state that is read after it.
+type Need = (Rc<Demand>, BTreeSet<CellId>);
+
+/// Backward over the steps: what each tick needs.
+fn live_all(
+    graph: &Graph,
+    target: &Target,
+    exprs: &Exprs,
+    guards: &mut Guards,
+    ticks: &[Rc<Lowered>],
+) -> Vec<Need> {
+    let mut formulas = Formulas::default();
+    let mut cache: BTreeMap<(usize, BTreeSet<CellId>), Rc<Demand>> = BTreeMap::new();
+    let mut needs: Vec<Need> = Vec::new();
+    let mut after: BTreeSet<CellId> = BTreeSet::new();
+    let mut reads: BTreeSet<CellId> = BTreeSet::new();
+    for (tick, lowered) in ticks.iter().enumerate().rev() {
+        let own = is_own(graph, target, tick);
+        let live = if own { after.clone() } else { BTreeSet::new() };
+        let key = (Rc::as_ptr(lowered) as usize, live.clone());
+        let demand = match cache.get(&key) {
+            Some(found) => Rc::clone(found),
+            None => {
+                let new = Rc::new(live::demand(exprs, guards, &mut formulas, lowered, &live));
+                cache.insert(key, Rc::clone(&new));
+                new
+            }
+        };
+        if own {
+            after = live::live_before(exprs, lowered, &demand, &live);
+            after.append(&mut reads);
+        } else {
+            reads.append(&mut live::reads(exprs, &demand));
+        }
+        needs.push((demand, live));
+    }
+    needs.reverse();
+    needs
+}
+
+/// What two ticks must share to be one segment, sums aside: they follow from the rest.
+fn atoms(exprs: &Exprs, demand: &Demand) -> Vec<(ExprId, GuardId)> {
+    let is_atom = |expr: ExprId| !matches!(exprs.form(expr), Form::Linear(_) | Form::Flag(_));
+    demand
+        .iter()
+        .filter(|(e, _)| is_atom(**e))
+        .map(|(e, g)| (*e, *g))
+        .collect()
+}
+
+fn merge(target: &Target, exprs: &Exprs, ticks: Vec<Rc<Lowered>>, needs: Vec<Need>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    // The open part of each substep, with what it needs.
+    let mut open: BTreeMap<u32, (usize, Vec<(ExprId, GuardId)>)> = BTreeMap::new();
+    for (at, (lowered, (demand, live))) in ticks.into_iter().zip(needs).enumerate() {
+        let Some(tick) = target.timetable.ticks.get(at) else {
+            continue;
+        };
+        let own = atoms(exprs, &demand);
+        if let Some((place, key)) = open.get(&tick.substep)
+            && let Some(part) = parts.get_mut(*place)
+            && part.steps.1 == tick.step
+            && *key == own
+            && same_work(part, &lowered, &live)
+        {
+            part.ticks.push(at);
+            part.steps.1 = tick.step + 1;
+            if live.len() > part.live.len() {
+                (part.lowered, part.demand, part.live) = (lowered, demand, live);
+            }
+            continue;
+        }
+        open.insert(tick.substep, (parts.len(), own));
+        parts.push(Part {
+            ticks: vec![at],
+            steps: (tick.step, tick.step + 1),
+            substep: tick.substep,
+            lowered,
+            demand,
+            live,
+        });
+    }
+    parts
+}
+
+/// Whether a tick does what a part does. That one of them keeps more does not part them.
+fn same_work(part: &Part, lowered: &Lowered, live: &BTreeSet<CellId>) -> bool {
+    let comparable = live.is_subset(&part.live) || part.live.is_subset(live);
+    let kept =
+        |cell: &CellId| part.lowered.cells.get(cell.index()) == lowered.cells.get(cell.index());
+    comparable && part.lowered.result == lowered.result && part.live.union(live).all(kept)
+}

@@ -1,0 +1,173 @@
+//! Graph to plan. Takes a checked graph and what it is run on; gives the plan, or the reasons why
+//! there is none: something that this runtime cannot do (`G0601`), a conversion that a step makes
+//! impossible (`G0602`), a solver that cannot follow (`G0606`), steps out of range (`G0608`).
+//!
+//! ```text
+//! graph --fold--> known numbers --lower--> expressions --live--> demand
+//!       --merge--> segments --gather--> sums --order--> waves and passes --emit--> plan
+//! ```
+//!
+//! INVARIANT: no pass knows a rule by name.
+
+mod affine;
+mod count;
+mod emit;
+mod expr;
+mod fold;
+mod gather;
+mod guard;
+mod label;
+mod live;
+mod lower;
+mod merge;
+mod order;
+mod refuse;
+mod scalar;
+mod space;
+mod tables;
+
+use std::collections::BTreeSet;
+
+use crate::diagnostics::{Bag, Code, Diagnostic};
+use crate::graph::Graph;
+use crate::plan::{FORMAT, Head, ModelFacts, Plan, Setting, Timetable};
+use crate::timetable::SolverFacts;
+use emit::{Emit, Work};
+use live::Formulas;
+use merge::Scheduled;
+
+/// The most sampling steps of a plan.
+pub const MOST_STEPS: u32 = 1000;
+
+/// What a plan is made for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The guide's name.
+    pub guide: String,
+    /// The file that holds it, as the user named it.
+    pub file: String,
+    /// SHA-256, in hex, of all source texts.
+    pub source: String,
+    /// The model.
+    pub facts: ModelFacts,
+    /// When the rule is evaluated.
+    pub timetable: Timetable,
+    /// The sampler's name, or `recording`.
+    pub sampler: String,
+    /// What the sampler can do with an outcome.
+    pub solver: SolverFacts,
+    /// Number of sampling steps.
+    pub steps: u32,
+    /// Whether a negative prompt is given.
+    pub negative: bool,
+}
+
+/// Makes the plan of a guide.
+///
+/// # Errors
+/// Every independent reason why there is none; see the module.
+pub fn plan(graph: &Graph, target: &Target) -> Result<Plan, Bag> {
+    build(graph, target, true)
+}
+
+fn build(graph: &Graph, target: &Target, fuse: bool) -> Result<Plan, Bag> {
+    let mut bag = Bag::default();
+    if !(1..=MOST_STEPS).contains(&target.steps) || target.timetable.ticks.is_empty() {
+        let message = format!("a plan of {} steps is out of range", target.steps);
+        let help = format!("choose `--steps` from 1 to {MOST_STEPS}");
+        bag.push(Diagnostic::new(Code::StepsOutOfRange, message).help(help));
+        return Err(bag);
+    }
+    let Some(outcome) = &graph.outcome else {
+        bag.push(Diagnostic::new(
+            Code::NotYet,
+            "a guide without a result has no plan",
+        ));
+        return Err(bag);
+    };
+    let folded = fold::fold(graph, &target.timetable, target.steps);
+    let mut scheduled = merge::schedule(graph, target, &folded, outcome);
+    refuse::refuse(graph, target, &scheduled, &mut bag);
+    if bag.has_errors() {
+        return Err(bag);
+    }
+    emit_all(graph, target, &folded, &mut scheduled, fuse)
+}
+
+fn emit_all(
+    graph: &Graph,
+    target: &Target,
+    folded: &fold::Folded,
+    scheduled: &mut Scheduled,
+    fuse: bool,
+) -> Result<Plan, Bag> {
+    let mut bag = Bag::default();
+    let (state_ids, states) = tables::states(graph, target, folded, scheduled);
+    let used = tables::used(scheduled);
+    let taken: BTreeSet<String> = used
+        .list
+        .iter()
+        .map(|p| p.label.clone())
+        .chain(graph.inputs.iter().map(|i| i.name.clone()))
+        .chain(["x", "target"].map(str::to_string))
+        .collect();
+    let mut formulas = Formulas::default();
+    let mut segments = Vec::new();
+    for part in &scheduled.parts {
+        let mut emit = Emit {
+            exprs: &scheduled.exprs,
+            scalars: &mut scheduled.scalars,
+            guards: &mut scheduled.guards,
+            formulas: &mut formulas,
+            used: &used,
+            states: &state_ids,
+            taken: &taken,
+            ticks: target.timetable.ticks.len(),
+            fuse,
+        };
+        let work = Work {
+            ticks: &part.ticks,
+            steps: part.steps,
+            substep: part.substep,
+            tick: &part.lowered,
+            demand: &part.demand,
+            live: &part.live,
+        };
+        match emit.segment(&work) {
+            Ok(segment) => segments.push(segment),
+            Err(impossible) => bag.push(refuse::impossible(target, &scheduled.exprs, impossible)),
+        }
+    }
+    if bag.has_errors() {
+        return Err(bag);
+    }
+    let cost = tables::cost(scheduled, &segments, &used, &state_ids, &states);
+    let head = Head {
+        guide: target.guide.clone(),
+        file: target.file.clone(),
+        source: target.source.clone(),
+        settings: graph
+            .settings
+            .iter()
+            .map(|(name, value)| Setting {
+                name: name.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        steps: target.steps,
+        sampler: target.sampler.clone(),
+        model: target.facts.clone(),
+        negative: target.negative,
+        needs: tables::needs(graph, &segments, &used),
+    };
+    Ok(Plan {
+        format: FORMAT.to_string(),
+        head,
+        predictions: used.list,
+        inputs: graph.inputs.clone(),
+        states,
+        timetable: target.timetable.clone(),
+        segments,
+        cost,
+    })
+}

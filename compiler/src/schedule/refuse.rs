@@ -1,0 +1,165 @@
+//! Why a graph has no plan: what this runtime or this sampler cannot do, of what is needed.
+
+use std::collections::BTreeSet;
+
+use super::Target;
+use super::expr::{Exprs, Form};
+use super::gather::Impossible;
+use super::merge::Scheduled;
+use crate::diagnostics::{Bag, Code, Diagnostic};
+use crate::graph::{Graph, NodeId, Outcome};
+use crate::plan::{ArgValue, LayerTerm, Layers, Shape};
+use crate::show;
+use guide_grammar::span::Span;
+
+/// Everything that stands against a plan before it is emitted.
+pub fn refuse(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
+    unsupported(graph, scheduled, bag);
+    if let Some(outcome) = &graph.outcome {
+        solver(graph, target, outcome, bag);
+    }
+    layers(target, scheduled, bag);
+}
+
+fn unsupported(graph: &Graph, scheduled: &Scheduled, bag: &mut Bag) {
+    let mut said = BTreeSet::new();
+    for part in &scheduled.parts {
+        for expr in part.demand.keys() {
+            let span = scheduled.exprs.span(*expr);
+            match scheduled.exprs.form(*expr) {
+                Form::Refused(what, _) if said.insert(what.clone()) => {
+                    let message = format!(
+                        "`{what}` is part of the language, but this runtime does not do it yet"
+                    );
+                    bag.push(Diagnostic::new(Code::NotYet, message).at(span, "needed here"));
+                }
+                Form::Compare(..) | Form::Fresh(..)
+                    if part.substep > 0
+                        && !graph.per_evaluation
+                        && scheduled.exprs.shape(*expr) == Shape::Bool
+                        && said.insert("substep".to_string()) =>
+                {
+                    let message = "a decision that a step's second evaluation takes over from its first is not done by this runtime yet";
+                    bag.push(
+                        Diagnostic::new(Code::NotYet, message)
+                            .at(span, "decided while the plan runs")
+                            .help("choose a sampler with one evaluation a step, as with `--sampler ddim`"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn solver(graph: &Graph, target: &Target, outcome: &Outcome, bag: &mut Bag) {
+    let can = target.solver;
+    let mut cannot = |node: NodeId, what: &str| {
+        let message = format!("the sampler `{}` cannot follow {what}", target.sampler);
+        let span = graph
+            .nodes
+            .get(node.index())
+            .map_or(Span::default(), |n| n.span);
+        bag.push(
+            Diagnostic::new(Code::SolverCannot, message)
+                .at(span, "returned here")
+                .help("choose another sampler, as with `--sampler ddim`"),
+        );
+    };
+    match outcome {
+        Outcome::If(_, then, otherwise) => {
+            solver(graph, target, then, bag);
+            solver(graph, target, otherwise, bag);
+        }
+        Outcome::Hold if can.hold => {}
+        Outcome::Hold => {
+            let message = format!("the sampler `{}` cannot follow a `hold`", target.sampler);
+            bag.push(Diagnostic::new(Code::SolverCannot, message));
+        }
+        Outcome::Guided {
+            denoise,
+            renoise,
+            shift,
+            moves,
+        } => {
+            if let Some(node) = renoise.filter(|r| r != denoise && !can.renoise) {
+                cannot(node, "a `renoise` of its own");
+            }
+            if let Some(node) = shift.filter(|_| !can.shift) {
+                cannot(node, "a `shift`");
+            }
+            if let Some(node) = moves.filter(|_| !can.moves) {
+                cannot(node, "a `move`");
+            }
+        }
+    }
+}
+
+fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
+    let Some(known) = &target.facts.layers else {
+        return;
+    };
+    for part in &scheduled.parts {
+        for expr in part.demand.keys() {
+            let Form::Predict(ask) = scheduled.exprs.form(*expr) else {
+                continue;
+            };
+            let Some(prediction) = scheduled.predictions.get(ask.prediction.index()) else {
+                continue;
+            };
+            for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
+                if let ArgValue::Layers(wanted) = &arg.value
+                    && let Some(missing) = missing(wanted, known)
+                {
+                    let message = format!(
+                        "the model `{}` has no layers `{missing}`",
+                        target.facts.name
+                    );
+                    let span = scheduled.exprs.span(*expr);
+                    bag.push(Diagnostic::new(Code::NoSuchLayers, message).at(span, "needed here"));
+                }
+            }
+        }
+    }
+}
+
+/// The first term of a set of layers that names none of the model's.
+fn missing(wanted: &Layers, known: &[String]) -> Option<String> {
+    let below = |name: &str| {
+        known.iter().any(|k| {
+            k.strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    wanted.terms.iter().find_map(|(adds, term)| {
+        let there = match term {
+            LayerTerm::Mid => below("mid"),
+            LayerTerm::Down => below("down"),
+            LayerTerm::Up => below("up"),
+            LayerTerm::Named(name) => below(name),
+            LayerTerm::All | LayerTerm::SelfAttention | LayerTerm::Cross => true,
+            LayerTerm::Blocks(blocks) => blocks
+                .iter()
+                .all(|b| below(&format!("blocks.{b}")) || below(&format!("block.{b}"))),
+        };
+        (!there && *adds).then(|| {
+            show::layers(&Layers {
+                terms: vec![(true, term.clone())],
+            })
+        })
+    })
+}
+
+/// A conversion that a tick's noise makes impossible, said to the user.
+pub fn impossible(target: &Target, exprs: &Exprs, found: Impossible) -> Diagnostic {
+    let tick = target.timetable.ticks.get(found.tick);
+    let (step, alpha, sigma) = tick.map_or((0, 0.0, 0.0), |t| (t.step, t.alpha, t.sigma));
+    let message = format!(
+        "a conversion between spaces divides by 0 in step {step}, where alpha is {} and sigma is {}",
+        show::number(alpha),
+        show::number(sigma)
+    );
+    Diagnostic::new(Code::ConversionUndefined, message)
+        .at(exprs.span(found.expr), "needs the conversion")
+        .help("work in the model's own space there, as in `if alpha > 0 { … } else { … }`")
+}

@@ -1,0 +1,263 @@
+//! The tables of a plan beside its segments: predictions, states, needs, cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Target;
+use super::count;
+use super::expr::{Exprs, Form};
+use super::fold::Folded;
+use super::guard::{ALWAYS, GuardId, NEVER};
+use super::live;
+use super::lower::fixed_init;
+use super::merge::Scheduled;
+use crate::cost;
+use crate::graph::{CellId, Graph};
+use crate::plan::{
+    ArgValue, Condition, Cost, Init, InputId, Need, Operand, Prediction, PredictionId, Segment,
+    Shape, State, StateId,
+};
+
+/// The states that some tick reads, and their numbers.
+pub fn states(
+    graph: &Graph,
+    target: &Target,
+    folded: &Folded,
+    scheduled: &Scheduled,
+) -> (BTreeMap<CellId, StateId>, Vec<State>) {
+    let mut used: BTreeSet<CellId> = BTreeSet::new();
+    for part in &scheduled.parts {
+        used.extend(part.live.iter().copied());
+        used.extend(live::reads(&scheduled.exprs, &part.demand));
+    }
+    let mut ids = BTreeMap::new();
+    let mut states: Vec<State> = Vec::new();
+    for id in used {
+        let Some(cell) = graph.cells.get(id.index()) else {
+            continue;
+        };
+        let Some(node) = graph.nodes.get(cell.value.index()) else {
+            continue;
+        };
+        let mut name = cell.name.clone();
+        let mut count = 2;
+        while states.iter().any(|s| s.name == name) {
+            name = format!("{}{count}", cell.name);
+            count += 1;
+        }
+        let init = match fixed_init(graph, folded, cell.init) {
+            Some(value) if node.shape == Shape::Bool => Init::Bool(value != 0.0),
+            Some(value) => Init::Number(value),
+            None => Init::Computed,
+        };
+        ids.insert(id, StateId(states.len() as u32));
+        let kind = if node.kind.is_empty() {
+            super::expr::shape_name(node.shape).to_string()
+        } else {
+            node.kind.clone()
+        };
+        states.push(State {
+            name,
+            kind,
+            shape: node.shape,
+            init,
+            bytes: bytes(node.shape, target),
+        });
+    }
+    (ids, states)
+}
+
+/// Bytes of a value for each sample: latents are f32, numbers f64.
+fn bytes(shape: Shape, target: &Target) -> u64 {
+    let [channels, height, width] = target.facts.latent.map(u64::from);
+    match shape {
+        Shape::Scalar => 8,
+        Shape::Bool => 1,
+        Shape::Class => 4,
+        Shape::Tensor => 4 * channels * height * width,
+        Shape::Map => 4 * height * width,
+        Shape::PerChannel => 4 * channels,
+    }
+}
+
+/// The predictions that some tick needs, in order of first use.
+pub fn used(scheduled: &Scheduled) -> Used {
+    let mut used = Used {
+        list: Vec::new(),
+        ids: BTreeMap::new(),
+    };
+    for expr in scheduled.parts.iter().flat_map(|part| part.demand.keys()) {
+        let Form::Predict(ask) = scheduled.exprs.form(*expr) else {
+            continue;
+        };
+        if let Some(row) = scheduled.predictions.get(ask.prediction.index()) {
+            used.ids.entry(ask.prediction).or_insert_with(|| {
+                used.list.push(row.clone());
+                PredictionId(used.list.len() as u32 - 1)
+            });
+        }
+    }
+    used
+}
+
+/// The predictions of a plan, and what they were called before.
+pub struct Used {
+    /// In order of first use.
+    pub list: Vec<Prediction>,
+    ids: BTreeMap<PredictionId, PredictionId>,
+}
+
+impl Used {
+    /// The number in the plan.
+    pub fn id(&self, lowered: PredictionId) -> PredictionId {
+        self.ids.get(&lowered).copied().unwrap_or(lowered)
+    }
+}
+
+/// What the plan costs.
+pub fn cost(
+    scheduled: &mut Scheduled,
+    segments: &[Segment],
+    used: &Used,
+    ids: &BTreeMap<CellId, StateId>,
+    states: &[State],
+) -> Cost {
+    let mut by_prediction = vec![(0, 0); used.list.len()];
+    let (mut least, mut most) = (0, 0);
+    for (part, segment) in scheduled.parts.iter().zip(segments) {
+        let asked: BTreeSet<PredictionId> = segment.uses().map(|u| u.prediction).collect();
+        let rows = rows(
+            &scheduled.exprs,
+            part.demand.iter().map(|(e, g)| (*e, *g)),
+            used,
+            &asked,
+        );
+        for tick in &part.ticks {
+            let unwritten = scheduled.unwritten.get(*tick);
+            let known = known(&scheduled.exprs, &part.demand, unwritten, ids, states);
+            let guards: Vec<GuardId> = rows
+                .iter()
+                .map(|(_, guard)| count::knowing(&mut scheduled.guards, *guard, &known))
+                .collect();
+            for ((id, _), guard) in rows.iter().zip(&guards) {
+                if let Some(row) = by_prediction.get_mut(id.index()) {
+                    row.0 += u64::from(*guard == ALWAYS);
+                    row.1 += u64::from(*guard != NEVER);
+                }
+            }
+            let (low, high) = count::extremes(&mut scheduled.guards, &guards);
+            least += low;
+            most += high;
+        }
+    }
+    Cost {
+        least,
+        most,
+        by_prediction,
+        peak_tensors: cost::peak(segments, states),
+        state_bytes: states.iter().map(|s| s.bytes).sum(),
+    }
+}
+
+fn rows(
+    exprs: &Exprs,
+    demand: impl Iterator<Item = (super::expr::ExprId, GuardId)>,
+    used: &Used,
+    asked: &BTreeSet<PredictionId>,
+) -> Vec<(PredictionId, GuardId)> {
+    demand
+        .filter_map(|(expr, guard)| match exprs.form(expr) {
+            Form::Predict(ask) => used.ids.get(&ask.prediction).map(|id| (*id, guard)),
+            _ => None,
+        })
+        .filter(|(id, _)| asked.contains(id))
+        .collect()
+}
+
+/// Truth values that a tick reads before any tick wrote them.
+fn known(
+    exprs: &Exprs,
+    demand: &live::Demand,
+    unwritten: Option<&BTreeSet<CellId>>,
+    ids: &BTreeMap<CellId, StateId>,
+    states: &[State],
+) -> Vec<(super::expr::ExprId, bool)> {
+    let mut known = Vec::new();
+    for expr in demand.keys() {
+        let Form::State(cell) = exprs.form(*expr) else {
+            continue;
+        };
+        if !unwritten.is_some_and(|u| u.contains(cell)) {
+            continue;
+        }
+        let state = ids.get(cell).and_then(|id| states.get(id.index()));
+        if let Some(Init::Bool(value)) = state.map(|s| &s.init) {
+            known.push((*expr, *value));
+        }
+    }
+    known
+}
+
+/// What the plan needs to run.
+pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
+    let mut needs = Vec::new();
+    if used
+        .list
+        .iter()
+        .any(|p| matches!(p.condition, Condition::Uncond | Condition::Null))
+    {
+        needs.push(Need::NullCondition);
+    }
+    for prediction in &used.list {
+        for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
+            if let ArgValue::Layers(layers) = &arg.value {
+                let need = Need::Layers(layers.clone());
+                if !needs.contains(&need) {
+                    needs.push(need);
+                }
+            }
+        }
+    }
+    let mut inputs: BTreeSet<InputId> = BTreeSet::new();
+    let mut target = false;
+    let mut look = |operand: &Operand| match operand {
+        Operand::Input(id) | Operand::Entry(id, _, _) => {
+            inputs.insert(*id);
+        }
+        Operand::Target => target = true,
+        _ => {}
+    };
+    for segment in segments {
+        segment.ends().into_iter().for_each(&mut look);
+        segment
+            .ops()
+            .flat_map(|op| op.operands())
+            .for_each(&mut look);
+    }
+    for prediction in &used.list {
+        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = prediction.condition {
+            inputs.insert(id);
+        }
+    }
+    for need in &graph.needs {
+        let wanted = match need {
+            Need::Model(name) => used.list.iter().any(|p| p.model.as_ref() == Some(name)),
+            Need::Input(id) => inputs.contains(id),
+            Need::Target => target,
+            Need::NullCondition | Need::Layers(_) => false,
+            Need::Classifier(_) | Need::Loss(_) => true,
+        };
+        if wanted && !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    for need in inputs
+        .into_iter()
+        .map(Need::Input)
+        .chain(target.then_some(Need::Target))
+    {
+        if !needs.contains(&need) {
+            needs.push(need);
+        }
+    }
+    needs
+}

@@ -1,0 +1,18 @@
+//! Printers of plans: one `Plan`, four forms.
+
+mod expression;
+mod text;
+mod words;
+
+pub use text::text;
+pub use words::{layers, number};
+
+use crate::plan::Plan;
+
+/// The plan as JSON, `guide-plan/1`, indented, with a line break at the end.
+pub fn json(plan: &Plan) -> String {
+    // INVARIANT: a plan is strings, numbers and lists, which always have a JSON form.
+    let mut text = serde_json::to_string_pretty(plan).unwrap_or_default();
+    text.push('\n');
+    text
+}

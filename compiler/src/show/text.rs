@@ -1,0 +1,372 @@
+//! The plan as text: what `guidec plan` prints and snapshots pin.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::expression::{Names, remark};
+use super::words;
+use crate::cost;
+use crate::plan::{
+    Batch, Group, Guard, Hold, Init, Need, Number, Operand, Plan, Segment, State, Use, Wave,
+};
+
+/// The plan as text.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    head(plan, &mut out);
+    states(plan, &mut out);
+    for part in &plan.segments {
+        segment(plan, part, &mut out);
+    }
+    total(plan, &mut out);
+    out
+}
+
+/// One line. Writing to a string cannot fail.
+fn line(out: &mut String, text: &str) {
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+fn head(plan: &Plan, out: &mut String) {
+    let head = &plan.head;
+    let steps = if head.steps == 1 {
+        "1 step".to_string()
+    } else {
+        format!("{} steps", head.steps)
+    };
+    line(
+        out,
+        &format!(
+            "plan {} ({}) for {}, {}, {steps}",
+            head.guide, head.file, head.model.name, head.sampler
+        ),
+    );
+    let settings: Vec<String> = head
+        .settings
+        .iter()
+        .map(|s| format!("{} = {}", s.name, s.value))
+        .collect();
+    if !settings.is_empty() {
+        line(out, &format!("  {}", settings.join("   ")));
+    }
+    let needs: Vec<String> = head.needs.iter().map(|n| need(plan, n)).collect();
+    if !needs.is_empty() {
+        line(out, &format!("  needs  {}", needs.join(", ")));
+    }
+    if !head.negative && plan.predictions.iter().any(|p| p.label == "uncond") {
+        line(
+            out,
+            "  without a negative prompt: uncond is the null condition",
+        );
+    }
+}
+
+fn need(plan: &Plan, need: &Need) -> String {
+    match need {
+        Need::NullCondition => "null condition".to_string(),
+        Need::Layers(layers) => format!("layers {}", words::layers(layers)),
+        Need::Model(name) => format!("model {name}"),
+        Need::Classifier(name) => format!("classifier {name}"),
+        Need::Loss(name) => format!("loss {name}"),
+        Need::Target => "target".to_string(),
+        Need::Input(id) => match plan.inputs.get(id.index()) {
+            Some(input) => format!("input {}: {}", input.name, input.kind),
+            None => "input".to_string(),
+        },
+    }
+}
+
+fn states(plan: &Plan, out: &mut String) {
+    if plan.states.is_empty() {
+        return;
+    }
+    line(out, "\nstate");
+    let width = plan
+        .states
+        .iter()
+        .map(|s| s.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for state in &plan.states {
+        let init = init(state);
+        let size = words::bytes(state.bytes);
+        line(
+            out,
+            &format!(
+                "  {:width$}  {}, {init}, {size} a sample",
+                state.name, state.kind
+            ),
+        );
+    }
+}
+
+fn init(state: &State) -> String {
+    match state.init {
+        Init::Number(value) => format!("starts at {}", words::number(value)),
+        Init::Bool(value) => format!("starts {value}"),
+        Init::Computed => "starts with what the first tick computes".to_string(),
+    }
+}
+
+fn segment(plan: &Plan, part: &Segment, out: &mut String) {
+    let names = Names::new(plan, part);
+    let substep = if part.substep == 0 {
+        String::new()
+    } else {
+        format!(", substep {}", part.substep)
+    };
+    let which = match part.steps {
+        (from, to) if to == from + 1 => format!("step {from}"),
+        (from, to) => format!("steps {from}..{to}"),
+    };
+    line(out, &format!("\n{which}{substep}"));
+    let many = part.waves.iter().filter(|w| !w.evaluate.is_empty()).count() > 1;
+    let mut wave_number = 0;
+    for wave in &part.waves {
+        if !wave.evaluate.is_empty() {
+            wave_number += 1;
+            let title = if many {
+                format!("  evaluate, wave {wave_number}")
+            } else {
+                "  evaluate".to_string()
+            };
+            line(out, &title);
+            for batch in &wave.evaluate {
+                evaluate(plan, &names, batch, out);
+            }
+        }
+        compute(part, &names, wave, out);
+    }
+    tables(part, out);
+    ends(plan, part, &names, out);
+}
+
+fn evaluate(plan: &Plan, names: &Names<'_>, batch: &Batch, out: &mut String) {
+    let label = |u: &Use| {
+        plan.predictions
+            .get(u.prediction.index())
+            .map_or("?", |p| p.label.as_str())
+    };
+    let mut groups: Vec<(&Option<Guard>, Vec<&Use>)> = Vec::new();
+    for one in &batch.uses {
+        match groups.iter_mut().find(|(when, _)| **when == one.when) {
+            Some((_, uses)) => uses.push(one),
+            None => groups.push((&one.when, vec![one])),
+        }
+    }
+    for (when, uses) in groups {
+        let labels: Vec<&str> = uses.iter().map(|u| label(u)).collect();
+        let mut row = format!("    [{}]", labels.join(", "));
+        let mut notes = Vec::new();
+        if uses.len() > 1 {
+            notes.push("one batch".to_string());
+        }
+        if let Some(when) = when {
+            notes.push(format!("when {}", names.guard(when)));
+        }
+        for one in &uses {
+            notes.extend(place(names, one));
+        }
+        if batch.coupled {
+            notes.push("coupled: samples see one another".to_string());
+        }
+        notes.dedup();
+        if !notes.is_empty() {
+            row = format!("{row:<38} {}", notes.join("; "));
+        }
+        line(out, &row);
+    }
+}
+
+fn place(names: &Names<'_>, one: &Use) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(at) = &one.at {
+        notes.push(format!("at {}", names.operand(at)));
+    }
+    if let Some(t) = &one.t {
+        notes.push(format!("t = {}", t.text));
+    }
+    if let Some(told) = &one.told {
+        notes.push(format!("told {}", names.operand(told)));
+    }
+    if let Some(class) = &one.class {
+        notes.push(format!("class {}", names.operand(class)));
+    }
+    notes
+}
+
+fn compute(part: &Segment, names: &Names<'_>, wave: &Wave, out: &mut String) {
+    if wave.compute.is_empty() {
+        return;
+    }
+    line(out, "  compute");
+    let mut when: Option<&Guard> = None;
+    for group in &wave.compute {
+        let guard = group.ops.first().and_then(|op| op.when.as_ref());
+        if guard != when {
+            when = guard;
+            match guard {
+                Some(guard) => line(out, &format!("    when {}", names.guard(guard))),
+                None => line(out, "    always"),
+            }
+        }
+        passes(part, names, group, when.is_some(), out);
+    }
+}
+
+fn passes(part: &Segment, names: &Names<'_>, group: &Group, inner: bool, out: &mut String) {
+    let margin = if inner { "      " } else { "    " };
+    let fused = group.ops.len() > 1;
+    for (at, op) in group.ops.iter().enumerate() {
+        let value = part.values.get(op.out.index());
+        let name = value.map_or("?", |v| v.name.as_str());
+        let mark = match (fused, at) {
+            (false, _) => " ",
+            (true, 0) => "┌",
+            (true, last) if last + 1 == group.ops.len() => "└",
+            (true, _) => "│",
+        };
+        let body = format!("{margin}{mark} {name} = {}", names.code(&op.code));
+        let mut notes: Vec<String> = value.iter().map(|v| v.kind.clone()).collect();
+        notes.extend(remark(&op.code).map(str::to_string));
+        if fused && at == 0 {
+            notes.push("one pass".to_string());
+        }
+        line(out, &format!("{body:<56} {}", notes.join(", ")));
+    }
+}
+
+/// The values of numbers that change from tick to tick.
+fn tables(part: &Segment, out: &mut String) {
+    let mut rows: BTreeMap<&str, Number> = BTreeMap::new();
+    for number in part.numbers() {
+        if number.text.parse::<f64>().is_ok() {
+            continue;
+        }
+        // A sign in front is the sum's, not the table's.
+        let is_sum = number.text.contains(" + ") || number.text.contains(" - ");
+        let (text, sign) = match number.text.strip_prefix('-') {
+            Some(rest) if !is_sum => (rest, -1.0),
+            _ => (number.text.as_str(), 1.0),
+        };
+        if text.parse::<f64>().is_err() {
+            let values = number.values.iter().map(|v| sign * v).collect();
+            rows.insert(
+                text,
+                Number {
+                    text: text.to_string(),
+                    values,
+                },
+            );
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    line(out, "  where");
+    let width = rows.keys().map(|k| k.chars().count()).max().unwrap_or(0);
+    for (text, number) in rows {
+        line(
+            out,
+            &format!("    {text:width$}  {}", words::table(&number)),
+        );
+    }
+}
+
+fn ends(plan: &Plan, part: &Segment, names: &Names<'_>, out: &mut String) {
+    for keep in &part.keep {
+        let state = plan
+            .states
+            .get(keep.state.index())
+            .map_or("?", |s| s.name.as_str());
+        let value = names.operand(&keep.value);
+        let what = if value == state {
+            value
+        } else {
+            format!("{state} = {value}")
+        };
+        let when = keep
+            .when
+            .as_ref()
+            .map(|w| format!("  when {}", names.guard(w)))
+            .unwrap_or_default();
+        line(out, &format!("  keep    {what}{when}"));
+    }
+    let result = &part.result;
+    let named = |label: &str, operand: &Option<Operand>| {
+        operand
+            .as_ref()
+            .map(|o| format!("{label}{}", names.operand(o)))
+    };
+    let mut leaving = Vec::new();
+    if let Some(denoise) = &result.denoise {
+        leaving.push(format!(
+            "{} in {}",
+            names.operand(denoise),
+            result.space.name()
+        ));
+    }
+    leaving.extend(named("renoise with ", &result.renoise));
+    leaving.extend(named("shift by ", &result.shift));
+    leaving.extend(named("move by ", &result.moves));
+    match &result.hold {
+        Hold::Never => {}
+        Hold::Always => leaving.insert(0, "hold: x stays where it is".to_string()),
+        Hold::When(of) => leaving.push(format!("hold where {}", names.operand(of))),
+    }
+    line(out, &format!("  return  {}", leaving.join(", ")));
+}
+
+fn total(plan: &Plan, out: &mut String) {
+    let cost = &plan.cost;
+    let steps = u64::from(plan.head.steps.max(1));
+    let each = |n: u64| format!("{:.2}", n as f64 / steps as f64);
+    let (low, high) = cost::ratio(plan);
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = if cost.least == cost.most {
+        let word = if cost.least == 1 {
+            "evaluation"
+        } else {
+            "evaluations"
+        };
+        write!(
+            text,
+            "{} {word}, exact; {} a step; {high:.2} x cfg",
+            cost.least,
+            each(cost.least)
+        )
+    } else {
+        write!(
+            text,
+            "between {} and {} evaluations; {} to {} a step; {low:.2} to {high:.2} x cfg",
+            cost.least,
+            cost.most,
+            each(cost.least),
+            each(cost.most)
+        )
+    };
+    line(out, &format!("\ncost  {text}"));
+    if plan.predictions.len() > 1 {
+        let rows: Vec<String> = plan
+            .predictions
+            .iter()
+            .zip(&cost.by_prediction)
+            .map(|(p, (least, most))| match least == most {
+                true => format!("{} {least}", p.label),
+                false => format!("{} {least} to {most}", p.label),
+            })
+            .collect();
+        line(out, &format!("      {}", rows.join(", ")));
+    }
+    let state = if cost.state_bytes == 0 {
+        "no state".to_string()
+    } else {
+        format!("{} of state a sample", words::bytes(cost.state_bytes))
+    };
+    line(
+        out,
+        &format!("      at most {} tensors alive; {state}", cost.peak_tensors),
+    );
+}

@@ -1,0 +1,125 @@
+//! Numbers and layers as people write them.
+
+use crate::plan::{LayerTerm, Layers, Number};
+
+/// A number in its shortest form, with no more than 12 digits: `7.5`, `10`, `inf`, `1e-8`.
+pub fn number(value: f64) -> String {
+    digits(value, 12)
+}
+
+/// A number with at most so many significant digits.
+pub fn digits(value: f64, most: usize) -> String {
+    if value.is_nan() {
+        return "nan".to_string();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 {
+            "inf".to_string()
+        } else {
+            "-inf".to_string()
+        };
+    }
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    let rounded = format!("{value:.*e}", most.saturating_sub(1))
+        .parse()
+        .unwrap_or(value);
+    let size = f64::abs(rounded);
+    if (1e-5..1e15).contains(&size) {
+        format!("{rounded}")
+    } else {
+        format!("{rounded:e}")
+    }
+}
+
+/// A set of layers: `mid`, `[7, 8, 9]`, `all - cross`.
+pub fn layers(layers: &Layers) -> String {
+    let mut text = String::new();
+    for (at, (adds, term)) in layers.terms.iter().enumerate() {
+        match (at, adds) {
+            (0, true) => {}
+            (0, false) => text.push('-'),
+            (_, true) => text.push_str(" + "),
+            (_, false) => text.push_str(" - "),
+        }
+        text.push_str(&layer(term));
+    }
+    text
+}
+
+fn layer(term: &LayerTerm) -> String {
+    match term {
+        LayerTerm::Mid => "mid".to_string(),
+        LayerTerm::Down => "down".to_string(),
+        LayerTerm::Up => "up".to_string(),
+        LayerTerm::All => "all".to_string(),
+        LayerTerm::SelfAttention => "self".to_string(),
+        LayerTerm::Cross => "cross".to_string(),
+        LayerTerm::Named(name) => format!("\"{name}\""),
+        LayerTerm::Blocks(blocks) => {
+            let blocks: Vec<String> = blocks.iter().map(u32::to_string).collect();
+            format!("[{}]", blocks.join(", "))
+        }
+    }
+}
+
+/// The values of a number over the ticks of a segment: `0, 0.1 … 1.9`.
+pub fn table(number: &Number) -> String {
+    let short = |v: &f64| digits(*v, 6);
+    match number.values.as_slice() {
+        [] => String::new(),
+        [a] => short(a),
+        [a, b] => format!("{}, {}", short(a), short(b)),
+        [a, b, c] => format!("{}, {}, {}", short(a), short(b), short(c)),
+        [a, b, .., z] => format!("{}, {} … {}", short(a), short(b), short(z)),
+    }
+}
+
+/// A number of bytes: `64 KiB`, `8 bytes`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    for (size, name) in UNITS {
+        if count >= size {
+            return format!("{} {name}", digits(count as f64 / size as f64, 4));
+        }
+    }
+    if count == 1 {
+        "1 byte".to_string()
+    } else {
+        format!("{count} bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let all = [
+            7.5,
+            10.0,
+            0.1 + 0.2,
+            1e-8,
+            f64::INFINITY,
+            -0.0,
+            1.0 / 3.0,
+            1e20,
+        ];
+        let texts: Vec<String> = all.iter().map(|v| number(*v)).collect();
+        let expected = [
+            "7.5",
+            "10",
+            "0.3",
+            "1e-8",
+            "inf",
+            "0",
+            "0.333333333333",
+            "1e20",
+        ];
+        assert_eq!(texts, expected);
+        assert_eq!(bytes(65536), "64 KiB");
+        assert_eq!(bytes(8), "8 bytes");
+    }
+}

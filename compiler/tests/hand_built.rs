@@ -1,0 +1,176 @@
+//! Plans of graphs built by hand, as text.
+
+mod fixture;
+
+use fixture::{Builder, target};
+use guide_compiler::graph::{Graph, SpaceTerm, TickName};
+use guide_compiler::plan::{Binary, Compare, Condition, ReduceOp, Shape, Space, Unary};
+use guide_compiler::schedule::plan;
+use guide_compiler::show;
+
+fn printed(name: &str, graph: &Graph, steps: u32) -> String {
+    show::text(&plan(graph, &target(name, steps, Space::Eps)).expect("a plan"))
+}
+
+fn cfg(scale: f64) -> Graph {
+    let mut b = Builder::default();
+    let (c, u) = (b.predict(Condition::Cond), b.predict(Condition::Uncond));
+    let d = b.sub(c, u);
+    let scale = b.number(scale);
+    let scaled = b.mul(scale, d);
+    let g = b.add(u, scaled);
+    b.graph.settings.push(("scale".into(), "7.5".into()));
+    b.guided(g)
+}
+
+fn apg(scale: f64) -> Graph {
+    let mut b = Builder::default();
+    let (c, u) = (b.predict(Condition::Cond), b.predict(Condition::Uncond));
+    let c = b.convert(c, SpaceTerm::Native, Space::X0, true);
+    let u = b.convert(u, SpaceTerm::Native, Space::X0, true);
+    b.named("c", c);
+    b.named("u", u);
+    let d = b.sub(c, u);
+    let zero = b.number(0.0);
+    let (cell, before) = b.prev("m", zero, Shape::Tensor, "direction in x0");
+    let beta = b.number(-0.5);
+    let damped = b.mul(beta, before);
+    let m = b.add(d, damped);
+    b.named("m", m);
+    b.keep(cell, m, Vec::new());
+    let (one, radius) = (b.number(1.0), b.number(15.0));
+    let norm = b.reduce(ReduceOp::Norm, m, None);
+    let share = b.div(radius, norm);
+    let factor = b.binary(Binary::Min, one, share);
+    let update = b.mul(factor, m);
+    b.named("update", update);
+    let size = b.reduce(ReduceOp::Norm, c, None);
+    let inverse = b.unary(Unary::InverseOrZero, size);
+    let axis = b.mul(inverse, c);
+    b.named("axis", axis);
+    let along = b.reduce(ReduceOp::Dot, update, Some(axis));
+    let parallel = b.mul(along, axis);
+    b.named("parallel", parallel);
+    let orthogonal = b.sub(update, parallel);
+    b.named("orthogonal", orthogonal);
+    let eta = b.number(0.0);
+    let kept = b.mul(eta, parallel);
+    let both = b.add(orthogonal, kept);
+    let weight = b.number(scale - 1.0);
+    let guidance = b.mul(weight, both);
+    let g = b.add(c, guidance);
+    b.space(g, SpaceTerm::Named(Space::X0));
+    b.guided(g)
+}
+
+fn adaptive() -> Graph {
+    let mut b = Builder::default();
+    let (c, u) = (b.predict(Condition::Cond), b.predict(Condition::Uncond));
+    let no = b.bool(false);
+    let (cell, before) = b.prev("converged", no, Shape::Bool, "bool");
+    let agreement = b.reduce(ReduceOp::Cosine, c, Some(u));
+    b.named("agreement", agreement);
+    let threshold = b.number(0.991);
+    let agrees = b.compare(Compare::Ge, agreement, threshold);
+    let converged = b.or(before, agrees);
+    b.named("converged", converged);
+    b.keep(cell, converged, Vec::new());
+    let d = b.sub(c, u);
+    let scale = b.number(7.5);
+    let scaled = b.mul(scale, d);
+    let guided = b.add(u, scaled);
+    let g = b.if_(before, c, guided);
+    b.guided(g)
+}
+
+fn scheduled() -> Graph {
+    let mut b = Builder::default();
+    let (c, u) = (b.predict(Condition::Cond), b.predict(Condition::Uncond));
+    let (two, progress) = (b.number(2.0), b.tick(TickName::Progress));
+    let k = b.mul(two, progress);
+    b.named("k", k);
+    let scale = b.number(7.5);
+    let weight = b.mul(scale, k);
+    let d = b.sub(c, u);
+    let scaled = b.mul(weight, d);
+    let g = b.add(u, scaled);
+    b.guided(g)
+}
+
+fn windowed() -> Graph {
+    let mut b = Builder::default();
+    let (c, u) = (b.predict(Condition::Cond), b.predict(Condition::Uncond));
+    let progress = b.tick(TickName::Progress);
+    let window = b.window(progress, 0.2, 0.6);
+    let d = b.sub(c, u);
+    let scale = b.number(7.5);
+    let scaled = b.mul(scale, d);
+    let guided = b.add(u, scaled);
+    let g = b.if_(window, guided, c);
+    b.guided(g)
+}
+
+#[test]
+fn cfg_is_one_pass_over_two_predictions() {
+    insta::assert_snapshot!(printed("cfg", &cfg(7.5), 20));
+}
+
+#[test]
+fn cfg_of_scale_1_is_the_conditional_prediction() {
+    insta::assert_snapshot!(printed("cfg", &cfg(1.0), 20));
+}
+
+#[test]
+fn apg_keeps_its_momentum() {
+    insta::assert_snapshot!(printed("apg", &apg(7.5), 20));
+}
+
+#[test]
+fn apg_of_scale_1_drops_its_state() {
+    insta::assert_snapshot!(printed("apg", &apg(1.0), 20));
+}
+
+#[test]
+fn adaptive_asks_for_each_sample() {
+    insta::assert_snapshot!(printed("adaptive", &adaptive(), 20));
+}
+
+#[test]
+fn a_scale_that_changes_is_a_table() {
+    insta::assert_snapshot!(printed("cfg_scheduled", &scheduled(), 20));
+}
+
+#[test]
+fn a_window_is_the_steps_it_means() {
+    insta::assert_snapshot!(printed("cfg_interval", &windowed(), 10));
+}
+
+#[test]
+fn plans_read_back_as_they_were_written() {
+    for graph in [cfg(7.5), apg(7.5), adaptive(), scheduled(), windowed()] {
+        let plan = plan(&graph, &target("any", 7, Space::V)).expect("a plan");
+        let read: guide_compiler::plan::Plan =
+            serde_json::from_str(&show::json(&plan)).expect("what was written");
+        assert_eq!(read, plan);
+    }
+}
+
+#[test]
+fn plans_that_were_tampered_with_are_refused() {
+    let whole = plan(&apg(7.5), &target("apg", 7, Space::Eps)).expect("a plan");
+    assert_eq!(whole.check(), Ok(()));
+    let broken = |change: &dyn Fn(&mut guide_compiler::plan::Plan)| {
+        let mut plan = whole.clone();
+        change(&mut plan);
+        plan.check().expect_err("a reason")
+    };
+    assert!(broken(&|p| p.format = "guide-plan/2".into()).contains("format"));
+    assert!(broken(&|p| p.predictions.truncate(1)).contains("predictions"));
+    assert!(broken(&|p| p.states.clear()).contains("reads something"));
+    assert!(broken(&|p| p.segments[0].steps = (0, 3)).contains("tick 3"));
+    assert!(broken(&|p| p.segments[0].values.truncate(2)).contains("not listed"));
+    assert!(broken(&|p| p.segments[0].waves[0].evaluate.clear()).contains("reads something"));
+    assert!(broken(&|p| p.segments[0].waves[0].compute.reverse()).contains("not there yet"));
+    assert!(broken(&|p| p.timetable.ticks.swap(0, 1)).contains("order"));
+    assert!(broken(&|p| p.segments[0].result.denoise = None).contains("nothing"));
+}
