@@ -1,7 +1,7 @@
 //! Whether a plan can be trusted: a saved one may say anything.
 
 use super::{
-    Code, FORMAT, Filter, Guard, Need, Number, Op, Operand, Plan, Segment, Shape, Use, Condition,
+    Code, Condition, FORMAT, Filter, Guard, Need, Number, Op, Operand, Plan, Segment, Shape, Use,
 };
 
 /// The largest side of a latent, and the most steps, values and states of a plan that is read.
@@ -22,11 +22,20 @@ impl Plan {
         self.ticks()?;
         let rows = self.cost.by_prediction.len();
         if rows != self.predictions.len() {
-            return Err(format!("its cost lists {rows} of {} predictions", self.predictions.len()));
+            return Err(format!(
+                "its cost lists {rows} of {} predictions",
+                self.predictions.len()
+            ));
         }
         for (at, segment) in self.segments.iter().enumerate() {
-            let checker = Checker { plan: self, segment, ticks: segment.len() };
-            checker.segment().map_err(|what| format!("segment {at} {what}"))?;
+            let checker = Checker {
+                plan: self,
+                segment,
+                ticks: segment.len(),
+            };
+            checker
+                .segment()
+                .map_err(|what| format!("segment {at} {what}"))?;
         }
         Ok(())
     }
@@ -34,7 +43,10 @@ impl Plan {
     fn head(&self) -> Result<(), String> {
         let sides = self.head.model.latent;
         if sides.iter().any(|side| *side == 0 || *side as usize > MOST) {
-            return Err(format!("its latent is {} x {} x {}", sides[0], sides[1], sides[2]));
+            return Err(format!(
+                "its latent is {} x {} x {}",
+                sides[0], sides[1], sides[2]
+            ));
         }
         let inputs = self.inputs.len();
         let needed = self.head.needs.iter().filter_map(|need| match need {
@@ -71,7 +83,10 @@ impl Plan {
         places.dedup();
         let covered: u64 = self.segments.iter().map(|s| s.len() as u64).sum();
         if covered != places.len() as u64 {
-            return Err(format!("its segments are for {covered} ticks of {}", places.len()));
+            return Err(format!(
+                "its segments are for {covered} ticks of {}",
+                places.len()
+            ));
         }
         Ok(())
     }
@@ -120,7 +135,10 @@ impl Checker<'_> {
             self.operand(&keep.value, &made, &asked)?;
             self.guard(keep.when.as_ref(), &made, &asked)?;
             if !fits(self.shape(&keep.value), state.shape) {
-                return Err(format!("keeps something else in `{}` than it holds", state.name));
+                return Err(format!(
+                    "keeps something else in `{}` than it holds",
+                    state.name
+                ));
             }
         }
         for operand in self.segment.result.operands() {
@@ -198,7 +216,10 @@ impl Checker<'_> {
             return Ok(());
         }
         let count = number.values.len();
-        Err(format!("has {count} numbers for `{}` and {} ticks", number.text, self.ticks))
+        Err(format!(
+            "has {count} numbers for `{}` and {} ticks",
+            number.text, self.ticks
+        ))
     }
 
     fn operand(&self, operand: &Operand, made: &[bool], asked: &[bool]) -> Result<(), String> {
@@ -210,15 +231,25 @@ impl Checker<'_> {
             Operand::Number(number) => return self.number(number),
             Operand::Latent | Operand::Target => true,
         };
-        if there { Ok(()) } else { Err("reads something that is not there yet".to_string()) }
+        if there {
+            Ok(())
+        } else {
+            Err("reads something that is not there yet".to_string())
+        }
     }
 
     fn shape(&self, operand: &Operand) -> Shape {
         match operand {
-            Operand::Value(id) => {
-                self.segment.values.get(id.index()).map_or(Shape::Scalar, |v| v.shape)
-            }
-            Operand::State(id) => self.plan.states.get(id.index()).map_or(Shape::Scalar, |s| s.shape),
+            Operand::Value(id) => self
+                .segment
+                .values
+                .get(id.index())
+                .map_or(Shape::Scalar, |v| v.shape),
+            Operand::State(id) => self
+                .plan
+                .states
+                .get(id.index())
+                .map_or(Shape::Scalar, |s| s.shape),
             Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
             Operand::Input(id) => match self.plan.inputs.get(id.index()).map(|i| i.kind.as_str()) {
                 Some("Mask" | "Map") => Shape::Map,
