@@ -9,6 +9,8 @@ mod ddim;
 mod dpmpp_2m;
 mod halves;
 mod heun;
+#[cfg(test)]
+mod tests;
 
 use candle_core::Tensor;
 use guide_compiler::plan::{NoiseTable, Space, Tick, Timetable};

@@ -1,0 +1,311 @@
+//! Outcomes other than a plain prediction, against formulas written out here.
+
+use candle_core::{Device, Tensor};
+use guide_compiler::plan::{NoiseTable, Space, Tick, Timetable};
+use proptest::prelude::*;
+
+use super::*;
+use crate::exec::Evaluated;
+use crate::noise::Supplied;
+
+fn tensor(numbers: &[f32]) -> Tensor {
+    Tensor::from_vec(numbers.to_vec(), (2, 2), &Device::Cpu).expect("a tensor")
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    tensor
+        .flatten_all()
+        .and_then(|t| t.to_vec1())
+        .expect("numbers")
+}
+
+fn guided(space: Space, denoise: &[f32]) -> Guided {
+    Guided {
+        space,
+        denoise: tensor(denoise),
+        renoise: None,
+        shift: None,
+        moves: None,
+        hold: vec![false; 2],
+        evaluated: Evaluated::default(),
+    }
+}
+
+/// A tick of a diffusion model between two levels of `sigma`.
+fn tick(step: u32, sigma: f64, sigma_next: f64) -> Tick {
+    let (alpha, alpha_next) = (
+        (1.0 - sigma * sigma).sqrt(),
+        (1.0 - sigma_next * sigma_next).sqrt(),
+    );
+    let kept = alpha * sigma_next / (alpha_next * sigma);
+    Tick {
+        step,
+        substep: 0,
+        t: 500.0,
+        t1000: 500.0,
+        alpha,
+        sigma,
+        t_next: 400.0,
+        alpha_next,
+        sigma_next,
+        posterior_variance: sigma_next * sigma_next * (1.0 - kept * kept),
+    }
+}
+
+fn table(ticks: Vec<Tick>, flow: bool) -> Timetable {
+    let noise = if flow {
+        NoiseTable::Flow
+    } else {
+        NoiseTable::Points(Vec::new())
+    };
+    Timetable {
+        ticks,
+        init_scale: 1.0,
+        noise,
+    }
+}
+
+const X: [f32; 4] = [0.5, -1.25, 2.0, 0.75];
+const P: [f32; 4] = [0.25, -0.5, 1.5, 1.0];
+const Q: [f32; 4] = [0.75, 0.5, -1.0, 0.25];
+
+fn near(found: &Tensor, expected: impl Fn(usize) -> f64) {
+    for (i, n) in numbers(found).iter().enumerate() {
+        assert!(
+            (f64::from(*n) - expected(i)).abs() < 1e-6,
+            "element {i}: {n} is not {}",
+            expected(i)
+        );
+    }
+}
+
+fn f(numbers: &[f32; 4], i: usize) -> f64 {
+    f64::from(numbers[i])
+}
+
+#[test]
+fn one_half_is_denoised_and_the_other_kept() {
+    let t = tick(0, 0.8, 0.6);
+    let mut answer = guided(Space::Eps, &P);
+    answer.renoise = Some(tensor(&Q));
+    let x0 = |i: usize| (f(&X, i) - t.sigma * f(&P, i)) / t.alpha;
+    let mut none = Supplied::new([]);
+    for name in ["ddim", "euler", "euler_karras", "dpmpp_2m"] {
+        let mut solver = solver(name, &table(vec![t], false), Space::Eps).expect("a solver");
+        let next = solver
+            .step(&t, &tensor(&X), &answer, &mut none)
+            .expect("a step");
+        near(&next, |i| t.alpha_next * x0(i) + t.sigma_next * f(&Q, i));
+    }
+    // k-diffusion: sigma_up and sigma_down in units of x/alpha.
+    let fresh = [1.0, -2.0, 0.5, 0.25];
+    let mut solver = solver("euler_a", &table(vec![t], false), Space::Eps).expect("a solver");
+    let next = solver
+        .step(
+            &t,
+            &tensor(&X),
+            &answer,
+            &mut Supplied::new([fresh.to_vec()]),
+        )
+        .expect("a step");
+    let (from, to) = (t.sigma / t.alpha, t.sigma_next / t.alpha_next);
+    let up = (to * to * (from * from - to * to) / (from * from)).sqrt();
+    let down = (to * to - up * up).sqrt();
+    near(&next, |i| {
+        t.alpha_next * (x0(i) + down * f(&Q, i) + up * f(&fresh, i))
+    });
+}
+
+#[test]
+fn the_second_order_looks_back_at_what_was_kept() {
+    let (first, second) = (tick(0, 0.9, 0.7), tick(1, 0.7, 0.4));
+    let plan = table(vec![first, second, tick(2, 0.4, 0.2)], false);
+    let mut solver = solver("dpmpp_2m", &plan, Space::Eps).expect("a solver");
+    let mut none = Supplied::new([]);
+    let mut answer = guided(Space::Eps, &P);
+    answer.renoise = Some(tensor(&Q));
+    let x1 = solver
+        .step(&first, &tensor(&X), &answer, &mut none)
+        .expect("a step");
+    let x2 = solver
+        .step(&second, &x1, &answer, &mut none)
+        .expect("a step");
+    // CFG++'s own loop for x/alpha: `t = -ln(sigma/alpha)`.
+    let time = |alpha: f64, sigma: f64| -(sigma / alpha).ln();
+    let (t0, t1) = (
+        time(first.alpha, first.sigma),
+        time(second.alpha, second.sigma),
+    );
+    let t2 = time(second.alpha_next, second.sigma_next);
+    let (h, r) = (t2 - t1, (t1 - t0) / (t2 - t1));
+    let y1 = numbers(&x1);
+    near(&x2, |i| {
+        let y = f64::from(y1[i]) / second.alpha;
+        let level = second.sigma / second.alpha;
+        let (denoised, kept) = (y - level * f(&P, i), y - level * f(&Q, i));
+        let old = (f(&X, i) - first.sigma * f(&Q, i)) / first.alpha;
+        let mix = -(-h).exp() * kept - (-h).exp_m1() / (2.0 * r) * (denoised - old);
+        second.alpha_next * (denoised + mix + (-h).exp() * y)
+    });
+}
+
+#[test]
+fn a_held_sample_stays_and_breaks_the_chain() {
+    let (first, second) = (tick(0, 0.9, 0.7), tick(1, 0.7, 0.4));
+    let plan = table(vec![first, second, tick(2, 0.4, 0.2)], false);
+    let mut none = Supplied::new([]);
+    for name in ["ddim", "dpmpp_2m", "heun", "euler_a"] {
+        let mut solver = solver(name, &plan, Space::Eps).expect("a solver");
+        let mut held = guided(Space::Eps, &P);
+        held.hold = vec![true, false];
+        let mut fresh = Supplied::new([vec![1.0; 4], vec![0.0; 4]]);
+        let next = solver
+            .step(&first, &tensor(&X), &held, &mut fresh)
+            .expect("a step");
+        assert_eq!(numbers(&next)[..2], X[..2], "{name}");
+        assert_ne!(numbers(&next)[2..], X[2..], "{name}");
+    }
+    let mut solver = solver("dpmpp_2m", &plan, Space::Eps).expect("a solver");
+    let mut held = guided(Space::Eps, &P);
+    held.hold = vec![true, true];
+    let x1 = solver
+        .step(&first, &tensor(&X), &held, &mut none)
+        .expect("a step");
+    let x2 = solver
+        .step(&second, &x1, &guided(Space::Eps, &P), &mut none)
+        .expect("a step");
+    near(&x2, |i| {
+        second.alpha_next * (f(&X, i) - second.sigma * f(&P, i)) / second.alpha
+            + second.sigma_next * f(&P, i)
+    });
+}
+
+#[test]
+fn a_shift_is_a_score_or_an_addition_to_the_mean() {
+    let t = tick(0, 0.8, 0.6);
+    let shift = [0.1, -0.2, 0.3, 0.05];
+    let mut answer = guided(Space::Eps, &P);
+    answer.shift = Some(tensor(&shift));
+    let mut plain = solver("ddim", &table(vec![t], false), Space::Eps).expect("a solver");
+    let next = plain
+        .step(&t, &tensor(&X), &answer, &mut Supplied::new([]))
+        .expect("a step");
+    near(&next, |i| {
+        let eps = f(&P, i) - t.sigma * f(&shift, i) / t.posterior_variance;
+        t.alpha_next * (f(&X, i) - t.sigma * eps) / t.alpha + t.sigma_next * eps
+    });
+    let mut ancestral = solver("euler_a", &table(vec![t], false), Space::Eps).expect("a solver");
+    let mut noise = Supplied::new([vec![0.0; 4], vec![0.0; 4]]);
+    let with = ancestral
+        .step(&t, &tensor(&X), &answer, &mut noise)
+        .expect("a step");
+    let without = ancestral
+        .step(&t, &tensor(&X), &guided(Space::Eps, &P), &mut noise)
+        .expect("a step");
+    let without = numbers(&without);
+    near(&with, |i| f64::from(without[i]) + f(&shift, i));
+}
+
+#[test]
+fn a_moved_latent_keeps_what_the_network_said() {
+    let t = tick(0, 0.8, 0.6);
+    let by = [0.1, -0.2, 0.3, 0.05];
+    let mut none = Supplied::new([]);
+    let mut ddim = solver("ddim", &table(vec![t], false), Space::V).expect("a solver");
+    let moved: Vec<f32> = X.iter().zip(&by).map(|(x, d)| x + d).collect();
+    let expected = ddim
+        .step(&t, &tensor(&moved), &guided(Space::V, &P), &mut none)
+        .expect("a step");
+    let expected = numbers(&expected);
+    // The rule may return any space; what the network said is the same.
+    let x0: Vec<f32> = (0..4)
+        .map(|i| (t.alpha * f(&X, i) - t.sigma * f(&P, i)) as f32)
+        .collect();
+    for (space, denoise) in [(Space::V, P.to_vec()), (Space::X0, x0)] {
+        let mut answer = guided(space, &denoise);
+        answer.moves = Some(tensor(&by));
+        let next = ddim
+            .step(&t, &tensor(&X), &answer, &mut none)
+            .expect("a step");
+        near(&next, |i| f64::from(expected[i]));
+    }
+}
+
+#[test]
+fn a_flow_is_corrected_along_its_velocity() {
+    let start = Tick {
+        alpha: 0.0,
+        sigma: 1.0,
+        alpha_next: 0.4,
+        sigma_next: 0.6,
+        ..tick(0, 0.8, 0.6)
+    };
+    let end = Tick {
+        substep: 1,
+        alpha: 0.4,
+        sigma: 0.6,
+        ..start
+    };
+    let mut heun = solver("heun", &table(vec![start, end], true), Space::Flow).expect("a solver");
+    let mut none = Supplied::new([]);
+    let half = heun
+        .step(&start, &tensor(&X), &guided(Space::Flow, &P), &mut none)
+        .expect("a step");
+    near(&half, |i| f(&X, i) - 0.4 * f(&P, i));
+    let next = heun
+        .step(&end, &half, &guided(Space::Flow, &Q), &mut none)
+        .expect("a step");
+    near(&next, |i| f(&X, i) - 0.4 * 0.5 * (f(&P, i) + f(&Q, i)));
+}
+
+#[test]
+fn noise_says_nothing_where_there_is_no_signal() {
+    let t = tick(0, 1.0, 0.6);
+    let mut ddim = solver("ddim", &table(vec![t], false), Space::Eps).expect("a solver");
+    let error = ddim
+        .step(
+            &t,
+            &tensor(&X),
+            &guided(Space::Eps, &P),
+            &mut Supplied::new([]),
+        )
+        .expect_err("refused");
+    assert_eq!(error.kind, ErrorKind::NotFinite);
+    assert!(
+        ddim.step(
+            &t,
+            &tensor(&X),
+            &guided(Space::V, &P),
+            &mut Supplied::new([])
+        )
+        .is_ok()
+    );
+    assert!(solver("lms", &table(vec![t], false), Space::Eps).is_err());
+}
+
+proptest! {
+    /// A network that knows the picture leads every solver to it.
+    #[test]
+    fn perfect_predictions_recover_the_picture(
+        picture in proptest::array::uniform4(-3.0f32..3.0),
+        noise in proptest::array::uniform4(-3.0f32..3.0),
+        mut sigmas in proptest::collection::vec(0.05f64..0.95, 1..6),
+    ) {
+        sigmas.sort_by(|a, b| b.total_cmp(a));
+        sigmas.push(0.0);
+        let ticks: Vec<Tick> = sigmas.windows(2).zip(0..).map(|(w, step)| tick(step, w[0], w[1])).collect();
+        let first = ticks[0];
+        let start: Vec<f32> = (0..4).map(|i| (first.alpha * f(&picture, i) + first.sigma * f(&noise, i)) as f32).collect();
+        for name in ["ddim", "dpmpp_2m", "euler_a"] {
+            let mut solver = solver(name, &table(ticks.clone(), false), Space::X0).expect("a solver");
+            let mut fresh = Supplied::new(vec![vec![0.5; 4]; ticks.len()]);
+            let mut x = tensor(&start);
+            for t in &ticks {
+                x = solver.step(t, &x, &guided(Space::X0, &picture), &mut fresh).expect("a step");
+            }
+            for (found, wanted) in numbers(&x).iter().zip(&picture) {
+                prop_assert!((found - wanted).abs() < 1e-5, "{}: {} is not {}", name, found, wanted);
+            }
+        }
+    }
+}
