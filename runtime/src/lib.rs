@@ -1,6 +1,7 @@
 //! Plan to pictures: the executor, networks, samplers, noise and recordings.
 
 pub mod error;
+pub mod eval;
 pub mod exec;
 pub mod image;
 pub mod interventions;
@@ -9,6 +10,7 @@ pub mod models;
 pub mod noise;
 pub mod ops;
 pub mod predictor;
+pub mod recording;
 pub mod run;
 pub mod samplers;
 pub mod tokenizer;

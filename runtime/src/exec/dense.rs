@@ -3,29 +3,27 @@
 //! Numbers stay on the host, in the same [`Slot`]s that the passes use. A tensor has a row for every
 //! sample; the rows of samples that did not compute a value hold something that nobody reads.
 
-use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Code, Hold, Op, Operand, Plan, Shape, Use};
+use candle_core::{Device, Tensor};
+use guide_compiler::plan::{Hold, Op, Operand, Plan};
 
-use super::ask::{Heard, Known, Now, ask, pick};
-use super::bindings::Bound;
+use super::ask::{Heard, Now, ask};
+use super::dense_tick::{Tick, frame, views};
 use super::device_ops::{self as ops, Wide};
 use super::dims::Dims;
 use super::program::{self, Class, is_number};
 use super::run::{Job, fresh_cells};
-use super::sample::{Bad, Frame, Slot, View, broken};
+use super::sample::{Bad, Slot, broken};
 use super::{Parts, held, places, whole};
 use crate::error::Result;
-use crate::ops::filter::Kernel;
-use crate::ops::random::Stream;
 use crate::predictor::Predictor;
 
 /// The engine.
 #[derive(Debug)]
 pub(super) struct Dense {
-    slots: Vec<Slot>,
+    pub slots: Vec<Slot>,
     /// What each tensor-like state holds and will hold.
-    states: Vec<Option<(Tensor, Tensor)>>,
-    filters: whole::Filters,
+    pub states: Vec<Option<(Tensor, Tensor)>>,
+    pub filters: whole::Filters,
 }
 
 impl Dense {
@@ -147,7 +145,7 @@ impl Dense {
             let free: Vec<bool> = hold.iter().map(|hold| !hold).collect();
             let value = ops::pick_rows(&free, &value, &value.zeros_like()?)?;
             if let Some(b) = ops::finite_rows(&value)?.iter().position(|finite| !finite) {
-                return Err(at.not_finite(b, super::run::PART_NAMES[j], None)?);
+                return Err(at.not_finite(b, super::finish::PART_NAMES[j], None)?);
             }
             parts[j] = Some(value);
         }
@@ -295,328 +293,5 @@ impl Dense {
             }
         }
         Ok(())
-    }
-}
-
-fn views<'a>(job: &Job<'a>) -> Vec<View<'a>> {
-    job.inputs
-        .iter()
-        .map(|bound| match bound {
-            Bound::Tensor(_) => View::Tensor(&[]),
-            other => View::Other(other),
-        })
-        .collect()
-}
-
-/// A frame for operations on numbers, which read no tensors.
-fn frame<'a>(job: &'a Job<'a>, inputs: &'a [View<'a>]) -> Frame<'a> {
-    Frame {
-        plan: job.plan,
-        segment: job.segment,
-        k: job.place.1,
-        index: job.index,
-        tick: job.tick,
-        dims: job.dims,
-        x: &[],
-        answers: &[],
-        inputs,
-        target: job.target,
-        gaussian: &[],
-    }
-}
-
-/// A tick as far as it has come.
-struct Tick<'a> {
-    job: &'a Job<'a>,
-    engine: &'a Dense,
-    tensors: &'a [Option<Tensor>],
-    heard: &'a [Heard],
-}
-
-impl Tick<'_> {
-    fn with<T>(&self, f: impl FnOnce(&Frame<'_>) -> Result<T>) -> Result<T> {
-        let inputs = views(self.job);
-        f(&frame(self.job, &inputs))
-    }
-
-    fn guard(&self, b: usize, guard: Option<&guide_compiler::plan::Guard>) -> Result<bool> {
-        self.with(|frame| self.engine.slots[b].guard(frame, b, guard))
-    }
-
-    fn number_of(&self, b: usize, operand: &Operand) -> Result<Option<f64>> {
-        self.with(|frame| self.engine.slots[b].number(frame, b, operand))
-    }
-
-    /// Whether a sample has an operand.
-    fn ready(&self, b: usize, operand: &Operand) -> bool {
-        match operand {
-            Operand::Value(id) => self.engine.slots[b].done[id.index()],
-            Operand::Prediction(id) => self
-                .heard
-                .iter()
-                .any(|h| h.prediction == id.index() && h.row[b].is_some()),
-            _ => true,
-        }
-    }
-
-    /// Whether a sample computes an operation: its guard holds and what it reads is there.
-    fn runs(&self, b: usize, op: &Op) -> Result<bool> {
-        if !self.guard(b, op.when.as_ref())? {
-            return Ok(false);
-        }
-        let slot = &self.engine.slots[b];
-        let read: Vec<Operand> = match &op.code {
-            Code::Select(by, yes, no) if is_number(self.shape(by)) => {
-                match self.number_of(b, by)? {
-                    None => return Ok(false),
-                    Some(by) => vec![if by != 0.0 { yes.clone() } else { no.clone() }],
-                }
-            }
-            Code::Fresh(state, _) if slot.cells[state.index()].written => {
-                vec![Operand::State(*state)]
-            }
-            code => super::reads::operands(code).into_iter().cloned().collect(),
-        };
-        for operand in &read {
-            if let Operand::State(state) = operand {
-                self.readable(b, state.index())?;
-            }
-        }
-        Ok(read.iter().all(|operand| self.ready(b, operand)))
-    }
-
-    fn readable(&self, b: usize, state: usize) -> Result<()> {
-        self.with(|frame| self.engine.slots[b].readable(frame, b, state))
-    }
-
-    fn carrier(&self, b: usize) -> Result<Option<String>> {
-        for (id, prediction) in self.job.plan.predictions.iter().enumerate() {
-            for h in self.heard.iter().filter(|h| h.prediction == id) {
-                if let Some(row) = h.row[b]
-                    && !ops::finite_rows(&h.data.narrow(0, row, 1)?)?
-                        .into_iter()
-                        .all(|finite| finite)
-                {
-                    return Ok(Some(prediction.label.clone()));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn not_finite(
-        &self,
-        b: usize,
-        what: &str,
-        from: Option<&Bad>,
-    ) -> Result<crate::error::RuntimeError> {
-        let bad = Bad {
-            tick: self.job.index,
-            label: self.carrier(b)?,
-        };
-        self.with(|frame| {
-            let error = frame.not_finite(b, what, Some(from.unwrap_or(&bad)));
-            Ok(error)
-        })
-    }
-
-    fn shape(&self, operand: &Operand) -> Shape {
-        program::shape_of(self.job.plan, self.job.segment, operand)
-    }
-
-    /// A number for each sample, 0 where it was not computed.
-    fn numbers(&self, operand: &Operand) -> Result<Vec<f64>> {
-        (0..self.job.dims.batch)
-            .map(|b| Ok(self.number_of(b, operand)?.unwrap_or(0.0)))
-            .collect()
-    }
-
-    /// An operand as a tensor that broadcasts over latents.
-    fn tensor(&self, operand: &Operand) -> Result<Tensor> {
-        let (dims, device) = (self.job.dims, self.job.x.device());
-        Ok(match operand {
-            Operand::Value(id) if !is_number(self.shape(operand)) => {
-                match &self.tensors[id.index()] {
-                    Some(tensor) => tensor.clone(),
-                    None => Tensor::zeros(
-                        dims.rows(dims.batch, self.shape(operand)),
-                        DType::F32,
-                        device,
-                    )?,
-                }
-            }
-            Operand::State(id) if !is_number(self.shape(operand)) => {
-                match &self.engine.states[id.index()] {
-                    Some((now, _)) => now.clone(),
-                    None => return Err(broken("the plan reads a number as a tensor")),
-                }
-            }
-            Operand::Prediction(id) => ops::scatter(
-                self.heard.iter().filter(|h| h.prediction == id.index()),
-                dims,
-                device,
-            )?,
-            Operand::Latent => self.job.x.clone(),
-            Operand::Input(id) => match &self.job.inputs[id.index()] {
-                Bound::Tensor(tensor) => tensor.clone(),
-                _ => ops::column(&self.numbers(operand)?, dims, device)?,
-            },
-            _ => ops::column(&self.numbers(operand)?, dims, device)?,
-        })
-    }
-
-    fn evaluate(&self, op: &Op, ready: &[bool]) -> Result<Wide> {
-        let dims = self.job.dims;
-        let device = self.job.x.device();
-        Ok(Wide::Tensor(match &op.code {
-            Code::Linear(terms) => {
-                let mut sum: Option<Tensor> = None;
-                for term in terms {
-                    let (numbers, tensors): (Vec<&Operand>, Vec<&Operand>) = term
-                        .by
-                        .iter()
-                        .chain(&term.of)
-                        .partition(|operand| is_number(self.shape(operand)));
-                    let mut factors = vec![term.factor.at(self.job.place.1); dims.batch];
-                    for operand in numbers {
-                        factors
-                            .iter_mut()
-                            .zip(self.numbers(operand)?)
-                            .for_each(|(factor, by)| *factor *= by);
-                    }
-                    let mut product = ops::column(&factors, dims, device)?;
-                    for operand in tensors {
-                        product = product.broadcast_mul(&self.tensor(operand)?)?;
-                    }
-                    sum = Some(match sum {
-                        Some(sum) => sum.broadcast_add(&product)?,
-                        None => product,
-                    });
-                }
-                match sum {
-                    Some(sum) => sum,
-                    None => ops::column(&vec![0.0; dims.batch], dims, device)?,
-                }
-            }
-            Code::Select(by, yes, no) if is_number(self.shape(by)) => {
-                let by: Vec<bool> = self.numbers(by)?.into_iter().map(|by| by != 0.0).collect();
-                let shape = dims.rows(dims.batch, self.job.segment.values[op.out.index()].shape);
-                let (yes, no) = (
-                    self.tensor(yes)?.broadcast_as(shape.as_slice())?,
-                    self.tensor(no)?.broadcast_as(shape.as_slice())?,
-                );
-                ops::pick_rows(&by, &yes.contiguous()?, &no.contiguous()?)?
-            }
-            Code::Fresh(state, init) => {
-                let written: Vec<bool> = self
-                    .engine
-                    .slots
-                    .iter()
-                    .map(|slot| slot.cells[state.index()].written)
-                    .collect();
-                let kept = self.tensor(&Operand::State(*state))?;
-                let init = self
-                    .tensor(init)?
-                    .broadcast_as(kept.shape())?
-                    .contiguous()?;
-                ops::pick_rows(&written, &kept, &init)?
-            }
-            Code::Filter(filter, of) => {
-                let shape = dims.rows(dims.batch, self.job.segment.values[op.out.index()].shape);
-                let of = self.tensor(of)?.broadcast_as(shape)?.contiguous()?;
-                let separable = self
-                    .engine
-                    .filters
-                    .get(Kernel::at(filter, self.job.place.1), dims)?;
-                ops::filter(&separable, &of)?
-            }
-            Code::Gaussian { key } => {
-                let salt = key.split(['/', ':', '@']).next().unwrap_or(key);
-                let named = |name: &str| self.job.gaussian.iter().find(|(known, _)| known == name);
-                if let Some((_, recorded)) = named(key).or_else(|| named(salt)) {
-                    recorded.get(self.job.index)?
-                } else {
-                    let n = dims.channels * dims.area;
-                    let mut all = vec![0f32; n * dims.batch];
-                    for (slot, row) in self.engine.slots.iter().zip(all.chunks_mut(n.max(1))) {
-                        Stream::new(slot.seed, self.job.tick.step, key).normal(row);
-                    }
-                    Tensor::from_vec(all, dims.rows(dims.batch, Shape::Tensor), device)?
-                }
-            }
-            Code::Reduce(reduce) => {
-                let joined = program::join(
-                    [Some(&reduce.of), reduce.with.as_ref()]
-                        .into_iter()
-                        .flatten()
-                        .map(|o| self.shape(o)),
-                );
-                let domain = if reduce.over == guide_compiler::plan::Axes::All {
-                    joined
-                } else {
-                    Shape::Tensor
-                };
-                let shape = dims.rows(dims.batch, domain);
-                let of = self.tensor(&reduce.of)?;
-                let whole =
-                    |tensor: Tensor| -> Result<Tensor> { Ok(tensor.flatten_to_batch(&shape)?) };
-                let with = reduce
-                    .with
-                    .as_ref()
-                    .map(|with| whole(self.tensor(with)?))
-                    .transpose()?;
-                let level = reduce
-                    .level
-                    .as_ref()
-                    .map(|level| self.numbers(level))
-                    .transpose()?;
-                return ops::reduce(
-                    reduce.op,
-                    reduce.over,
-                    &whole(of)?,
-                    with.as_ref(),
-                    level.as_deref(),
-                    dims,
-                    ready,
-                );
-            }
-            code => ops::elementwise(code, |operand| self.tensor(operand))?,
-        }))
-    }
-}
-
-/// Repeats a tensor to a shape that may be a single number a sample.
-trait Repeat {
-    fn flatten_to_batch(&self, shape: &[usize]) -> candle_core::Result<Tensor>;
-}
-
-impl Repeat for Tensor {
-    fn flatten_to_batch(&self, shape: &[usize]) -> candle_core::Result<Tensor> {
-        if shape.len() == 1 {
-            self.flatten_all()
-        } else {
-            self.broadcast_as(shape)?.contiguous()
-        }
-    }
-}
-
-impl Known for Tick<'_> {
-    fn asks(&self, b: usize, question: &Use) -> Result<bool> {
-        self.guard(b, question.when.as_ref())
-    }
-
-    fn number(&self, b: usize, operand: &Operand) -> Result<f64> {
-        self.number_of(b, operand)?
-            .ok_or_else(|| broken("the plan asks with a number that it did not compute"))
-    }
-
-    fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
-        pick(
-            &self
-                .tensor(operand)?
-                .broadcast_as(self.job.x.shape())?
-                .contiguous()?,
-            rows,
-        )
     }
 }

@@ -9,10 +9,13 @@
 mod ask;
 mod bindings;
 mod dense;
+mod dense_tick;
 mod device_ops;
 mod dims;
+mod finish;
 mod fold;
 mod kernels;
+mod lend;
 mod lower;
 mod pass;
 mod places;

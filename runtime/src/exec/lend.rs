@@ -1,0 +1,150 @@
+//! A tick's tensors as slices, and the samples as questions see them.
+
+use candle_core::{CpuStorage, Storage, Tensor};
+use guide_compiler::plan::{Operand, Shape, Use};
+
+use super::ask::{Heard, Known, pick};
+use super::bindings::Bound;
+use super::places::Places;
+use super::program::Src;
+use super::run::Job;
+use super::sample::{Answer, Frame, Slot, View, broken};
+use crate::error::{ErrorKind, Result, RuntimeError};
+
+/// The elements of an f32 tensor that lies in the machine's memory in order.
+fn elements<'a>(storage: &'a Storage, tensor: &Tensor) -> Result<&'a [f32]> {
+    let start = tensor.layout().start_offset();
+    match storage {
+        Storage::Cpu(CpuStorage::F32(all)) => all.get(start..start + tensor.elem_count()),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        RuntimeError::new(
+            ErrorKind::DeviceFailed,
+            "a tensor is not where the CPU can read it",
+        )
+    })
+}
+
+/// Lends a tick's tensors as slices.
+pub(super) fn with_frame<T>(
+    job: &Job<'_>,
+    heard: &[Heard],
+    then: impl FnOnce(&Frame<'_>) -> Result<T>,
+) -> Result<T> {
+    let (x, _) = job.x.storage_and_layout();
+    let answers: Vec<_> = heard
+        .iter()
+        .map(|h| (h, h.data.storage_and_layout().0))
+        .collect();
+    let bound: Vec<_> = job
+        .inputs
+        .iter()
+        .map(|bound| match bound {
+            Bound::Tensor(tensor) => (bound, Some((tensor, tensor.storage_and_layout().0))),
+            other => (other, None),
+        })
+        .collect();
+    let noise: Vec<_> = job
+        .gaussian
+        .iter()
+        .map(|(salt, tensor)| (salt, tensor, tensor.storage_and_layout().0))
+        .collect();
+
+    let mut by_prediction: Vec<Vec<Answer<'_>>> = vec![Vec::new(); job.plan.predictions.len()];
+    for (h, storage) in &answers {
+        by_prediction[h.prediction].push(Answer {
+            data: elements(storage, &h.data)?,
+            row: &h.row,
+        });
+    }
+    let inputs = bound
+        .iter()
+        .map(|(bound, tensor)| match tensor {
+            Some((tensor, storage)) => Ok(View::Tensor(elements(storage, tensor)?)),
+            None => Ok(View::Other(bound)),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let ticks = job.plan.timetable.ticks.len().max(1);
+    let gaussian = noise
+        .iter()
+        .map(|(salt, tensor, storage)| {
+            let all = elements(storage, tensor)?;
+            let length = all.len() / ticks;
+            Ok((
+                (*salt).clone(),
+                &all[job.index * length..(job.index + 1) * length],
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    then(&Frame {
+        plan: job.plan,
+        segment: job.segment,
+        k: job.place.1,
+        index: job.index,
+        tick: job.tick,
+        dims: job.dims,
+        x: elements(&x, job.x)?,
+        answers: &by_prediction,
+        inputs: &inputs,
+        target: job.target,
+        gaussian: &gaussian,
+    })
+}
+
+/// The samples as questions see them.
+pub(super) struct Samples<'a> {
+    pub job: &'a Job<'a>,
+    pub slots: &'a [Slot],
+    pub places: &'a Places,
+    pub outs: &'a [Vec<f32>],
+    pub heard: &'a [Heard],
+}
+
+impl Known for Samples<'_> {
+    fn asks(&self, b: usize, question: &Use) -> Result<bool> {
+        if question.when.is_none() {
+            return Ok(true);
+        }
+        with_frame(self.job, self.heard, |frame| {
+            self.slots[b].guard(frame, b, question.when.as_ref())
+        })
+    }
+
+    fn number(&self, b: usize, operand: &Operand) -> Result<f64> {
+        with_frame(self.job, self.heard, |frame| {
+            self.slots[b].number(frame, b, operand)
+        })?
+        .ok_or_else(|| broken("the plan asks with a number that it did not compute"))
+    }
+
+    fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
+        if matches!(operand, Operand::Latent) {
+            return pick(self.job.x, rows);
+        }
+        let n = self.job.dims.channels * self.job.dims.area;
+        let src = self.places.read(operand);
+        let mut data = Vec::with_capacity(rows.len() * n);
+        with_frame(self.job, self.heard, |frame| {
+            for b in rows {
+                let values = match &src {
+                    Src::Out(j) => {
+                        super::sample::sample_of(&self.outs[*j], *b, self.job.dims.batch)
+                    }
+                    src => self.slots[*b].whole(frame, &[None, None, None, None], *b, src)?,
+                };
+                data.extend_from_slice(
+                    values.ok_or_else(|| {
+                        broken("the plan asks at a point that it did not compute")
+                    })?,
+                );
+            }
+            Ok(())
+        })?;
+        Ok(Tensor::from_vec(
+            data,
+            self.job.dims.rows(rows.len(), Shape::Tensor),
+            self.job.x.device(),
+        )?)
+    }
+}
