@@ -10,7 +10,7 @@ use crate::graph::Stage;
 use crate::resolved::{Arg, Call, Callee, Expr, Function, ItemId, KindNode, PlainKind};
 
 use super::engine::{Engine, Frame};
-use super::state::states_of;
+use super::scan::states_of;
 use super::value::{Guide, Value};
 
 /// How many calls may be under way at one place.

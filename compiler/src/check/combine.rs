@@ -4,13 +4,12 @@ use guide_grammar::ast::BinaryOp;
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::{NodeId, Op, SpaceTerm, TickName};
-use crate::plan::{Binary, Compare, LayerTerm, Layers, Shape, Space};
-use crate::resolved::{Expr, ExprNode};
+use crate::graph::{Op, SpaceTerm};
+use crate::plan::{Binary, LayerTerm, Layers, Space};
+use crate::resolved::Expr;
 
-use super::builder::Meta;
 use super::engine::Engine;
-use super::value::{Choice, Data, Kind, Origin, Value, kind_text};
+use super::value::{Data, Kind, Origin, Value};
 use super::weight::Weight;
 
 impl<'p> Engine<'p> {
@@ -467,147 +466,9 @@ impl<'p> Engine<'p> {
 
     #[allow(
         clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    fn compare(
-        &mut self,
-        op: BinaryOp,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
-        let compare = match op {
-            BinaryOp::Eq => Compare::Eq,
-            BinaryOp::Ne => Compare::Ne,
-            BinaryOp::Lt => Compare::Lt,
-            BinaryOp::Le => Compare::Le,
-            BinaryOp::Gt => Compare::Gt,
-            _ => Compare::Ge,
-        };
-        let equality = matches!(op, BinaryOp::Eq | BinaryOp::Ne);
-        let node = Op::Compare(compare, a.node, b.node);
-        let plain = a.plain && b.plain;
-        match (a.kind, b.kind) {
-            (Kind::Scalar | Kind::Open, Kind::Scalar | Kind::Open) => {
-                self.lint_progress(op, &a, &b, left, right, span);
-                Value::Data(self.computed(node, Kind::Bool, Weight::zero(), plain, span))
-            }
-            (Kind::Bool, Kind::Bool)
-            | (Kind::Class, Kind::Class)
-            | (Kind::Class, Kind::Scalar)
-            | (Kind::Scalar, Kind::Class)
-                if equality =>
-            {
-                Value::Data(self.computed(node, Kind::Bool, Weight::zero(), true, span))
-            }
-            (Kind::Map, Kind::Map | Kind::Scalar) | (Kind::Scalar, Kind::Map) => {
-                Value::Data(self.opaque(node, Kind::Map, plain, span))
-            }
-            _ => {
-                let help = (a.is_tensor() || b.is_tensor())
-                    .then(|| "compare a norm, a mean or another scalar of it".to_string());
-                self.cannot(op, &a.describe(), &b.describe(), left, right, at, help)
-            }
-        }
-    }
-
-    fn compare_choice(
-        &mut self,
-        choice: Choice,
-        word: &str,
-        not: bool,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-    ) -> Value {
-        let (Choice::Known(_, words) | Choice::Open(_, words)) = &choice;
-        if !words.iter().any(|w| w == word) {
-            let place = if matches!(left.node, ExprNode::String(_)) {
-                left
-            } else {
-                right
-            };
-            return self.no_such_word(word, words, place.span);
-        }
-        let op = match &choice {
-            Choice::Known(value, _) => Op::Bool((value == word) != not),
-            Choice::Open(name, _) => Op::Parameter(format!(
-                "{name} {} \"{word}\"",
-                if not { "!=" } else { "==" }
-            )),
-        };
-        Value::Data(Data::of(Kind::Bool, self.graph.bool(op, span)))
-    }
-
-    /// A result whose value is an unknown of its own.
-    pub(crate) fn opaque(&mut self, op: Op, kind: Kind, plain: bool, span: Span) -> Data {
-        let data = self.computed(op, kind, Weight::zero(), plain, span);
-        if !kind.is_factor() {
-            return data;
-        }
-        let weight = self.node_weight(data.node, |_| match kind {
-            Kind::Scalar => "(a scalar)".to_string(),
-            Kind::Map => "(a map)".to_string(),
-            _ => "(a per-channel value)".to_string(),
-        });
-        Data { weight, ..data }
-    }
-
-    /// A result that is no tensor. A scalar's value over the limits becomes an unknown of its own.
-    pub(crate) fn computed(
-        &mut self,
-        op: Op,
-        kind: Kind,
-        weight: Weight,
-        plain: bool,
-        span: Span,
-    ) -> Data {
-        let meta = Meta {
-            shape: shape_of(kind),
-            space: None,
-            kind: kind_text(kind, &SpaceTerm::Native, &weight),
-        };
-        let node = self.graph.add(op, meta, span);
-        let weight = if kind.is_factor() && weight.is_too_large() {
-            self.node_weight(node, |_| "(a scalar)".to_string())
-        } else {
-            weight
-        };
-        Data {
-            weight,
-            plain,
-            ..Data::of(kind, node)
-        }
-    }
-
-    /// A result in a space: `data` says everything but the node.
-    pub(crate) fn tensor(&mut self, op: Op, data: Data, span: Span) -> Data {
-        let meta = Meta {
-            shape: Shape::Tensor,
-            space: Some(data.space.clone()),
-            kind: data.kind_text(),
-        };
-        Data {
-            node: self.graph.add(op, meta, span),
-            ..data
-        }
-    }
-
-    /// Whether it is the literal `0`.
-    pub(crate) fn is_zero(&self, data: &Data) -> bool {
-        data.kind == Kind::Scalar
-            && matches!(self.graph.node(data.node).op, Op::Number(0.0))
-            && data.weight.is_zero()
-    }
-
-    #[allow(
-        clippy::too_many_arguments,
         reason = "two operands with their expressions, and what to do"
     )]
-    fn cannot(
+    pub(crate) fn cannot(
         &mut self,
         op: BinaryOp,
         a: &str,
@@ -631,40 +492,6 @@ impl<'p> Engine<'p> {
         diagnostic.help = help;
         self.fail(diagnostic)
     }
-
-    /// `progress < 0.5` is taken literally.
-    fn lint_progress(
-        &mut self,
-        op: BinaryOp,
-        a: &Data,
-        b: &Data,
-        left: &Expr,
-        right: &Expr,
-        span: Span,
-    ) {
-        let is_progress =
-            |e: &Self, n: NodeId| matches!(e.graph.node(n).op, Op::Tick(TickName::Progress));
-        let literal = |e: &Expr| matches!(e.node, ExprNode::Number(_));
-        let (below, end) = match op {
-            BinaryOp::Lt if is_progress(self, a.node) && literal(right) => (true, self.text(right)),
-            BinaryOp::Ge if is_progress(self, a.node) && literal(right) => {
-                (false, self.text(right))
-            }
-            BinaryOp::Gt if is_progress(self, b.node) && literal(left) => (true, self.text(left)),
-            BinaryOp::Le if is_progress(self, b.node) && literal(left) => (false, self.text(left)),
-            _ => return,
-        };
-        let window = if below {
-            format!("0.0..{end}")
-        } else {
-            format!("{end}..1.0")
-        };
-        self.report(
-            Diagnostic::new(Code::ProgressCompared, "`progress` is compared literally, so rounding decides about the step at the border")
-                .at(span, "not a window")
-                .help(format!("write `progress in {window}`")),
-        );
-    }
 }
 
 impl Kind {
@@ -676,18 +503,6 @@ impl Kind {
                     other.kind,
                     Kind::Raw | Kind::Logits | Kind::Class | Kind::Open
                 ))
-    }
-}
-
-/// The shape of a kind.
-pub(crate) fn shape_of(kind: Kind) -> Shape {
-    match kind {
-        Kind::Scalar | Kind::Probs | Kind::Logits => Shape::Scalar,
-        Kind::Bool => Shape::Bool,
-        Kind::Class => Shape::Class,
-        Kind::Map => Shape::Map,
-        Kind::PerChannel => Shape::PerChannel,
-        Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open => Shape::Tensor,
     }
 }
 

@@ -49,18 +49,17 @@ impl<'p> Engine<'p> {
             Value::Tuple(parts) if parts.len() == binding.targets.len() => parts,
             Value::Error => vec![Value::Error; binding.targets.len()],
             other => {
-                let found = match &other {
-                    Value::Tuple(parts) => format!("this gives {} values", parts.len()),
-                    other => format!("this is {}", other.describe()),
+                let (found, given) = match &other {
+                    Value::Tuple(parts) => (
+                        format!("this gives {} values", parts.len()),
+                        format!("{} values", parts.len()),
+                    ),
+                    other => (format!("this is {}", other.describe()), other.describe()),
                 };
                 self.report(
                     Diagnostic::new(
                         Code::TupleShape,
-                        format!(
-                            "{} names are bound to something else than {} values",
-                            binding.targets.len(),
-                            binding.targets.len()
-                        ),
+                        format!("{} names are bound to {given}", binding.targets.len()),
                     )
                     .at(binding.value.span, found)
                     .help(

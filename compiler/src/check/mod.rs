@@ -6,10 +6,11 @@
 //! settings in force and keeps it.
 //!
 //! ```text
-//! expr     expressions and blocks          call       functions, guides, parameters
-//! combine  + - * / and comparisons          state      prev
-//! branch   if, match, total, where          primitive  what the language brings
+//! expr     expressions and blocks           call       functions, guides, parameters
+//! combine  + - * /; compare: == <           state      prev; init, scan
+//! branch   if, match, total; join           primitive  what the language brings
 //! space    conversions                      outcome    what a guide returns
+//! coerce   a value where a kind is stated   finish     the graph that is kept
 //! ```
 
 mod branch;
@@ -17,17 +18,22 @@ mod builder;
 mod call;
 mod coerce;
 mod combine;
+mod compare;
 mod condition;
 mod engine;
 mod expr;
 mod finish;
 mod guide;
+mod init;
 mod intervention;
+mod join;
 mod lint;
+mod make;
 mod operands;
 mod outcome;
 mod primitive;
 mod root;
+mod scan;
 mod setting;
 mod space;
 mod state;

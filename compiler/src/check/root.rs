@@ -14,8 +14,8 @@ use crate::resolved::{
 
 use super::Inline;
 use super::builder::Meta;
-use super::combine::shape_of;
 use super::engine::{Engine, Frame, Mode, PredictDefaults};
+use super::make::shape_of;
 use super::value::{
     Choice, Condition, Data, Guide, Kind, Origin, PlainInput, Point, Source, Value, kind_text,
     space_text,

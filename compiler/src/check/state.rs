@@ -5,20 +5,17 @@
 //! `prev(v)` has the kind, space and weight that the first found, and `v` must come out so again.
 //! Inside another first pass only the first is made, so the cost does not grow with the nesting.
 
-use std::collections::BTreeSet;
-
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{CellId, NodeId, Op, SpaceTerm, Stage};
-use crate::resolved::{
-    Arg, ArmPattern, Block, Call, Expr, ExprNode, Function, Let, LocalId, Prev, PrevOf,
-};
+use crate::resolved::{Expr, Let, LocalId, Prev, PrevOf};
 
 use super::builder::Meta;
-use super::combine::shape_of;
 use super::engine::Engine;
-use super::value::{Data, Kind, Origin, Value, kind_text, space_text};
+use super::make::shape_of;
+use super::scan::{annotation, turn_depth};
+use super::value::{Data, Kind, Origin, Value, kind_text};
 use super::weight::Weight;
 
 /// Which state of a frame: a `let` in certain turns of the `total`s around it, or a built-in value.
@@ -518,199 +515,4 @@ impl<'p> Engine<'p> {
         }
         path
     }
-
-    /// `init` as `v` is: of one kind, space and weight.
-    fn fit_init(
-        &mut self,
-        name: &str,
-        data: &Data,
-        init: Value,
-        expr: &'p Expr,
-        span: Span,
-    ) -> Option<Data> {
-        let init = match self.flatten(init, expr.span) {
-            Value::Data(init) => init,
-            Value::Error => return None,
-            other => {
-                self.wrong_kind(&other, &data.describe(), span, expr.span);
-                return None;
-            }
-        };
-        if init.kind == Kind::Open
-            || (self.is_zero(&init)
-                && (data.kind.is_factor()
-                    || data.kind == Kind::Raw
-                    || (data.is_tensor() && data.weight.is_zero())))
-        {
-            return Some(init);
-        }
-        if init.kind != data.kind {
-            let diagnostic = Diagnostic::new(
-                Code::WrongKind,
-                format!(
-                    "`{name}` is {} and starts with {}",
-                    data.describe(),
-                    init.describe()
-                ),
-            )
-            .at(expr.span, format!("this is {}", init.describe()))
-            .at(span, format!("`{name}` is {}", data.describe()));
-            self.report(diagnostic);
-            return None;
-        }
-        if !data.is_tensor() {
-            return Some(init);
-        }
-        let init = if init.space != data.space && init.space == SpaceTerm::Native && init.plain {
-            let to = data.space.clone();
-            self.carry_over(init, &to, expr.span)
-        } else {
-            init
-        };
-        if init.space != data.space {
-            let (is, wants) = (
-                space_text(&init.space).to_string(),
-                space_text(&data.space).to_string(),
-            );
-            let text = self.text(expr);
-            let diagnostic = Diagnostic::new(
-                Code::MixedSpaces,
-                format!("`{name}` is in `{wants}` and starts in `{is}`"),
-            )
-            .at(expr.span, format!("this is {}", init.describe()))
-            .at(span, format!("`{name}` is {}", data.describe()))
-            .help(format!("write `init: {wants}({text})`"));
-            self.report(diagnostic);
-            return None;
-        }
-        if !init.weight.equals(&data.weight) {
-            let code = if data.weight.is_one() {
-                Code::WeightNotOne
-            } else {
-                Code::WeightNotZero
-            };
-            let (is, wants) = (
-                self.weight_text(&init.weight),
-                self.weight_text(&data.weight),
-            );
-            let diagnostic = Diagnostic::new(
-                code,
-                format!("`{name}` has weight `{wants}` and starts with weight `{is}`"),
-            )
-            .at(
-                expr.span,
-                format!("this is {}, of weight `{is}`", init.describe()),
-            )
-            .at(
-                span,
-                format!("`{name}` is {}, of weight `{wants}`", data.describe()),
-            );
-            self.report(diagnostic);
-            return None;
-        }
-        Some(init)
-    }
-}
-
-/// The `let`s of a function that some `prev` reads.
-pub(crate) fn states_of(function: &Function) -> BTreeSet<LocalId> {
-    let mut found = BTreeSet::new();
-    visit_block(&function.body, 0, &mut |part, _| {
-        if let Part::Prev(PrevOf::Local(local)) = part {
-            found.insert(*local);
-        }
-    });
-    found
-}
-
-/// How many `total`s stand around a `let`.
-fn turn_depth(function: &Function, local: LocalId) -> usize {
-    let mut found = 0;
-    visit_block(&function.body, 0, &mut |part, depth| {
-        if let Part::Let(binding) = part
-            && binding.targets.contains(&Some(local))
-        {
-            found = depth;
-        }
-    });
-    found
-}
-
-/// The kind that the `let` of a local states.
-fn annotation(block: &Block, local: LocalId) -> Option<(&crate::resolved::Kind, &Expr)> {
-    let mut found = None;
-    visit_block(block, 0, &mut |part, _| {
-        if let Part::Let(binding) = part
-            && binding.targets.contains(&Some(local))
-        {
-            found = binding.kind.as_ref().map(|kind| (kind, &binding.value));
-        }
-    });
-    found
-}
-
-/// What a walk through a body meets.
-enum Part<'p> {
-    Let(&'p Let),
-    Prev(&'p PrevOf),
-}
-
-fn visit_block<'p>(block: &'p Block, depth: usize, f: &mut dyn FnMut(Part<'p>, usize)) {
-    for binding in &block.lets {
-        visit(&binding.value, depth, f);
-        f(Part::Let(binding), depth);
-    }
-    visit(&block.value, depth, f);
-}
-
-fn visit<'p>(expr: &'p Expr, depth: usize, f: &mut dyn FnMut(Part<'p>, usize)) {
-    match &expr.node {
-        ExprNode::Prev(prev) => {
-            f(Part::Prev(&prev.of), depth);
-            prev.depth
-                .iter()
-                .chain(&prev.init)
-                .for_each(|e| visit(e, depth, f));
-        }
-        ExprNode::Call(call) => args(call).for_each(|e| visit(e, depth, f)),
-        ExprNode::Tuple(parts) | ExprNode::List(parts) => {
-            parts.iter().for_each(|e| visit(e, depth, f))
-        }
-        ExprNode::Index(a, b) | ExprNode::Binary(a, _, b) => {
-            [a, b].into_iter().for_each(|e| visit(e, depth, f))
-        }
-        ExprNode::Unary(_, a) => visit(a, depth, f),
-        ExprNode::In(a, range) => [a.as_ref(), &range.from, &range.to]
-            .into_iter()
-            .for_each(|e| visit(e, depth, f)),
-        ExprNode::If(test, a, b) => {
-            visit(test, depth, f);
-            [a, b]
-                .into_iter()
-                .for_each(|block| visit_block(block, depth, f));
-        }
-        ExprNode::Match(subject, arms) => {
-            visit(subject, depth, f);
-            for arm in arms {
-                if let ArmPattern::Range(range) = &arm.pattern {
-                    [&range.from, &range.to]
-                        .into_iter()
-                        .for_each(|e| visit(e, depth, f));
-                }
-                visit_block(&arm.body, depth, f);
-            }
-        }
-        ExprNode::Total(_, range, body) => {
-            [&range.from, &range.to]
-                .into_iter()
-                .for_each(|e| visit(e, depth, f));
-            visit_block(body, depth + 1, f);
-        }
-        ExprNode::Error | ExprNode::Number(_) | ExprNode::String(_) | ExprNode::Bool(_) => {}
-        ExprNode::Local(_) | ExprNode::Item(_) | ExprNode::Word(_) => {}
-    }
-}
-
-fn args(call: &Call) -> impl Iterator<Item = &Expr> {
-    call.args.iter().map(|arg: &Arg| &arg.value)
 }

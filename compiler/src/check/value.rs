@@ -7,6 +7,10 @@ use crate::resolved::ItemId;
 use super::weight::Weight;
 
 /// The value of an expression.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most values are data; a box would only add a step"
+)]
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Said already.
@@ -149,6 +153,10 @@ pub(crate) enum Guide {
 }
 
 /// What a guide returns.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most values are data; a box would only add a step"
+)]
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     If(NodeId, Box<Outcome>, Box<Outcome>),

@@ -8,8 +8,8 @@ use crate::primitives::Primitive;
 use crate::resolved::{Arg, Expr, ExprNode};
 
 use super::super::builder::Meta;
-use super::super::combine::shape_of;
 use super::super::engine::Engine;
+use super::super::make::shape_of;
 use super::super::value::{Data, Kind, Value};
 use super::super::weight::Weight;
 

@@ -124,10 +124,17 @@ impl Polynomial {
         self.terms.len()
     }
 
-    /// As text, constants first, with the unknowns' names.
+    /// As text, what is added first, with the unknowns' names.
     pub(crate) fn text(&self, name: &dyn Fn(Unknown) -> String) -> String {
         let mut out = String::new();
-        for (monomial, value) in &self.terms {
+        // A sum reads better when it does not begin with a minus.
+        let signs = [false, true].into_iter();
+        let ordered = signs.flat_map(|negative| {
+            self.terms
+                .iter()
+                .filter(move |(_, v)| v.is_negative() == negative)
+        });
+        for (monomial, value) in ordered {
             let size = if value.is_negative() {
                 value.neg()
             } else {
