@@ -89,7 +89,7 @@ impl<'t> Stop<'t> {
 
     /// Whether an operator could have followed, so that what stands before is an expression.
     pub fn after_operand(&self) -> bool {
-        self.expects(Rule::star) || self.expects(Rule::plus)
+        self.expects(Rule::operator) || self.expects(Rule::arithmetic)
     }
 
     /// Whether an expression could have begun here.
@@ -113,9 +113,6 @@ impl<'t> Stop<'t> {
             match rule {
                 // A path or a comparison could have gone on, which is not worth a word.
                 Rule::colons | Rule::colon | Rule::kw_in if operand => {}
-                // Only the parameters of a function have these two by themselves.
-                Rule::less if !operand => symbols.push((5, "`<`")),
-                Rule::greater if !operand => symbols.push((5, "`>`")),
                 Rule::nl if statement => {}
                 _ => symbols.extend(symbol(*rule)),
             }
@@ -164,12 +161,13 @@ fn symbol(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::function | Rule::function_kind | Rule::resource_kind => ITEM,
         Rule::kw_use | Rule::kw_model | Rule::kw_classifier | Rule::kw_loss => ITEM,
         Rule::kw_input | Rule::kw_fn | Rule::kw_guide | Rule::kw_objective => ITEM,
-        Rule::expr | Rule::sum | Rule::postfix | Rule::primary | Rule::paren => EXPRESSION,
-        Rule::list | Rule::path | Rule::call | Rule::call_open | Rule::number => EXPRESSION,
-        Rule::kw_true | Rule::kw_false | Rule::if_ | Rule::match_ | Rule::total => EXPRESSION,
-        Rule::kw_if | Rule::kw_match | Rule::kw_total | Rule::negate | Rule::kw_not => EXPRESSION,
+        Rule::expr | Rule::operand | Rule::sum | Rule::term | Rule::postfix => EXPRESSION,
+        Rule::primary | Rule::paren | Rule::list | Rule::reference | Rule::call => EXPRESSION,
+        Rule::path | Rule::number | Rule::kw_true | Rule::kw_false => EXPRESSION,
+        Rule::if_ | Rule::match_ | Rule::total | Rule::prefix | Rule::negate => EXPRESSION,
+        Rule::kw_if | Rule::kw_match | Rule::kw_total => EXPRESSION,
         Rule::arg => (1, "an argument"),
-        Rule::named | Rule::resource_arg => (2, "a named argument"),
+        Rule::arg_name | Rule::resource_arg => (2, "a named argument"),
         Rule::range => (1, "a range"),
         Rule::arm | Rule::arm_pattern => (1, "an arm"),
         Rule::name | Rule::use_name | Rule::resource_open | Rule::resource_args => NAME,
@@ -192,7 +190,9 @@ fn symbol(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::kw_evaluation => (5, "`evaluation`"),
         Rule::else_if | Rule::kw_else => (5, "`else`"),
         Rule::kw_in => (5, "`in`"),
-        Rule::in_range | Rule::pipe | Rule::pipe_op => OPERATOR,
+        Rule::operator | Rule::arithmetic | Rule::pipe_op => OPERATOR,
+        Rule::less => (5, "`<`"),
+        Rule::greater => (5, "`>`"),
         Rule::list_mark => (5, "`[]`"),
         Rule::index => return None,
         Rule::lparen => (6, "`(`"),
@@ -208,11 +208,9 @@ fn symbol(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::fat_arrow => (5, "`=>`"),
         Rule::bar => (5, "`|`"),
         Rule::range_op => (5, "`..`"),
-        Rule::star | Rule::slash | Rule::percent | Rule::plus | Rule::minus => OPERATOR,
-        Rule::equal | Rule::not_equal | Rule::less_equal | Rule::less => OPERATOR,
-        Rule::greater_equal | Rule::greater | Rule::kw_and | Rule::kw_or => OPERATOR,
+        Rule::args => (6, "`(`"),
         Rule::nl => (8, "a line break"),
         Rule::EOI => (8, "the end of the item"),
-        Rule::WHITESPACE | Rule::word_char | Rule::reserved | Rule::infix => return None,
+        Rule::WHITESPACE | Rule::word_char | Rule::reserved => return None,
     })
 }

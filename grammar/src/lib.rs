@@ -8,6 +8,7 @@
 
 pub mod ast;
 mod build;
+mod chains;
 mod comments;
 mod error;
 mod expected;

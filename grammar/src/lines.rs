@@ -7,8 +7,9 @@
 
 use std::ops::Range;
 
+use crate::chains::Chains;
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_LEVELS};
 use crate::span::FileId;
 use crate::tokens::{Token, TokenKind};
 
@@ -63,6 +64,8 @@ struct Frame {
     heads: Vec<bool>,
     /// How many prefix operators stand in a row before this place.
     prefixes: usize,
+    /// How long the chains of operators are.
+    chains: Chains,
 }
 
 impl Frame {
@@ -72,6 +75,7 @@ impl Frame {
             breaks,
             heads: Vec::new(),
             prefixes: 0,
+            chains: Chains::default(),
         }
     }
 }
@@ -143,8 +147,37 @@ impl<'a> Walk<'a> {
         } else if self.chunks.is_empty() {
             self.open_chunk(number);
         }
+        self.count_chains(number, token, word, ends);
         self.count(number, token, word);
         ends
+    }
+
+    fn count_chains(&mut self, number: usize, token: &Token, word: &str, ends: bool) {
+        let before = self.previous(number);
+        let prefix = word == "-" && self.is_prefix(number);
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        if ends {
+            frame.chains.end_statement();
+        }
+        if !prefix && frame.chains.take(word, before) && !self.too_deep {
+            self.too_deep = true;
+            let error = SyntaxError::new(
+                SyntaxErrorKind::TooDeep,
+                token.span(self.file),
+                format!("an expression has at most {MAX_LEVELS} levels of operators"),
+                "this operator is one too many",
+            );
+            self.report(error.help("give a part of it a name with `let`"));
+        }
+    }
+
+    /// Whether the `-` at `number` has no left operand.
+    fn is_prefix(&self, number: usize) -> bool {
+        !number
+            .checked_sub(1)
+            .is_some_and(|before| self.ends_operand(before))
     }
 
     fn ends_statement(&self, number: usize, token: &Token, word: &str) -> bool {
@@ -200,9 +233,7 @@ impl<'a> Walk<'a> {
     fn count(&mut self, number: usize, token: &Token, word: &str) {
         let prefix = match word {
             "not" => true,
-            "-" => !number
-                .checked_sub(1)
-                .is_some_and(|before| self.ends_operand(before)),
+            "-" => self.is_prefix(number),
             _ => false,
         };
         if prefix {

@@ -94,10 +94,7 @@ impl Stop<'_> {
             self.word(0),
             "+" | "-" | "*" | "/" | "%" | "[" | "and" | "or" | "in"
         ) || matches!(self.word(0), "==" | "!=" | "<" | "<=" | ">" | ">=");
-        if operator
-            && self.expects(Rule::pipe_op) | self.expects(Rule::pipe)
-            && !self.after_operand()
-        {
+        if operator && self.expects(Rule::pipe_op) && !self.after_operand() {
             let message = "right of `|>` stands one call and nothing else";
             let error = pipe(message, "this would belong to the call", place);
             return Some(error.help("put the pipe into parentheses: `(value |> name(…))`"));

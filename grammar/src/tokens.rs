@@ -62,11 +62,26 @@ pub(crate) const RESERVED: [&str; 11] = [
     "let", "if", "else", "match", "total", "and", "or", "not", "in", "true", "false",
 ];
 
-/// Marks, longest first.
-const MARKS: [&str; 31] = [
-    "..=", "==", "!=", "<=", ">=", "=>", "->", "|>", "::", "..", "(", ")", "[", "]", "{", "}", ",",
-    ":", "=", "|", "*", "/", "%", "+", "-", "<", ">", "&&", "||", ";", "!",
-];
+/// The mark that a text begins with: whether it stands in guide files, and its length.
+fn mark(rest: &str) -> Option<(TokenKind, usize)> {
+    let known = |length| Some((TokenKind::Mark, length));
+    let unknown = |length| Some((TokenKind::Unknown, length));
+    match rest.as_bytes() {
+        [b'.', b'.', b'=', ..] => known(3),
+        [b'=', b'=' | b'>', ..] | [b'!' | b'<' | b'>', b'=', ..] | [b'-' | b'|', b'>', ..] => {
+            known(2)
+        }
+        [b':', b':', ..] | [b'.', b'.', ..] => known(2),
+        [b'&', b'&', ..] | [b'|', b'|', ..] => unknown(2),
+        [b';' | b'!', ..] => unknown(1),
+        [b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b':', ..] => known(1),
+        [
+            b'=' | b'|' | b'*' | b'/' | b'%' | b'+' | b'-' | b'<' | b'>',
+            ..,
+        ] => known(1),
+        _ => None,
+    }
+}
 
 /// The tokens, comments and doc lines of a text.
 pub(crate) struct Scan {
@@ -181,24 +196,31 @@ fn token(rest: &str, previous: Option<char>) -> (TokenKind, usize) {
     if first == '"' {
         return string(rest);
     }
-    match MARKS.iter().find(|mark| rest.starts_with(**mark)) {
-        Some(mark @ (&"&&" | &"||" | &";" | &"!")) => (TokenKind::Unknown, mark.len()),
-        Some(mark) => (TokenKind::Mark, mark.len()),
-        None => (TokenKind::Unknown, first.len_utf8()),
+    mark(rest).unwrap_or((TokenKind::Unknown, first.len_utf8()))
+}
+
+/// The length of the letters, digits and `_` that a text begins with.
+fn word_length(rest: &str) -> usize {
+    let is_ascii_word = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
+    let ascii = rest.bytes().take_while(|byte| is_ascii_word(byte)).count();
+    let tail = rest.get(ascii..).unwrap_or("");
+    if tail.as_bytes().first().is_some_and(|byte| !byte.is_ascii()) {
+        return ascii + tail.find(|c| !is_word(c)).unwrap_or(tail.len());
     }
+    ascii
 }
 
 fn word(rest: &str) -> (TokenKind, usize) {
-    let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+    let length = word_length(rest);
     let word = rest.get(..length).unwrap_or(rest);
     let starts_upper = word.starts_with(|c: char| c.is_ascii_uppercase());
     let kind = if RESERVED.contains(&word) {
         TokenKind::Reserved
-    } else if starts_upper && word.chars().all(|c| c.is_ascii_alphanumeric()) {
+    } else if starts_upper && word.bytes().all(|c| c.is_ascii_alphanumeric()) {
         TokenKind::KindName
     } else if word
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        .bytes()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
     {
         TokenKind::Name
     } else {
@@ -232,7 +254,7 @@ fn number(rest: &str) -> (TokenKind, usize) {
         }
     }
     let tail = rest.get(end..).unwrap_or("");
-    let letters = tail.find(|c| !is_word(c)).unwrap_or(tail.len());
+    let letters = word_length(tail);
     if good && letters == 0 {
         (TokenKind::Number, end)
     } else {

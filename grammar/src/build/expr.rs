@@ -1,9 +1,8 @@
 //! Expressions: the flat rows of operands and operators that the grammar gives, to trees.
 
-use std::sync::LazyLock;
+use std::iter::Peekable;
 
-use pest::iterators::Pair;
-use pest::pratt_parser::{Assoc, Op, PrattParser};
+use pest::iterators::{Pair, Pairs};
 
 use super::{Builder, Tall};
 use crate::ast::{Arg, BinaryOp, Call, Expr, ExprNode, Path, Range, UnaryOp};
@@ -11,40 +10,54 @@ use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::pest_grammar::Rule;
 use crate::span::{Span, Spanned};
 
-/// The precedences, from the loosest to the tightest. `|>` is looser than all and stands apart.
-static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
-    let infix = |rule| Op::infix(rule, Assoc::Left);
-    PrattParser::new()
-        .op(infix(Rule::kw_or))
-        .op(infix(Rule::kw_and))
-        .op(Op::prefix(Rule::kw_not))
-        .op(infix(Rule::equal)
-            | infix(Rule::not_equal)
-            | infix(Rule::less)
-            | infix(Rule::less_equal)
-            | infix(Rule::greater)
-            | infix(Rule::greater_equal)
-            | Op::postfix(Rule::in_range))
-        .op(infix(Rule::plus) | infix(Rule::minus))
-        .op(infix(Rule::star) | infix(Rule::slash) | infix(Rule::percent))
-        .op(Op::prefix(Rule::negate))
-});
+/// How tightly an operator holds its operands: every operator between two values is of the left.
+/// `|>` is looser than all and stands apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// Every operator of a row.
+    Any,
+    Or,
+    And,
+    Not,
+    Compare,
+    Add,
+    Multiply,
+    Negate,
+    /// A value without operators.
+    Operand,
+}
 
-fn operator(rule: Rule) -> Option<BinaryOp> {
-    Some(match rule {
-        Rule::plus => BinaryOp::Add,
-        Rule::minus => BinaryOp::Sub,
-        Rule::star => BinaryOp::Mul,
-        Rule::slash => BinaryOp::Div,
-        Rule::percent => BinaryOp::Rem,
-        Rule::equal => BinaryOp::Eq,
-        Rule::not_equal => BinaryOp::Ne,
-        Rule::less => BinaryOp::Lt,
-        Rule::less_equal => BinaryOp::Le,
-        Rule::greater => BinaryOp::Gt,
-        Rule::greater_equal => BinaryOp::Ge,
-        Rule::kw_and => BinaryOp::And,
-        Rule::kw_or => BinaryOp::Or,
+impl Level {
+    /// The next tighter one.
+    fn above(self) -> Self {
+        match self {
+            Level::Any => Level::Or,
+            Level::Or => Level::And,
+            Level::And => Level::Not,
+            Level::Not => Level::Compare,
+            Level::Compare => Level::Add,
+            Level::Add => Level::Multiply,
+            Level::Multiply => Level::Negate,
+            Level::Negate | Level::Operand => Level::Operand,
+        }
+    }
+}
+
+fn operator(text: &str) -> Option<(BinaryOp, Level)> {
+    Some(match text {
+        "*" => (BinaryOp::Mul, Level::Multiply),
+        "/" => (BinaryOp::Div, Level::Multiply),
+        "%" => (BinaryOp::Rem, Level::Multiply),
+        "+" => (BinaryOp::Add, Level::Add),
+        "-" => (BinaryOp::Sub, Level::Add),
+        "==" => (BinaryOp::Eq, Level::Compare),
+        "!=" => (BinaryOp::Ne, Level::Compare),
+        "<" => (BinaryOp::Lt, Level::Compare),
+        "<=" => (BinaryOp::Le, Level::Compare),
+        ">" => (BinaryOp::Gt, Level::Compare),
+        ">=" => (BinaryOp::Ge, Level::Compare),
+        "and" => (BinaryOp::And, Level::And),
+        "or" => (BinaryOp::Or, Level::Or),
         _ => return None,
     })
 }
@@ -65,18 +78,16 @@ fn is_comparison(expr: &Expr) -> bool {
 impl Builder<'_> {
     /// An expression: a row of operators, then the calls that it is piped into.
     pub(super) fn expr(&self, pair: Pair<'_, Rule>) -> Option<Tall<Expr>> {
-        let mut row = Vec::new();
-        let mut calls = Vec::new();
-        for part in pair.into_inner() {
-            match part.as_rule() {
-                Rule::pipe => calls.push(part.into_inner().find(|p| p.as_rule() == Rule::call)?),
-                _ => row.push(part),
+        let mut parts = pair.into_inner().peekable();
+        let mut value = self.row(&mut parts, Level::Any)?;
+        for part in parts {
+            if part.as_rule() != Rule::call {
+                continue;
             }
-        }
-        let mut value = self.row(row)?;
-        for call in calls {
-            let call = self.call(call)?;
-            let span = value.node.span.to(call.node.span);
+            let span = self.span(&part);
+            let (callee, args) = self.reference(part)?;
+            let call = self.call(callee, args?, span)?;
+            let span = value.node.span.to(span);
             let height = self.level(value.height.max(call.height), span)?;
             let node = ExprNode::Pipe(Box::new(value.node), call.node);
             value = Tall {
@@ -87,26 +98,52 @@ impl Builder<'_> {
         Some(value)
     }
 
-    /// Operands and operators in a row, by precedence. Nothing where one of them cannot be built.
-    fn row(&self, row: Vec<Pair<'_, Rule>>) -> Option<Tall<Expr>> {
-        PRATT
-            .map_primary(|operand| self.postfix(operand))
-            .map_prefix(|op, value| self.unary(&op, value?))
-            .map_postfix(|value, op| self.membership(value?, op))
-            .map_infix(|left, op, right| self.binary(left?, &op, right?))
-            .parse(row.into_iter())
+    /// Operands and operators in a row, up to the first operator looser than `loosest`.
+    fn row(&self, parts: &mut Peekable<Pairs<'_, Rule>>, loosest: Level) -> Option<Tall<Expr>> {
+        let first = parts.next()?;
+        let mut value = match first.as_rule() {
+            Rule::prefix | Rule::negate => self.unary(&first, parts)?,
+            _ => self.postfix(first)?,
+        };
+        while let Some(next) = parts.peek() {
+            match next.as_rule() {
+                Rule::operator | Rule::arithmetic => {
+                    let (op, level) = operator(next.as_str())?;
+                    if level < loosest {
+                        break;
+                    }
+                    let op = Spanned::new(op, self.span(next));
+                    parts.next();
+                    let right = self.row(parts, level.above())?;
+                    value = self.binary(value, op, right)?;
+                }
+                Rule::kw_in if loosest <= Level::Compare => {
+                    let at = self.span(next);
+                    parts.next();
+                    value = self.membership(value, at, parts.next()?)?;
+                }
+                _ => break,
+            }
+        }
+        Some(value)
     }
 
-    fn unary(&self, pair: &Pair<'_, Rule>, value: Tall<Expr>) -> Option<Tall<Expr>> {
+    fn unary(
+        &self,
+        pair: &Pair<'_, Rule>,
+        parts: &mut Peekable<Pairs<'_, Rule>>,
+    ) -> Option<Tall<Expr>> {
         let at = self.span(pair);
+        let (op, level) = match pair.as_str() {
+            "-" => (UnaryOp::Neg, Level::Negate),
+            _ => (UnaryOp::Not, Level::Not),
+        };
+        let value = self.row(parts, level)?;
+        if op == UnaryOp::Neg {
+            self.refuse_not(&value.node);
+        }
         let span = at.to(value.node.span);
         let height = self.level(value.height, span)?;
-        let op = if pair.as_rule() == Rule::kw_not {
-            UnaryOp::Not
-        } else {
-            self.refuse_not(&value.node);
-            UnaryOp::Neg
-        };
         let node = ExprNode::Unary(op, Box::new(value.node));
         Some(Tall {
             node: Expr { node, span },
@@ -117,10 +154,9 @@ impl Builder<'_> {
     fn binary(
         &self,
         left: Tall<Expr>,
-        pair: &Pair<'_, Rule>,
+        op: Spanned<BinaryOp>,
         right: Tall<Expr>,
     ) -> Option<Tall<Expr>> {
-        let op = Spanned::new(operator(pair.as_rule())?, self.span(pair));
         let span = left.node.span.to(right.node.span);
         if !matches!(op.node, BinaryOp::And | BinaryOp::Or) {
             self.refuse_not(&right.node);
@@ -136,20 +172,12 @@ impl Builder<'_> {
         })
     }
 
-    /// `value in a..b`
-    fn membership(&self, value: Tall<Expr>, pair: Pair<'_, Rule>) -> Option<Tall<Expr>> {
-        let at = self.span(&pair);
-        let range = self.range(pair.into_inner().find(|p| p.as_rule() == Rule::range)?)?;
+    /// `value in a..b`, where `at` is the place of `in`.
+    fn membership(&self, value: Tall<Expr>, at: Span, range: Pair<'_, Rule>) -> Option<Tall<Expr>> {
+        let range = self.range(range)?;
         let span = value.node.span.to(range.node.span);
         if is_comparison(&value.node) {
-            self.chained(
-                &value.node,
-                Span {
-                    end: at.start + 2,
-                    ..at
-                },
-                range.node.span,
-            );
+            self.chained(&value.node, at, range.node.span);
         }
         let height = self.level(value.height.max(range.height), span)?;
         let node = ExprNode::In(Box::new(value.node), Box::new(range.node));
@@ -206,7 +234,7 @@ impl Builder<'_> {
         let mut inclusive = false;
         for part in pair.into_inner() {
             match part.as_rule() {
-                Rule::sum => ends.push(self.row(part.into_inner().collect())?),
+                Rule::sum => ends.push(self.row(&mut part.into_inner().peekable(), Level::Any)?),
                 Rule::range_op => inclusive = part.as_str() == "..=",
                 _ => {}
             }
@@ -247,22 +275,23 @@ impl Builder<'_> {
         value
     }
 
-    fn primary(&self, pair: Pair<'_, Rule>) -> Option<Tall<Expr>> {
-        let form = pair.into_inner().next()?;
+    fn primary(&self, form: Pair<'_, Rule>) -> Option<Tall<Expr>> {
         let span = self.span(&form);
         let (node, height) = match form.as_rule() {
+            Rule::reference => match self.reference(form)? {
+                (path, None) => (ExprNode::Path(path), 1),
+                (callee, Some(args)) => {
+                    let call = self.call(callee, args, span)?;
+                    (ExprNode::Call(call.node), call.height)
+                }
+            },
             Rule::number => (ExprNode::Number(form.as_str().to_owned()), 1),
             Rule::string => (ExprNode::String(self.string(&form).node), 1),
             Rule::kw_true => (ExprNode::Bool(true), 1),
             Rule::kw_false => (ExprNode::Bool(false), 1),
-            Rule::path => (ExprNode::Path(self.path(form)), 1),
             Rule::if_ => return self.if_expr(form),
             Rule::match_ => return self.match_expr(form),
             Rule::total => return self.total(form),
-            Rule::call => {
-                let call = self.call(form)?;
-                (ExprNode::Call(call.node), call.height)
-            }
             Rule::paren => {
                 let (mut parts, below) = self.exprs(form)?;
                 let height = self.level(below, span)?;
@@ -298,61 +327,51 @@ impl Builder<'_> {
         Some((exprs, below))
     }
 
-    fn path(&self, pair: Pair<'_, Rule>) -> Path {
-        let span = self.span(&pair);
-        Path {
-            names: self.names(pair),
-            span,
+    /// A path, and the arguments where it is called.
+    fn reference<'p>(&self, pair: Pair<'p, Rule>) -> Option<(Path, Option<Pair<'p, Rule>>)> {
+        let mut names = Vec::new();
+        let mut args = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::name => names.push(self.name(&part)),
+                Rule::args => args = Some(part),
+                _ => {}
+            }
         }
+        let span = names.first()?.span.to(names.last()?.span);
+        Some((Path { names, span }, args))
     }
 
     /// `path(args)`
-    fn call(&self, pair: Pair<'_, Rule>) -> Option<Tall<Call>> {
-        let span = self.span(&pair);
-        let mut callee = None;
+    fn call(&self, callee: Path, pair: Pair<'_, Rule>, span: Span) -> Option<Tall<Call>> {
         let mut args: Vec<Arg> = Vec::new();
         let mut below = 0;
         for part in pair.into_inner() {
-            match part.as_rule() {
-                Rule::call_open => {
-                    let path = part.into_inner().find(|p| p.as_rule() == Rule::path)?;
-                    callee = Some(self.path(path));
-                }
-                Rule::arg => {
-                    let arg = self.arg(part)?;
-                    below = below.max(arg.height);
-                    args.push(arg.node);
-                }
-                _ => {}
+            if part.as_rule() == Rule::arg {
+                let arg = self.arg(part)?;
+                below = below.max(arg.height);
+                args.push(arg.node);
             }
         }
         self.check_order(&args);
         let height = self.level(below, span)?;
         Some(Tall {
-            node: Call {
-                callee: callee?,
-                args,
-                span,
-            },
+            node: Call { callee, args, span },
             height,
         })
     }
 
     fn arg(&self, pair: Pair<'_, Rule>) -> Option<Tall<Arg>> {
-        let mut form = pair.into_inner().next()?;
         let mut name = None;
-        if form.as_rule() == Rule::named {
-            let mut value = None;
-            for part in form.into_inner() {
-                match part.as_rule() {
-                    Rule::name => name = Some(self.name(&part)),
-                    Rule::expr => value = Some(part),
-                    _ => {}
-                }
+        let mut value = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::arg_name => name = self.names(part).pop(),
+                Rule::expr => value = Some(self.expr(part)?),
+                _ => {}
             }
-            form = value?;
         }
-        let value = self.expr(form)?;
+        let value = value?;
         Some(Tall {
             node: Arg {
                 name,

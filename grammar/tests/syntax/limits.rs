@@ -73,6 +73,34 @@ fn long_chains_up_to_the_limit_parse() {
 }
 
 #[test]
+fn chains_of_other_expressions_do_not_count_together() {
+    let sum = format!("x{}", " + x".repeat(200));
+    let product = format!("x{}", " * x".repeat(200));
+    let cases = [
+        format!("{product} + {product} - {product}"),
+        format!("{product} < {product} and {sum} in {sum}..{sum} or {sum} == {product}"),
+        format!("f({sum}, {sum} |> g({sum}), n: {sum})"),
+        format!("let a = {sum}\n let b: Scalar = {sum}\n {sum}"),
+        format!("{sum} + if {sum} {{ {sum} }} else if {sum} {{ {sum} }} else {{ {sum} }}"),
+        format!("match x {{ {sum}..{sum} => {sum}, {sum}..{sum} => {sum}, else => {sum} }}"),
+        format!(
+            "[{}]",
+            "if a { b } else if c { d } else { e }, ".repeat(200)
+        ),
+        format!(
+            "x{}",
+            " + if a { b } else if c { d } else { e }".repeat(200)
+        ),
+        format!("f({})", "a[0], ".repeat(200)),
+        format!("x{}", " * -x".repeat(200)),
+        format!("x{}", " and not x == y".repeat(200)),
+    ];
+    for case in cases {
+        assert_eq!(kinds(&body(&case)), [], "{case}");
+    }
+}
+
+#[test]
 fn deeper_than_the_limit_is_one_error() {
     let n = 10_000;
     let cases = [
