@@ -444,6 +444,7 @@ impl<'p> Frame<'p> {
             second_pass: false,
             types: BTreeMap::new(),
             placeholders: BTreeMap::new(),
+            kept: BTreeMap::new(),
             states: BTreeMap::new(),
             region,
         }

@@ -93,6 +93,8 @@ pub(crate) struct Frame<'p> {
     pub(crate) types: BTreeMap<StateKey, Value>,
     /// The unknown that stood for a state's weight in the first pass.
     pub(crate) placeholders: BTreeMap<StateKey, (Unknown, Option<Data>)>,
+    /// What each state keeps, and the region of its `let`, once that is evaluated.
+    pub(crate) kept: BTreeMap<StateKey, (NodeId, Vec<(NodeId, bool)>)>,
     /// The cells of the second pass, outermost first for `prev(v, n)`.
     pub(crate) states: BTreeMap<StateKey, Vec<crate::graph::CellId>>,
     /// How long the region was at the call.

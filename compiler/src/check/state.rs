@@ -96,6 +96,7 @@ impl<'p> Engine<'p> {
             self.settle(&key, name, value, &binding.value);
         } else {
             let found = self.solve(&key, value);
+            self.set_local(local, found.clone());
             if let Some(frame) = self.frames.last_mut() {
                 frame.types.insert(key, found);
             }
@@ -134,9 +135,6 @@ impl<'p> Engine<'p> {
         let Some(frame) = self.frames.last() else {
             return;
         };
-        let Some(cells) = frame.states.get(key).cloned() else {
-            return;
-        };
         let Value::Data(data) = value else { return };
         let found = frame.types.get(key).cloned();
         if let Some(Value::Data(found)) = found {
@@ -162,16 +160,31 @@ impl<'p> Engine<'p> {
                 return;
             }
         }
-        let region = self.region.clone();
+        let kept = (data.node, self.region.clone());
+        if let Some(frame) = self.frames.last_mut() {
+            frame.kept.insert(key.clone(), kept);
+        }
+        self.fill_cells(key);
+    }
+
+    /// Gives the cells of a state their values once both are there: `prev(v)` may stand before the
+    /// `let` of `v` or after it.
+    fn fill_cells(&mut self, key: &StateKey) {
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
+        let cells = frame.states.get(key).cloned().unwrap_or_default();
+        let Some((node, region)) = frame.kept.get(key).cloned() else {
+            return;
+        };
         for (at, cell) in cells.iter().enumerate() {
             let value = match at.checked_sub(1).and_then(|before| cells.get(before)) {
-                None => data.node,
-                Some(before) => match self.prev_nodes(*before) {
-                    Some(node) => node,
-                    None => continue,
-                },
+                None => Some(node),
+                Some(before) => self.prev_node(*before),
             };
-            self.finish_cell(*cell, value, &region);
+            if let Some(value) = value {
+                self.finish_cell(*cell, value, &region);
+            }
         }
     }
 
@@ -188,7 +201,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn prev_nodes(&self, cell: CellId) -> Option<NodeId> {
+    fn prev_node(&self, cell: CellId) -> Option<NodeId> {
         let at = self
             .graph
             .nodes
@@ -350,23 +363,13 @@ impl<'p> Engine<'p> {
             return Value::Data(data);
         }
         let key = StateKey::Word(word.to_string());
-        let value = data.node;
-        let result = self.read_state(key.clone(), word, data, depth, init, init_expr, span);
-        let Some(frame) = self.frames.last() else {
+        let Some(frame) = self.frames.last_mut() else {
             return Value::Error;
         };
+        // A name of the step stands in the region of the whole call.
         let region: Vec<_> = self.region.iter().take(frame.region).copied().collect();
-        let cells = frame.states.get(&key).cloned().unwrap_or_default();
-        for (at, cell) in cells.iter().enumerate() {
-            let kept = match at.checked_sub(1).and_then(|before| cells.get(before)) {
-                None => Some(value),
-                Some(before) => self.prev_nodes(*before),
-            };
-            if let Some(kept) = kept {
-                self.finish_cell(*cell, kept, &region);
-            }
-        }
-        result
+        frame.kept.insert(key.clone(), (data.node, region));
+        self.read_state(key, word, data, depth, init, init_expr, span)
     }
 
     /// What stands for a state in the first pass.
@@ -476,8 +479,9 @@ impl<'p> Engine<'p> {
             return Value::Error;
         };
         if let Some(frame) = self.frames.last_mut() {
-            frame.states.insert(key, cells);
+            frame.states.insert(key.clone(), cells);
         }
+        self.fill_cells(&key);
         let node = self.graph.prev(cell, meta, stage, span);
         let weight = if data.kind.is_factor() {
             self.node_weight(node, |_| format!("prev({name})"))
