@@ -77,10 +77,10 @@ impl Gather<'_> {
         let reachable = short.iter().all(|t| {
             t.by.iter().all(|f| {
                 products.contains(f) || {
-                    let of = match self.exprs.form(*f) {
-                        Form::Shift(c) | Form::Share(c) => c.of,
-                        _ => *f,
-                    };
+                    let mut of = *f;
+                    while let Some((change, _)) = self.change(of) {
+                        of = change.of;
+                    }
                     let own = self.guard(of);
                     self.is_free(of) || self.guards.implies(guard, own)
                 }
@@ -221,31 +221,34 @@ impl Gather<'_> {
         for term in terms {
             let mut factor = term.factor;
             let mut by = Vec::new();
-            for part in term.by {
-                let (change, linear) = match self.exprs.form(part) {
-                    Form::Shift(change) => (change.clone(), true),
-                    Form::Share(change) => (change.clone(), false),
-                    _ => {
-                        by.push(part);
-                        continue;
+            for mut part in term.by {
+                // Conversions of conversions at different points stand inside each other.
+                while let Some((change, linear)) = self.change(part) {
+                    let by_which = self.coefficient(&change, linear);
+                    let undefined = |t: &&usize| !self.scalars.at(by_which, **t).is_finite();
+                    if let Some(tick) = segment.iter().find(undefined) {
+                        return Err(Impossible {
+                            expr: root,
+                            tick: *tick,
+                        });
                     }
-                };
-                let by_which = self.coefficient(&change, linear);
-                if let Some(tick) = segment
-                    .iter()
-                    .find(|t| !self.scalars.at(by_which, **t).is_finite())
-                {
-                    return Err(Impossible {
-                        expr: root,
-                        tick: *tick,
-                    });
+                    factor = self.scalars.product(factor, by_which);
+                    part = change.of;
                 }
-                factor = self.scalars.product(factor, by_which);
-                by.push(change.of);
+                by.push(part);
             }
             self.add(&mut into, factor, by);
         }
         Ok(into)
+    }
+
+    /// The conversion that a factor is, and whether it is the linear part.
+    fn change(&self, factor: ExprId) -> Option<(Change, bool)> {
+        match self.exprs.form(factor) {
+            Form::Shift(change) => Some((change.clone(), true)),
+            Form::Share(change) => Some((change.clone(), false)),
+            _ => None,
+        }
     }
 
     fn coefficient(&mut self, change: &Change, linear: bool) -> ScalarId {

@@ -40,8 +40,15 @@ impl Predictions {
         place: &Place,
         inputs: &[Input],
     ) -> PredictionId {
+        let node = |of: &Option<(NodeId, String)>| of.as_ref().map(|(node, _)| *node);
+        let place_key = (
+            node(&place.at),
+            node(&place.t),
+            node(&place.told),
+            place.class,
+        );
         let key = format!(
-            "{:?} {:?} {:?} {:?} {place:?}",
+            "{:?} {:?} {:?} {:?} {place_key:?}",
             prediction.model, prediction.condition, prediction.interventions, prediction.control
         );
         if let Some(found) = self.index.get(&key) {

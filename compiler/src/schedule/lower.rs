@@ -1,6 +1,8 @@
 //! One tick of a graph as expressions: what is known is put in, branches that a known condition
 //! decides are cut, terms whose factor is 0 are gone, conversions compose, sums are gathered.
 
+use std::collections::HashMap;
+
 use super::Target;
 use super::affine::{Builder, Test, Written};
 use super::expr::{Ask, Change, ExprId, FilterForm, Form};
@@ -66,6 +68,8 @@ pub struct Lowering<'a> {
     pub predictions: Predictions,
     /// By node: the known number as an expression over names of the step, in the tick at hand.
     values: Vec<ExprId>,
+    /// The same as a number, also where it is 0 in this tick.
+    numbers: HashMap<NodeId, ScalarId>,
     ticks: usize,
     has_uncond: bool,
 }
@@ -80,6 +84,7 @@ impl<'a> Lowering<'a> {
             folded,
             predictions: Predictions::default(),
             values: Vec::new(),
+            numbers: HashMap::new(),
             ticks: target.timetable.ticks.len(),
             has_uncond: graph.nodes.iter().any(uncond),
         }
@@ -88,6 +93,7 @@ impl<'a> Lowering<'a> {
     /// Lowers a tick; `written` says of each cell whether an earlier tick wrote it.
     pub fn tick(&mut self, b: &mut Builder<'_>, outcome: &Outcome, written: &[Written]) -> Lowered {
         self.values.clear();
+        self.numbers.clear();
         for index in 0..self.graph.nodes.len() {
             let node = &self.graph.nodes[index];
             let value = self.node(b, NodeId(index as u32), node, written);
@@ -144,6 +150,9 @@ impl<'a> Lowering<'a> {
 
     /// The known number of a node.
     fn scalar(&self, b: &mut Builder<'_>, node: NodeId) -> ScalarId {
+        if let Some(number) = self.numbers.get(&node) {
+            return *number;
+        }
         let value = self.value(b, node);
         match b.exprs.as_scalar(value) {
             Some(Some(number)) => number,
@@ -168,10 +177,12 @@ impl<'a> Lowering<'a> {
             return b.flag(value);
         }
         if let Some(values) = self.folded.numbers(id) {
-            if node.stage == Stage::Const || values.is_empty() {
-                return b.literal(values.first().copied().unwrap_or(0.0));
-            }
-            let number = self.known(b, id, node, values);
+            let number = if node.stage == Stage::Const || values.is_empty() {
+                b.scalars.literal(values.first().copied().unwrap_or(0.0))
+            } else {
+                self.known(b, id, node, values)
+            };
+            self.numbers.insert(id, number);
             return b.number(number);
         }
         let span = node.span;

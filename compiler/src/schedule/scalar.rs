@@ -230,7 +230,35 @@ impl Scalars {
                 }
                 _ => {}
             },
-            (None, None) => {}
+            (None, None) => {
+                // Signs and literals stand in front.
+                for (part, other) in [(a, b), (b, a)] {
+                    match self.entry(part).form {
+                        Form::Negative(inner) => {
+                            let product = if part == a {
+                                (inner, other)
+                            } else {
+                                (other, inner)
+                            };
+                            let product = self.product(product.0, product.1);
+                            return self.negative(product);
+                        }
+                        Form::Product(factor, rest) if self.as_literal(factor).is_some() => {
+                            let product = if part == a {
+                                (rest, other)
+                            } else {
+                                (other, rest)
+                            };
+                            let product = self.product(product.0, product.1);
+                            return self.product(factor, product);
+                        }
+                        Form::Quotient(top, bottom) if self.as_literal(top) == Some(1.0) => {
+                            return self.quotient(other, bottom);
+                        }
+                        _ => {}
+                    }
+                }
+            }
         }
         let size = self.size(a) + self.size(b) + 1;
         self.intern(Form::Product(a, b), size, |s| s.zip(a, b, |x, y| x * y))
@@ -242,7 +270,16 @@ impl Scalars {
             (Some(x), Some(y)) => return self.literal(super::fold::divide(x, y)),
             (None, Some(1.0)) => return a,
             (Some(0.0), None) => return self.literal(0.0),
+            (Some(x), None) if x < 0.0 => {
+                let top = self.literal(-x);
+                let quotient = self.quotient(top, b);
+                return self.negative(quotient);
+            }
             _ => {}
+        }
+        if let Form::Negative(inner) = self.entry(a).form {
+            let quotient = self.quotient(inner, b);
+            return self.negative(quotient);
         }
         let size = self.size(a) + self.size(b) + 1;
         self.intern(Form::Quotient(a, b), size, |s| {
@@ -260,6 +297,13 @@ impl Scalars {
         let literals: Option<Vec<f64>> = args.iter().map(|a| self.as_literal(*a)).collect();
         if let Some(values) = literals {
             return self.literal(f(&values));
+        }
+        if let ("pow", [base, exponent]) = (name, args.as_slice()) {
+            match self.as_literal(*exponent) {
+                Some(0.0) => return self.literal(1.0),
+                Some(1.0) => return *base,
+                _ => {}
+            }
         }
         let size = args.iter().map(|a| self.size(*a)).sum::<u32>() + 1;
         self.intern(Form::Call(name, args.clone()), size, |s| {
@@ -316,14 +360,7 @@ impl Scalars {
                     Some(value) => literal_text(value).0,
                     None => within(*a, Binding::Product),
                 };
-                let second = within(
-                    *b,
-                    if self.is_quotient(*b) {
-                        Binding::Atom
-                    } else {
-                        Binding::Product
-                    },
-                );
+                let second = within(*b, Binding::Product);
                 // A sign in front of a product stands for the whole of it.
                 let binding = if first.starts_with('-') {
                     Binding::Sum
@@ -346,10 +383,6 @@ impl Scalars {
                 (format!("{name}({})", args.join(", ")), Binding::Atom)
             }
         }
-    }
-
-    fn is_quotient(&self, id: ScalarId) -> bool {
-        matches!(self.entry(id).form, Form::Quotient(..))
     }
 
     /// The number for some ticks of a segment.

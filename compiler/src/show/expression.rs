@@ -1,5 +1,6 @@
 //! Operations as a line of the language.
 
+use super::words;
 use crate::plan::{
     Axes, Binary, Code, Compare, Filter, Guard, Operand, Plan, Reduce, ReduceOp, Segment, Shape,
     Term, Unary,
@@ -35,7 +36,11 @@ impl<'a> Names<'a> {
                 .plan
                 .predictions
                 .get(id.index())
-                .map_or("?".to_string(), |p| p.label.clone()),
+                // A label that reads like a quotient stands in brackets.
+                .map_or("?".to_string(), |p| match p.label.contains('/') {
+                    true => format!("[{}]", p.label),
+                    false => p.label.clone(),
+                }),
             Operand::State(id) => self
                 .plan
                 .states
@@ -154,7 +159,7 @@ impl<'a> Names<'a> {
             .collect();
         let product = operands.join("*");
         let text = term.factor.text.as_str();
-        let is_sum = text.contains(" + ") || text.contains(" - ");
+        let is_sum = words::is_sum(text);
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) if !is_sum => (true, rest),
             _ => (false, text),

@@ -171,7 +171,13 @@ fn evaluate(plan: &Plan, names: &Names<'_>, batch: &Batch, out: &mut String) {
         if batch.coupled {
             notes.push("coupled: samples see one another".to_string());
         }
-        notes.dedup();
+        let mut said = Vec::new();
+        for note in notes {
+            if !said.contains(&note) {
+                said.push(note);
+            }
+        }
+        let notes = said;
         if !notes.is_empty() {
             row = format!("{row:<38} {}", notes.join("; "));
         }
@@ -233,7 +239,7 @@ fn passes(part: &Segment, names: &Names<'_>, group: &Group, inner: bool, out: &m
         if fused && at == 0 {
             notes.push("one pass".to_string());
         }
-        line(out, &format!("{body:<56} {}", notes.join(", ")));
+        line(out, &format!("{body:<56}  {}", notes.join(", ")));
     }
 }
 
@@ -245,7 +251,7 @@ fn tables(part: &Segment, out: &mut String) {
             continue;
         }
         // A sign in front is the sum's, not the table's.
-        let is_sum = number.text.contains(" + ") || number.text.contains(" - ");
+        let is_sum = words::is_sum(&number.text);
         let (text, sign) = match number.text.strip_prefix('-') {
             Some(rest) if !is_sum => (rest, -1.0),
             _ => (number.text.as_str(), 1.0),

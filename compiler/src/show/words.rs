@@ -64,6 +64,25 @@ fn layer(term: &LayerTerm) -> String {
     }
 }
 
+/// Whether the text of a number is a sum, which a factor before it would have to bracket.
+pub fn is_sum(text: &str) -> bool {
+    let mut depth = 0;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ' ' if depth == 0 => {
+                let rest = text.get(at..).unwrap_or("");
+                if rest.starts_with(" + ") || rest.starts_with(" - ") {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The values of a number over the ticks of a segment: `0, 0.1 … 1.9`.
 pub fn table(number: &Number) -> String {
     let short = |v: &f64| digits(*v, 6);
