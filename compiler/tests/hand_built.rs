@@ -5,7 +5,7 @@ mod fixture;
 use fixture::{Builder, target};
 use guide_compiler::graph::{Graph, SpaceTerm, TickName};
 use guide_compiler::plan::{Binary, Compare, Condition, ReduceOp, Shape, Space, Unary};
-use guide_compiler::schedule::plan;
+use guide_compiler::schedule::{PASSES, after, plan};
 use guide_compiler::show;
 
 fn printed(name: &str, graph: &Graph, steps: u32) -> String {
@@ -173,4 +173,25 @@ fn plans_that_were_tampered_with_are_refused() {
     assert!(broken(&|p| p.segments[0].waves[0].compute.reverse()).contains("not there yet"));
     assert!(broken(&|p| p.timetable.ticks.swap(0, 1)).contains("order"));
     assert!(broken(&|p| p.segments[0].result.denoise = None).contains("nothing"));
+}
+
+#[test]
+fn drawings_stand_on_their_own() {
+    let plan = plan(&adaptive(), &target("adaptive", 6, Space::Eps)).expect("a plan");
+    insta::assert_snapshot!("adaptive_dot", show::dot(&plan));
+    insta::assert_snapshot!("adaptive_svg", show::svg(&plan));
+}
+
+#[test]
+fn every_pass_can_be_looked_at() {
+    let target = target("adaptive", 6, Space::Eps);
+    let mut text = String::new();
+    for (pass, _) in PASSES {
+        let stands = after(pass, &adaptive(), &target).expect("a text");
+        text.push_str(&format!("# {pass}\n{stands}\n"));
+    }
+    insta::assert_snapshot!(text);
+    let bag = after("gathr", &adaptive(), &target).expect_err("a diagnostic");
+    let help = bag.into_sorted()[0].help.clone();
+    assert_eq!(help.as_deref(), Some("write `--after gather`"));
 }

@@ -5,19 +5,17 @@ use std::collections::HashMap;
 
 use super::Target;
 use super::affine::{Builder, Test, Written};
-use super::expr::{Ask, Change, ExprId, FilterForm, Form};
+use super::expr::{Change, ExprId, FilterForm, Form};
 use super::fold::{self, Folded};
-use super::label::{Place, Predictions};
+use super::label::Predictions;
+use super::leaving::Leaving;
 use super::scalar::ScalarId;
 use crate::graph::{
-    CellId, Convert, FilterOp, Graph, Node, NodeId, Op, Outcome, OverRun, Predict, SpaceTerm,
-    Stage, TickName, WithArg,
+    CellId, Convert, FilterOp, Graph, Node, NodeId, Op, Outcome, OverRun, SpaceTerm, Stage,
+    TickName,
 };
-use crate::plan::{
-    ArgValue, Binary, Compare, Condition, Intervention, InterventionArg, Prediction, Shape, Space,
-    Unary,
-};
-use crate::primitives::INTERVENTIONS;
+use crate::plan::{Binary, Compare, Condition, Shape, Space, Unary};
+use crate::show;
 
 /// A tick's work before anything is left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,23 +26,6 @@ pub struct Lowered {
     pub cells: Vec<Kept>,
     /// What was asked about the tick.
     pub tests: Vec<Test>,
-}
-
-/// What a tick gives the solver.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Leaving {
-    /// The space of `denoise` and `renoise`.
-    pub space: Space,
-    /// See [`crate::plan::Outcome`]; `None` where every sample holds.
-    pub denoise: Option<ExprId>,
-    /// See [`crate::plan::Outcome`].
-    pub renoise: Option<ExprId>,
-    /// See [`crate::plan::Outcome`].
-    pub shift: Option<ExprId>,
-    /// See [`crate::plan::Outcome`].
-    pub moves: Option<ExprId>,
-    /// A truth value.
-    pub hold: ExprId,
 }
 
 /// What a cell would keep.
@@ -71,7 +52,7 @@ pub struct Lowering<'a> {
     /// The same as a number, also where it is 0 in this tick.
     numbers: HashMap<NodeId, ScalarId>,
     ticks: usize,
-    has_uncond: bool,
+    pub(super) has_uncond: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -141,7 +122,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The value of a node that stands before the one at hand.
-    fn value(&self, b: &mut Builder<'_>, node: NodeId) -> ExprId {
+    pub(super) fn value(&self, b: &mut Builder<'_>, node: NodeId) -> ExprId {
         match self.values.get(node.index()) {
             Some(value) => *value,
             None => b.literal(0.0),
@@ -149,7 +130,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The known number of a node.
-    fn scalar(&self, b: &mut Builder<'_>, node: NodeId) -> ScalarId {
+    pub(super) fn scalar(&self, b: &mut Builder<'_>, node: NodeId) -> ScalarId {
         if let Some(number) = self.numbers.get(&node) {
             return *number;
         }
@@ -160,7 +141,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn number(&self, b: &mut Builder<'_>, node: NodeId) -> f64 {
+    pub(super) fn number(&self, b: &mut Builder<'_>, node: NodeId) -> f64 {
         let id = self.scalar(b, node);
         b.fixed(id)
     }
@@ -342,11 +323,11 @@ impl<'a> Lowering<'a> {
             Op::Unary(op, x) => {
                 let (op, x) = (*op, of(b, x));
                 b.scalars
-                    .call(unary_name(op), vec![x], |v| fold::unary(op, v[0]))
+                    .call(show::unary(op), vec![x], |v| fold::unary(op, v[0]))
             }
             Op::Binary(op, x, y) => {
                 let (op, x, y) = (*op, of(b, x), of(b, y));
-                b.scalars.call(binary_name(op), vec![x, y], |v| {
+                b.scalars.call(show::binary(op), vec![x, y], |v| {
                     fold::binary(op, v[0], v[1])
                 })
             }
@@ -400,7 +381,7 @@ impl<'a> Lowering<'a> {
             let number = number.unwrap_or(zero);
             let result = b
                 .scalars
-                .call(unary_name(op), vec![number], |v| fold::unary(op, v[0]));
+                .call(show::unary(op), vec![number], |v| fold::unary(op, v[0]));
             return b.number(result);
         }
         b.exprs.intern(Form::Unary(op, x), node.shape, node.span)
@@ -412,14 +393,14 @@ impl<'a> Lowering<'a> {
             let args = vec![x.unwrap_or(zero), y.unwrap_or(zero)];
             let result = b
                 .scalars
-                .call(binary_name(op), args, |v| fold::binary(op, v[0], v[1]));
+                .call(show::binary(op), args, |v| fold::binary(op, v[0], v[1]));
             return b.number(result);
         }
         b.exprs
             .intern(Form::Binary(op, x, y), node.shape, node.span)
     }
 
-    fn space(&self, term: &SpaceTerm) -> Space {
+    pub(super) fn space(&self, term: &SpaceTerm) -> Space {
         match term {
             SpaceTerm::Named(space) => *space,
             SpaceTerm::Native | SpaceTerm::Latent | SpaceTerm::Generic(_) => {
@@ -485,243 +466,6 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn predict(&mut self, b: &mut Builder<'_>, predict: &Predict, node: &Node) -> ExprId {
-        let mut interventions = Vec::new();
-        let mut defaults = Vec::new();
-        for with in &predict.with {
-            let applies = |(condition, holds): &(NodeId, bool)| {
-                self.folded.bool(*condition, b.tick).unwrap_or(false) == *holds
-            };
-            if !with.when.iter().all(applies) {
-                continue;
-            }
-            let known = INTERVENTIONS.iter().find(|i| i.name == with.name);
-            let refused = known.is_none_or(|i| !i.supported)
-                || with
-                    .args
-                    .iter()
-                    .any(|(_, arg, _)| matches!(arg, WithArg::Node(_)));
-            if refused {
-                return b.exprs.intern(
-                    Form::Refused(with.name.clone(), node.span),
-                    node.shape,
-                    node.span,
-                );
-            }
-            let mut args = Vec::new();
-            for (name, arg, _) in &with.args {
-                let value = match arg {
-                    WithArg::Layers(layers) => ArgValue::Layers(layers.clone()),
-                    WithArg::Number(number) => ArgValue::Number(self.number(b, *number)),
-                    WithArg::Text(text) => ArgValue::Text(text.clone()),
-                    WithArg::Node(_) => continue,
-                };
-                args.push(InterventionArg {
-                    name: name.clone(),
-                    value,
-                });
-            }
-            interventions.push(Intervention {
-                name: with.name.clone(),
-                args,
-            });
-            defaults.push(
-                with.args
-                    .iter()
-                    .map(|(_, _, default)| *default)
-                    .collect::<Vec<bool>>(),
-            );
-        }
-        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, node.span);
-        let at = predict
-            .at
-            .as_ref()
-            .map(|(at, name)| (self.value(b, *at), *at, name));
-        let at = at.filter(|(value, _, _)| *value != latent);
-        let own_t = |b: &mut Builder<'_>, n: NodeId| {
-            let id = self.scalar(b, n);
-            (b.scalars.text(id) != "t").then_some((id, n))
-        };
-        let t = predict.t.and_then(|n| own_t(b, n));
-        let told = predict
-            .told
-            .as_ref()
-            .map(|(told, name)| (self.value(b, *told), *told, name));
-        let condition = match &predict.condition {
-            Condition::Null if !self.target.negative && self.has_uncond => Condition::Uncond,
-            other => other.clone(),
-        };
-        let place = Place {
-            at: at.map(|(_, node, name)| (node, name.clone())),
-            t: t.map(|(id, node)| (node, b.scalars.text(id))),
-            told: told.map(|(_, node, name)| (node, name.clone())),
-            class: predict.class,
-        };
-        let row = Prediction {
-            label: String::new(),
-            model: predict.model.clone(),
-            condition,
-            interventions,
-            control: predict.control,
-        };
-        let prediction = self
-            .predictions
-            .row(row, &defaults, &place, &self.graph.inputs);
-        let ask = Ask {
-            prediction,
-            at: at.map(|a| a.0),
-            t: t.map(|t| t.0),
-            told: told.map(|t| t.0),
-            class: predict.class.map(|c| self.value(b, c)),
-        };
-        b.exprs.intern(Form::Predict(ask), node.shape, node.span)
-    }
-
-    fn outcome(&self, b: &mut Builder<'_>, outcome: &Outcome) -> Leaving {
-        let space = self.common_space(outcome);
-        match outcome {
-            Outcome::Hold => {
-                let hold = b.flag(true);
-                Leaving {
-                    space,
-                    denoise: None,
-                    renoise: None,
-                    shift: None,
-                    moves: None,
-                    hold,
-                }
-            }
-            Outcome::Guided {
-                denoise,
-                renoise,
-                shift,
-                moves,
-            } => Leaving {
-                space,
-                denoise: Some(self.value(b, *denoise)),
-                renoise: renoise.map(|r| self.leaving(b, r, space)),
-                shift: shift.map(|s| self.value(b, s)),
-                moves: moves.map(|m| self.value(b, m)),
-                hold: b.flag(false),
-            },
-            Outcome::If(condition, then, otherwise) => {
-                let c = self.value(b, *condition);
-                match b.exprs.as_flag(c) {
-                    Some(true) => return self.outcome(b, then),
-                    Some(false) => return self.outcome(b, otherwise),
-                    None => {}
-                }
-                let (x, y) = (self.outcome(b, then), self.outcome(b, otherwise));
-                self.joined(b, c, space, x, y)
-            }
-        }
-    }
-
-    /// Both branches as one, chosen by a truth value of the run.
-    fn joined(
-        &self,
-        b: &mut Builder<'_>,
-        c: ExprId,
-        space: Space,
-        x: Leaving,
-        y: Leaving,
-    ) -> Leaving {
-        let span = b.exprs.span(c);
-        let mut into =
-            |value: Option<ExprId>, from: Space| value.map(|v| self.to_space(b, v, from, space));
-        let (xd, yd) = (into(x.denoise, x.space), into(y.denoise, y.space));
-        let (xr, yr) = (into(x.renoise, x.space), into(y.renoise, y.space));
-        let mut choose = |x: Option<ExprId>, y: Option<ExprId>| match (x, y) {
-            (Some(x), Some(y)) => Some(b.select(c, x, y, Shape::Tensor, span)),
-            (one, other) => one.or(other),
-        };
-        let denoise = choose(xd, yd);
-        let renoise = if xr.is_some() || yr.is_some() {
-            choose(xr.or(xd), yr.or(yd))
-        } else {
-            None
-        };
-        let (shift, moves) = {
-            let nothing = b.literal(0.0);
-            let mut choose = |x: Option<ExprId>, y: Option<ExprId>| {
-                (x.is_some() || y.is_some()).then(|| {
-                    b.select(
-                        c,
-                        x.unwrap_or(nothing),
-                        y.unwrap_or(nothing),
-                        Shape::Tensor,
-                        span,
-                    )
-                })
-            };
-            (choose(x.shift, y.shift), choose(x.moves, y.moves))
-        };
-        let hold = b.select(c, x.hold, y.hold, Shape::Bool, span);
-        Leaving {
-            space,
-            denoise,
-            renoise,
-            shift,
-            moves,
-            hold,
-        }
-    }
-
-    fn node_space(&self, node: NodeId) -> Space {
-        let space = self
-            .graph
-            .nodes
-            .get(node.index())
-            .and_then(|n| n.space.as_ref());
-        space.map_or(self.target.facts.space, |s| self.space(s))
-    }
-
-    /// The space that both branches leave in: their own where it is one, else the model's.
-    fn common_space(&self, outcome: &Outcome) -> Space {
-        fn spaces(of: &Lowering<'_>, outcome: &Outcome, found: &mut Vec<Space>) {
-            match outcome {
-                Outcome::Hold => {}
-                Outcome::Guided { denoise, .. } => found.push(of.node_space(*denoise)),
-                Outcome::If(_, then, otherwise) => {
-                    spaces(of, then, found);
-                    spaces(of, otherwise, found);
-                }
-            }
-        }
-        let mut found = Vec::new();
-        spaces(self, outcome, &mut found);
-        match found.first() {
-            Some(first) if found.iter().all(|s| s == first) => *first,
-            _ => self.target.facts.space,
-        }
-    }
-
-    fn leaving(&self, b: &mut Builder<'_>, node: NodeId, space: Space) -> ExprId {
-        let value = self.value(b, node);
-        self.to_space(b, value, self.node_space(node), space)
-    }
-
-    /// A prediction of this tick's point in another space.
-    fn to_space(&self, b: &mut Builder<'_>, value: ExprId, from: Space, to: Space) -> ExprId {
-        if from == to {
-            return value;
-        }
-        let ticks = &self.target.timetable.ticks;
-        let column = |f: fn(&crate::plan::Tick) -> f64| ticks.iter().map(f).collect::<Vec<f64>>();
-        let alpha = b.scalars.leaf("alpha", &column(|t| t.alpha));
-        let sigma = b.scalars.leaf("sigma", &column(|t| t.sigma));
-        let span = b.exprs.span(value);
-        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, span);
-        let change = Change {
-            of: value,
-            from,
-            to,
-            alpha,
-            sigma,
-        };
-        b.convert(value, &change, Some(latent), span)
-    }
-
     /// How many ticks there are.
     pub fn ticks(&self) -> usize {
         self.ticks
@@ -737,32 +481,5 @@ pub fn fixed_init(graph: &Graph, folded: &Folded, init: NodeId) -> Option<f64> {
     match folded.get(init)? {
         fold::Known::Numbers(values) => values.first().copied(),
         fold::Known::Bools(values) => values.first().map(|v| f64::from(u8::from(*v))),
-    }
-}
-
-/// The name of a function in the language.
-pub fn unary_name(op: Unary) -> &'static str {
-    match op {
-        Unary::Abs => "abs",
-        Unary::Exp => "exp",
-        Unary::Log => "log",
-        Unary::Sqrt => "sqrt",
-        Unary::Sin => "sin",
-        Unary::Cos => "cos",
-        Unary::Acos => "acos",
-        Unary::Sign => "sign",
-        Unary::Sigmoid => "sigmoid",
-        Unary::Floor => "floor",
-        Unary::InverseOrZero => "inverse",
-    }
-}
-
-/// The name of a function in the language; `%` has one for plans only.
-pub fn binary_name(op: Binary) -> &'static str {
-    match op {
-        Binary::Min => "min",
-        Binary::Max => "max",
-        Binary::Pow => "pow",
-        Binary::Rem => "rem",
     }
 }

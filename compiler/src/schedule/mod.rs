@@ -10,6 +10,8 @@
 //! INVARIANT: no pass knows a rule by name.
 
 mod affine;
+mod after;
+mod asking;
 mod count;
 mod emit;
 mod expr;
@@ -17,6 +19,7 @@ mod fold;
 mod gather;
 mod guard;
 mod label;
+mod leaving;
 mod live;
 mod lower;
 mod merge;
@@ -25,6 +28,8 @@ mod refuse;
 mod scalar;
 mod space;
 mod tables;
+
+pub use after::{PASSES, after};
 
 use std::collections::BTreeSet;
 

@@ -231,7 +231,8 @@ pub fn remark(code: &Code) -> Option<&'static str> {
     matches!(code, Code::Reduce(_)).then_some("f64")
 }
 
-fn unary(op: Unary) -> &'static str {
+/// The name of a function in the language.
+pub fn unary(op: Unary) -> &'static str {
     match op {
         Unary::Abs => "abs",
         Unary::Exp => "exp",
@@ -247,7 +248,8 @@ fn unary(op: Unary) -> &'static str {
     }
 }
 
-fn binary(op: Binary) -> &'static str {
+/// The name of a function in the language; `%` has one for plans only.
+pub fn binary(op: Binary) -> &'static str {
     match op {
         Binary::Min => "min",
         Binary::Max => "max",

@@ -1,11 +1,17 @@
 //! Printers of plans: one `Plan`, four forms.
 
+mod dot;
 mod expression;
+mod layout;
+mod svg;
 mod text;
 mod words;
 
+pub use dot::dot;
+pub use expression::{binary, unary};
+pub use svg::svg;
 pub use text::text;
-pub use words::{layers, number};
+pub use words::{layers, number, table};
 
 use crate::plan::Plan;
 

@@ -1,0 +1,109 @@
+//! A question to a network in one tick: its row in the plan, its point and its time.
+
+use super::affine::Builder;
+use super::expr::{Ask, ExprId, Form};
+use super::label::Place;
+use super::lower::Lowering;
+use crate::graph::{Node, NodeId, Predict, WithArg};
+use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Prediction, Shape};
+use crate::primitives::INTERVENTIONS;
+
+impl Lowering<'_> {
+    /// The answer of a network as an expression.
+    pub(super) fn predict(
+        &mut self,
+        b: &mut Builder<'_>,
+        predict: &Predict,
+        node: &Node,
+    ) -> ExprId {
+        let mut interventions = Vec::new();
+        let mut defaults = Vec::new();
+        for with in &predict.with {
+            let applies = |(condition, holds): &(NodeId, bool)| {
+                self.folded.bool(*condition, b.tick).unwrap_or(false) == *holds
+            };
+            if !with.when.iter().all(applies) {
+                continue;
+            }
+            let known = INTERVENTIONS.iter().find(|i| i.name == with.name);
+            let refused = known.is_none_or(|i| !i.supported)
+                || with
+                    .args
+                    .iter()
+                    .any(|(_, arg, _)| matches!(arg, WithArg::Node(_)));
+            if refused {
+                return b.exprs.intern(
+                    Form::Refused(with.name.clone(), node.span),
+                    node.shape,
+                    node.span,
+                );
+            }
+            let mut args = Vec::new();
+            for (name, arg, _) in &with.args {
+                let value = match arg {
+                    WithArg::Layers(layers) => ArgValue::Layers(layers.clone()),
+                    WithArg::Number(number) => ArgValue::Number(self.number(b, *number)),
+                    WithArg::Text(text) => ArgValue::Text(text.clone()),
+                    WithArg::Node(_) => continue,
+                };
+                args.push(InterventionArg {
+                    name: name.clone(),
+                    value,
+                });
+            }
+            interventions.push(Intervention {
+                name: with.name.clone(),
+                args,
+            });
+            defaults.push(
+                with.args
+                    .iter()
+                    .map(|(_, _, default)| *default)
+                    .collect::<Vec<bool>>(),
+            );
+        }
+        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, node.span);
+        let at = predict
+            .at
+            .as_ref()
+            .map(|(at, name)| (self.value(b, *at), *at, name));
+        let at = at.filter(|(value, _, _)| *value != latent);
+        let own_t = |b: &mut Builder<'_>, n: NodeId| {
+            let id = self.scalar(b, n);
+            (b.scalars.text(id) != "t").then_some((id, n))
+        };
+        let t = predict.t.and_then(|n| own_t(b, n));
+        let told = predict
+            .told
+            .as_ref()
+            .map(|(told, name)| (self.value(b, *told), *told, name));
+        let condition = match &predict.condition {
+            Condition::Null if !self.target.negative && self.has_uncond => Condition::Uncond,
+            other => other.clone(),
+        };
+        let place = Place {
+            at: at.map(|(_, node, name)| (node, name.clone())),
+            t: t.map(|(id, node)| (node, b.scalars.text(id))),
+            told: told.map(|(_, node, name)| (node, name.clone())),
+            class: predict.class,
+        };
+        let row = Prediction {
+            label: String::new(),
+            model: predict.model.clone(),
+            condition,
+            interventions,
+            control: predict.control,
+        };
+        let prediction = self
+            .predictions
+            .row(row, &defaults, &place, &self.graph.inputs);
+        let ask = Ask {
+            prediction,
+            at: at.map(|a| a.0),
+            t: t.map(|t| t.0),
+            told: told.map(|t| t.0),
+            class: predict.class.map(|c| self.value(b, c)),
+        };
+        b.exprs.intern(Form::Predict(ask), node.shape, node.span)
+    }
+}
