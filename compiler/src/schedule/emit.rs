@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::expr::{ExprId, Exprs, FilterForm, Form, Term};
 use super::gather::{Gather, Impossible};
-use super::guard::{ALWAYS, GuardId, Guards};
+use super::guard::{ALWAYS, GuardId, Guards, NEVER};
 use super::live::{Demand, Formulas};
 use super::lower::Lowered;
 use super::order::{self, Pass, Stage, Task};
@@ -65,6 +65,9 @@ struct Draft<'a, 'b> {
     rows: Vec<Value>,
 }
 
+/// Sums that only products ask for, and for which samples.
+type Extra = BTreeMap<ExprId, GuardId>;
+
 /// A state to be kept: the cell, the value, and for which samples.
 type Keeping = (CellId, ExprId, GuardId);
 
@@ -105,6 +108,9 @@ impl<'a> Emit<'a> {
                 }
                 guard = self.guards.and(guard, formula);
             }
+            if guard == NEVER {
+                continue;
+            }
             keeps.push((*cell, kept.value, guard));
         }
         keeps
@@ -129,12 +135,50 @@ impl Draft<'_, '_> {
     fn reads(&self, expr: ExprId) -> Vec<ExprId> {
         match self.sums.get(&expr) {
             Some(terms) => terms.iter().flat_map(|t| t.by.iter().copied()).collect(),
-            None => self.emit.exprs.operands(expr),
+            None => super::expr::operands(&self.form(expr)),
+        }
+    }
+
+    /// The form of an expression without the operands that none of its samples needs.
+    fn form(&self, expr: ExprId) -> Form {
+        let needed = |operand: &ExprId| self.work.demand.contains_key(operand);
+        match self.emit.exprs.form(expr).clone() {
+            Form::Select(c, a, b) if !needed(&b) => Form::Select(c, a, a),
+            Form::Select(c, a, b) if !needed(&a) => Form::Select(c, b, b),
+            Form::And(a, b) if !needed(&b) => Form::And(a, a),
+            Form::Or(a, b) if !needed(&b) => Form::Or(a, a),
+            form => form,
         }
     }
 
     /// Everything that is computed, from what leaves and what is kept.
     fn collect(&mut self, keeps: &[Keeping]) -> Result<(), Impossible> {
+        // Sums may ask for products of their own, for more samples the more of them do: until no
+        // sum asks for more.
+        let mut extra = BTreeMap::new();
+        loop {
+            let (seen, found) = self.reach(keeps, extra.clone())?;
+            if found == extra {
+                for expr in seen {
+                    let guard = self
+                        .work
+                        .demand
+                        .get(&expr)
+                        .or_else(|| extra.get(&expr))
+                        .copied();
+                    self.guards_of.insert(expr, guard.unwrap_or(ALWAYS));
+                }
+                return Ok(());
+            }
+            extra = found;
+        }
+    }
+
+    fn reach(
+        &mut self,
+        keeps: &[Keeping],
+        mut extra: Extra,
+    ) -> Result<(BTreeSet<ExprId>, Extra), Impossible> {
         let result = &self.work.tick.result;
         let mut open: Vec<ExprId> = [result.denoise, result.renoise, result.shift, result.moves]
             .into_iter()
@@ -148,7 +192,6 @@ impl Draft<'_, '_> {
             open.extend(self.emit.guards.variables(*guard));
         }
         let mut seen = BTreeSet::new();
-        let mut extra = BTreeMap::new();
         while let Some(expr) = open.pop() {
             if !self.is_task(expr) || !seen.insert(expr) {
                 continue;
@@ -159,7 +202,7 @@ impl Draft<'_, '_> {
                     scalars: self.emit.scalars,
                     guards: self.emit.guards,
                     demand: self.work.demand,
-                    extra: std::mem::take(&mut extra),
+                    extra,
                     ticks: self.emit.ticks,
                 };
                 let terms = gather.terms(expr, self.work.ticks)?;
@@ -175,16 +218,7 @@ impl Draft<'_, '_> {
                 .copied();
             open.extend(self.emit.guards.variables(guard.unwrap_or(ALWAYS)));
         }
-        for expr in seen {
-            let guard = self
-                .work
-                .demand
-                .get(&expr)
-                .or_else(|| extra.get(&expr))
-                .copied();
-            self.guards_of.insert(expr, guard.unwrap_or(ALWAYS));
-        }
-        Ok(())
+        Ok((seen, extra))
     }
 
     fn tasks(&self) -> BTreeMap<ExprId, Task> {
@@ -413,7 +447,7 @@ impl Draft<'_, '_> {
     }
 
     fn code(&mut self, expr: ExprId) -> Code {
-        let form = self.emit.exprs.form(expr).clone();
+        let form = self.form(expr);
         match form {
             Form::Linear(_) => {
                 let terms = self.sums.get(&expr).cloned().unwrap_or_default();

@@ -262,25 +262,30 @@ impl Exprs {
 
     /// What an expression reads.
     pub fn operands(&self, id: ExprId) -> Vec<ExprId> {
-        match self.form(id) {
-            Form::Linear(terms) => terms.iter().flat_map(|t| t.by.iter().copied()).collect(),
-            Form::Flag(_) | Form::Latent | Form::Target | Form::Input(_) | Form::Entry(..) => {
-                Vec::new()
-            }
-            Form::State(_) | Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
-            Form::Predict(ask) => [ask.at, ask.told, ask.class]
-                .into_iter()
-                .flatten()
-                .collect(),
-            Form::Shift(change) | Form::Share(change) => vec![change.of],
-            Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],
-            Form::And(a, b) | Form::Or(a, b) | Form::Random(_, a, b) => vec![*a, *b],
-            Form::Unary(_, a) | Form::Not(a) | Form::Filter(_, a) | Form::Fresh(_, a) => vec![*a],
-            Form::Select(a, b, c) | Form::Where(a, b, c) | Form::Clip(a, b, c) => vec![*a, *b, *c],
-            Form::Reduce {
-                of, with, level, ..
-            } => [Some(*of), *with, *level].into_iter().flatten().collect(),
+        operands(self.form(id))
+    }
+}
+
+/// What a form reads.
+pub fn operands(form: &Form) -> Vec<ExprId> {
+    match form {
+        Form::Linear(terms) => terms.iter().flat_map(|t| t.by.iter().copied()).collect(),
+        Form::Flag(_) | Form::Latent | Form::Target | Form::Input(_) | Form::Entry(..) => {
+            Vec::new()
         }
+        Form::State(_) | Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
+        Form::Predict(ask) => [ask.at, ask.told, ask.class]
+            .into_iter()
+            .flatten()
+            .collect(),
+        Form::Shift(change) | Form::Share(change) => vec![change.of],
+        Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],
+        Form::And(a, b) | Form::Or(a, b) | Form::Random(_, a, b) => vec![*a, *b],
+        Form::Unary(_, a) | Form::Not(a) | Form::Filter(_, a) | Form::Fresh(_, a) => vec![*a],
+        Form::Select(a, b, c) | Form::Where(a, b, c) | Form::Clip(a, b, c) => vec![*a, *b, *c],
+        Form::Reduce {
+            of, with, level, ..
+        } => [Some(*of), *with, *level].into_iter().flatten().collect(),
     }
 }
 

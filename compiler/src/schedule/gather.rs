@@ -88,6 +88,8 @@ impl Gather<'_> {
         });
         let mut parts_reachable = true;
         for part in &products {
+            // A value that is computed for fewer samples than need it here cannot be referred to.
+            parts_reachable &= !self.demand.contains_key(part) || self.has(*part, guard);
             for operand in self.exprs.operands(*part) {
                 parts_reachable &= self.has(operand, guard);
             }
