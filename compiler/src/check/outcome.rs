@@ -44,7 +44,9 @@ impl<'p> Engine<'p> {
         )
     }
 
-    /// `outcome + direction`: added to what is stepped toward, and to nothing else.
+    /// `outcome + direction`: added to what is stepped toward. What the rule itself re-noises with
+    /// stays; where it named nothing, the sum is re-noised with as well, so `cfg() + d` is what
+    /// `u + scale*(c - u) + d` is.
     pub(crate) fn add_to_outcome(
         &mut self,
         outcome: Outcome,
@@ -92,7 +94,6 @@ impl<'p> Engine<'p> {
                 shift,
                 moves,
             } => {
-                let before = denoise.clone();
                 let (p, d) = self.unify(denoise, data.clone(), left, right, span)?;
                 let plain = p.plain && d.plain;
                 let pinned = p.pinned || d.pinned;
@@ -104,7 +105,8 @@ impl<'p> Engine<'p> {
                 let sum = self.tensor(Op::Add(p.node, d.node), sum, span);
                 Some(Outcome::Guided {
                     denoise: sum,
-                    renoise: renoise.or(Some(before)),
+                    // Where a rule gave one prediction for both, both stay one.
+                    renoise,
                     shift,
                     moves,
                 })?
