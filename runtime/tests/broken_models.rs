@@ -162,6 +162,16 @@ fn absurd_sizes_in_a_header() {
         });
         refused(folder.path(), ErrorKind::WeightsDamaged, "");
     }
+    // Together their offsets reach the end of what a number can hold.
+    let eighth = u64::MAX / 64;
+    let many: serde_json::Map<String, Value> = (0..64)
+        .map(|i| (format!("t{i:02}"), json!({"dtype": "U8", "shape": [eighth], "data_offsets": [i * eighth, (i + 1) * eighth]})))
+        .collect();
+    let folder = copy();
+    edit_header(&folder.path().join(UNET), |header| {
+        *header = Value::Object(many)
+    });
+    refused(folder.path(), ErrorKind::WeightsDamaged, "");
     let folder = copy();
     let file = folder.path().join(UNET);
     fs::write(&file, with_header(&file, b"{}", u64::MAX)).unwrap();

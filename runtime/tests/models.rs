@@ -4,14 +4,16 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use guide_runtime::error::Result;
+use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::interventions::Hooks;
-use guide_runtime::models::sd::{ClipConfig, TextEncoder, UNet, UNetConfig, Vae, VaeConfig};
+use guide_runtime::models::sd::{
+    ClipConfig, TextEncoder, UNet, UNetConfig, Vae, VaeConfig, layer_names,
+};
 use guide_runtime::models::{Pipeline, embedded};
 use guide_runtime::tokenizer::ClipTokenizer;
 use guide_runtime::weights::{Source, Weights};
 
-use support::{Expected, hooks};
+use support::{Expected, furthest, hooks};
 
 const MODELS: [&str; 2] = ["tiny-sd15", "tiny-sd21"];
 
@@ -217,6 +219,92 @@ fn perturbed_predictions_are_those_of_the_reference() -> Result<()> {
                 );
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_names_of_layers_need_no_weights() -> Result<()> {
+    for source in [Expected::read("tiny-sd15").source(), embedded::source()] {
+        let unet = unet(&source)?;
+        assert_eq!(layer_names(unet.config()), unet.layers());
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_that_are_skipped_give_what_they_are_given() -> Result<()> {
+    let expected = Expected::read("tiny-sd15");
+    let unet = unet(&expected.source())?;
+    let latents = expected.tensor("latents.init").narrow(0, 0, 1)?;
+    let text = expected
+        .tensor("text.cond.last_hidden_state")
+        .narrow(0, 0, 1)?;
+    let seen = |hooks: &Hooks| -> Result<std::collections::BTreeMap<String, Tensor>> {
+        let mut seen = std::collections::BTreeMap::new();
+        unet.observe(&latents, &[500.0], &text, hooks, &mut |module, out| {
+            seen.insert(module.to_owned(), out.clone());
+        })?;
+        Ok(seen)
+    };
+    let skipped = seen(&hooks("skip_layers", &["mid"], None, unet.layers())?)?;
+    let plain = seen(Hooks::NONE)?;
+    assert_eq!(
+        furthest(&skipped["mid_block"], &skipped["down_blocks.3"]),
+        0.0
+    );
+    assert!(furthest(&plain["mid_block"], &plain["down_blocks.3"]) > 1.0);
+    // One layer left out changes what comes after it, and nothing before.
+    let one = seen(&hooks(
+        "skip_layers",
+        &["down.1.attn.0.ff"],
+        None,
+        unet.layers(),
+    )?)?;
+    assert_eq!(
+        furthest(&one["down_blocks.0"], &plain["down_blocks.0"]),
+        0.0
+    );
+    assert!(furthest(&one["down_blocks.1"], &plain["down_blocks.1"]) > 1e-3);
+    // A resnet that changes the number of channels keeps its shortcut, so that shapes fit.
+    seen(&hooks("skip_layers", &["all"], None, unet.layers())?)?;
+    Ok(())
+}
+
+#[test]
+fn interventions_that_cannot_be_done_are_refused() {
+    let names: Vec<String> = vec!["mid.resnet.0".into(), "mid.attn.0.cross".into()];
+    let error = hooks("identity_attention", &["mid"], None, &names).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoSuchLayers);
+    assert_eq!(
+        error.message,
+        "the layers `mid` hold no self-attention, which `identity_attention` works on"
+    );
+    let error = hooks("shuffle_tokens", &["mid"], None, &names).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotYet);
+    let error = hooks("blur_attention", &["mid"], None, &names).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadPlan);
+}
+
+#[test]
+fn sizes_that_the_model_cannot_make_are_refused() -> Result<()> {
+    let pipeline = Pipeline::load(
+        &embedded::source(),
+        embedded::NAME,
+        DType::F32,
+        &Device::Cpu,
+    )?;
+    assert_eq!(pipeline.latent_size(96, 64)?, (16, 24));
+    assert_eq!(pipeline.picture_size(16, 24), (64, 96));
+    for (width, height, help) in [
+        (65, 64, "use `--size 64x64`"),
+        (0, 64, "use `--size 4x64`"),
+        (64, usize::MAX, "use `--size 64x8192`"),
+        (64, 8196, "use `--size 64x64`, the model's own size"),
+    ] {
+        let error = pipeline.latent_size(width, height).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadSize);
+        assert_eq!(error.help.as_deref(), Some(help));
     }
     Ok(())
 }

@@ -64,6 +64,9 @@ impl UNetConfig {
         refuse_unet_variants(fields)?;
         let channels = fields.counts("block_out_channels")?;
         let levels = channels.len();
+        if !(1..=8).contains(&levels) {
+            return Err(fields.refuse("block_out_channels", "one to eight levels are needed"));
+        }
         let heads = if fields.get("num_attention_heads").is_some() {
             "num_attention_heads"
         } else {
@@ -103,9 +106,6 @@ impl UNetConfig {
     }
 
     fn check(&self, fields: &Fields, heads: &str) -> Result<()> {
-        if !(1..=8).contains(&self.block_out_channels.len()) {
-            return Err(fields.refuse("block_out_channels", "one to eight levels are needed"));
-        }
         if self.downsample_padding > 1 {
             return Err(fields.refuse("downsample_padding", "this runtime knows `0` and `1`"));
         }
