@@ -275,9 +275,8 @@ fn latents_that_are_not_square() -> Result<()> {
     Ok(())
 }
 
-/// Twenty steps of f32 at scale 7.5 from weights of half precision amplify the last bits; two
-/// implementations of the tiny pipelines' shorter runs differ by up to this much.
-const POCKET_TOLERANCE: f64 = 5e-3;
+/// The floor that the reference states for whole runs.
+const POCKET_TOLERANCE: f64 = 5e-4;
 
 #[test]
 fn a_strawberry_of_the_embedded_model() -> Result<()> {
@@ -307,7 +306,6 @@ fn a_strawberry_of_the_embedded_model() -> Result<()> {
         Vec::new(),
     )?;
     let off = support::furthest(&latents, &expected["latents"].reshape((1, 4, 16, 16))?);
-    println!("off by {off:e}");
     assert!(off <= POCKET_TOLERANCE, "off by {off:e}");
 
     let picture = pipeline.decode(&latents)?;
