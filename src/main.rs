@@ -1,2 +1,52 @@
 //! The `guidec` command line.
-fn main() {}
+
+mod args;
+mod commands;
+mod compile;
+mod describe;
+mod exit;
+#[cfg(feature = "run")]
+mod failed;
+mod files;
+mod sources;
+mod ui;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+use ui::Ui;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A help text that nobody reads any more is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::new();
+    let ended = match cli.command {
+        #[cfg(feature = "run")]
+        Command::Run(args) => commands::run::run(&args, ui),
+        Command::Check(args) => commands::check::check(&args, ui),
+        Command::Plan(args) => commands::plan::plan(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Eval(args) => commands::eval::eval(&args, ui),
+        Command::Fmt(args) => commands::fmt::fmt(&args, ui),
+        Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
+        Command::Doc { name } => commands::doc::doc(name.as_deref(), ui),
+        #[cfg(feature = "run")]
+        Command::Models { format } => commands::models::models(format, ui),
+        Command::Completions { shell } => commands::completions::completions(shell, ui),
+        Command::Debug { form, source } => commands::debug::debug(form, &source, ui),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            ui.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}

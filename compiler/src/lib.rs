@@ -10,6 +10,8 @@ pub mod cost;
 pub mod diagnostics;
 pub mod graph;
 pub mod memory;
+pub mod model;
+pub mod pipeline;
 pub mod plan;
 pub mod primitives;
 pub mod resolve;
@@ -25,8 +27,6 @@ use sources::{Loaded, SourceMap, Sources};
 /// Everything there is to say about a file and all that it uses, in order of file and place.
 /// Settings, models and steps play no part.
 pub fn analyse(root: Loaded, sources: &dyn Sources) -> (SourceMap, Vec<Diagnostic>) {
-    let mut files = SourceMap::default();
-    let (program, mut bag) = resolve::resolve(root, sources, &mut files);
-    bag.extend(check::check(&program));
-    (files, bag.into_sorted())
+    let analysis = pipeline::read(root, sources);
+    (analysis.files, analysis.diagnostics.into_sorted())
 }

@@ -68,6 +68,16 @@ pub fn write(path: &Path, latents: &Tensor) -> Result<()> {
     write_beside(path, &file)
 }
 
+/// Each sample's latents, `[1, C, H, W]`.
+///
+/// # Errors
+/// What the tensor library reports.
+pub fn rows(latents: &Tensor) -> Result<Vec<Tensor>> {
+    (0..latents.dim(0)?)
+        .map(|row| Ok(latents.narrow(0, row, 1)?))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

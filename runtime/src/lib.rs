@@ -1,9 +1,11 @@
 //! Plan to pictures: the executor, networks, samplers, noise and recordings.
 
+pub mod device;
 pub mod error;
 pub mod eval;
 pub mod exec;
 pub mod image;
+pub mod inputs;
 pub mod interventions;
 pub mod latents;
 pub mod models;

@@ -6,8 +6,12 @@ mod png;
 mod sheet;
 
 pub use mask::{area_resize, read_mask};
-pub use png::{KEY, read_record, write_beside, write_png};
+pub use png::{KEY, encode_png, read_record, write_beside, write_png};
 pub use sheet::{Grid, contact_sheet};
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::error::Result;
 
 /// A picture of 8-bit RGB, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,28 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// The pictures of a tensor `[B, 3, H, W]` in 0..1, rounded to the nearest of 256 values.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn of(tensor: &Tensor) -> Result<Vec<Self>> {
+        let (_, _, height, width) = tensor.dims4()?;
+        let values = tensor
+            .permute((0, 2, 3, 1))?
+            .to_dtype(DType::F32)?
+            .to_device(&Device::Cpu)?;
+        let values = values.flatten_all()?.to_vec1::<f32>()?;
+        let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        let pictures = values.chunks((height * width * 3).max(1));
+        Ok(pictures
+            .map(|picture| Self {
+                width,
+                height,
+                rgb: picture.iter().map(byte).collect(),
+            })
+            .collect())
+    }
+
     /// A picture of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         Self {
@@ -38,5 +64,26 @@ impl Picture {
             let to = 3 * ((top + y) * self.width + left);
             self.rgb[to..to + 3 * columns].copy_from_slice(&other.rgb[from..from + 3 * columns]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_become_bytes_channel_by_channel() {
+        let values: Vec<f32> = vec![0.0, 1.0, 0.5, 2.0, -1.0, 0.25];
+        let tensor = Tensor::from_vec(values, (1, 3, 1, 2), &Device::Cpu).expect("a tensor");
+        let pictures = Picture::of(&tensor).expect("pictures");
+        let rgb = vec![0, 128, 0, 255, 255, 64];
+        assert_eq!(
+            pictures,
+            [Picture {
+                width: 2,
+                height: 1,
+                rgb
+            }]
+        );
     }
 }

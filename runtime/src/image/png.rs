@@ -18,6 +18,14 @@ pub fn write_png(path: &Path, picture: &Picture, record: Option<&str>) -> Result
     write_beside(path, &bytes)
 }
 
+/// The bytes of a PNG file with `record` (JSON) in its text chunk.
+///
+/// # Errors
+/// A picture without pixels.
+pub fn encode_png(picture: &Picture, record: &str) -> Result<Vec<u8>> {
+    encode(picture, Some(record)).map_err(|error| unwritable(Path::new("picture.png"), &error))
+}
+
 fn encode(
     picture: &Picture,
     record: Option<&str>,

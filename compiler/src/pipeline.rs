@@ -1,0 +1,310 @@
+//! The whole compiler in two calls: [`read`] a file, then [`compile`] a guide of it.
+
+use sha2::{Digest, Sha256};
+
+use crate::check::{self, Inline};
+use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
+use crate::graph::Graph;
+use crate::model::Model;
+use crate::plan::{ModelFacts, Plan, Timetable};
+use crate::resolve::resolve;
+use crate::resolved::{ItemId, ItemKind, Program};
+use crate::schedule::{self, Target};
+use crate::sources::{Loaded, SourceMap, Sources};
+use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, timetable};
+use guide_grammar::ast::FunctionKind;
+
+/// A file and all that it uses, resolved and checked.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The root file's name, as users see it.
+    pub path: String,
+    /// Names bound, imports gone.
+    pub program: Program,
+    /// Every text that was read.
+    pub files: SourceMap,
+    /// Everything there is to say, whatever the settings.
+    pub diagnostics: Bag,
+}
+
+/// Reads and checks a file.
+pub fn read(root: Loaded, sources: &dyn Sources) -> Analysis {
+    let path = root.path.clone();
+    let mut files = SourceMap::default();
+    let (program, mut diagnostics) = resolve(root, sources, &mut files);
+    diagnostics.extend(check::check(&program));
+    Analysis {
+        path,
+        program,
+        files,
+        diagnostics,
+    }
+}
+
+/// What a guide is compiled for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The guide's name; without it, the only one, or the one named like the file.
+    pub guide: Option<String>,
+    /// Parameters, as texts of const expressions.
+    pub settings: Vec<(String, String)>,
+    /// How many prompts are bound to each `Prompt[]` input.
+    pub prompt_counts: Vec<(String, u32)>,
+    /// Whether a negative prompt is given, so that `uncond` and `null` differ.
+    pub negative: bool,
+    /// The model.
+    pub facts: ModelFacts,
+    /// When the rule is evaluated.
+    pub times: Times,
+    /// Number of sampling steps.
+    pub steps: u32,
+}
+
+/// Where the ticks of a plan come from.
+#[derive(Clone, Debug)]
+pub enum Times {
+    /// A solver spreads them over the model's noise.
+    Sampler {
+        /// The model's noise.
+        scheduler: SchedulerConfig,
+        /// The solver.
+        sampler: Sampler,
+        /// How the steps are spread; without it, as the model says.
+        spacing: Option<Spacing>,
+    },
+    /// They are those of a recording, which follows any outcome.
+    Recording(Timetable),
+}
+
+impl Request {
+    /// 20 steps of ddim with nothing set, and a negative prompt.
+    pub fn new(model: Model) -> Self {
+        Self {
+            guide: None,
+            settings: Vec::new(),
+            prompt_counts: Vec::new(),
+            negative: true,
+            facts: model.facts,
+            times: Times::Sampler {
+                scheduler: model.scheduler,
+                sampler: Sampler::default(),
+                spacing: None,
+            },
+            steps: 20,
+        }
+    }
+
+    fn timetable(&self) -> Result<Timetable, Diagnostic> {
+        match &self.times {
+            Times::Sampler {
+                scheduler,
+                sampler,
+                spacing,
+            } => timetable(scheduler, *sampler, *spacing, self.steps),
+            Times::Recording(timetable) => Ok(timetable.clone()),
+        }
+    }
+
+    fn solver(&self) -> (&'static str, SolverFacts) {
+        match self.times {
+            Times::Sampler { sampler, .. } => (sampler.name(), sampler.facts()),
+            Times::Recording(_) => (
+                "recording",
+                SolverFacts {
+                    renoise: true,
+                    shift: true,
+                    moves: true,
+                    hold: true,
+                },
+            ),
+        }
+    }
+}
+
+/// A plan, and the warnings that the settings add.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The plan.
+    pub plan: Plan,
+    /// What the file's own diagnostics and the settings warn of.
+    pub warnings: Bag,
+}
+
+/// Makes the plan of a guide.
+///
+/// # Errors
+/// Every independent reason why there is none, warnings among them.
+pub fn compile(analysis: &Analysis, request: &Request) -> Result<Compiled, Bag> {
+    let (graph, target, mut warnings) = prepare(analysis, request)?;
+    match schedule::plan(&graph, &target) {
+        Ok(plan) => Ok(Compiled { plan, warnings }),
+        Err(refused) => {
+            warnings.extend(refused);
+            Err(warnings)
+        }
+    }
+}
+
+/// What stands after a pass of the planner, as text; the names are in [`schedule::PASSES`].
+///
+/// # Errors
+/// As [`compile`].
+pub fn after(analysis: &Analysis, request: &Request, pass: &str) -> Result<String, Bag> {
+    let (graph, target, _) = prepare(analysis, request)?;
+    schedule::after(pass, &graph, &target)
+}
+
+/// The graph, what it is planned for, and the warnings so far.
+fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag), Bag> {
+    let mut bag = analysis.diagnostics.clone();
+    if bag.has_errors() {
+        return Err(bag);
+    }
+    let (found, times) = (graph_of(analysis, request), request.timetable());
+    let (item, graph, timetable) = match (found, times) {
+        (Ok((item, graph, said)), Ok(timetable)) => {
+            bag.extend(said);
+            (item, graph, timetable)
+        }
+        (found, times) => {
+            bag.extend(found.map_or_else(|refused| refused, |(_, _, said)| said));
+            if let Err(refused) = times {
+                bag.push(refused);
+            }
+            return Err(bag);
+        }
+    };
+    let (sampler, solver) = request.solver();
+    let target = Target {
+        guide: name_of(&analysis.program, item).to_owned(),
+        file: analysis.path.clone(),
+        source: hash(analysis),
+        facts: request.facts.clone(),
+        timetable,
+        sampler: sampler.to_owned(),
+        solver,
+        steps: request.steps,
+        negative: request.negative,
+    };
+    Ok((graph, target, bag))
+}
+
+/// The graph of a guide, for what a request says of settings, prompts and steps.
+///
+/// # Errors
+/// What the guide or the settings are wrong in.
+pub fn graph(analysis: &Analysis, request: &Request) -> Result<Graph, Bag> {
+    if analysis.diagnostics.has_errors() {
+        return Err(analysis.diagnostics.clone());
+    }
+    graph_of(analysis, request).map(|(_, graph, _)| graph)
+}
+
+fn graph_of(analysis: &Analysis, request: &Request) -> Result<(ItemId, Graph, Bag), Bag> {
+    let item = choose(analysis, request.guide.as_deref()).map_err(|refused| {
+        let mut bag = Bag::default();
+        bag.push(refused);
+        bag
+    })?;
+    let inline = Inline {
+        settings: request.settings.clone(),
+        prompt_counts: request.prompt_counts.clone(),
+        negative: request.negative,
+        steps: Some(request.steps),
+    };
+    let (graph, said) = check::inline(&analysis.program, item, &inline);
+    if said.has_errors() {
+        Err(said)
+    } else {
+        Ok((item, graph, said))
+    }
+}
+
+/// The guide of that name in the root file; without a name the only one, or the one named like the
+/// file.
+///
+/// # Errors
+/// `G0213`, with the guides that there are.
+pub fn choose(analysis: &Analysis, name: Option<&str>) -> Result<ItemId, Diagnostic> {
+    let program = &analysis.program;
+    let items = program
+        .modules
+        .first()
+        .map_or(&[][..], |module| module.items.as_slice());
+    let guides: Vec<ItemId> = items
+        .iter()
+        .copied()
+        .filter(|item| is_guide(program, *item))
+        .collect();
+    let names: Vec<&str> = guides.iter().map(|item| name_of(program, *item)).collect();
+    let stem = analysis.path.rsplit(['/', '\\']).next().unwrap_or("");
+    let stem = stem.strip_suffix(".guide").unwrap_or(stem);
+    let wanted = name.unwrap_or(stem);
+    if let Some(at) = names.iter().position(|name| *name == wanted) {
+        return guides
+            .get(at)
+            .copied()
+            .ok_or_else(|| which(&analysis.path, &names));
+    }
+    if let Some(name) = name {
+        let message = format!("`{}` has no guide `{name}`", analysis.path);
+        let near = suggest::nearest(name, names.iter().copied());
+        let help = near.map(|near| format!("write `--guide {near}`"));
+        let help = help
+            .or_else(|| (!names.is_empty()).then(|| format!("choose one of {}", listed(&names))));
+        let unknown = Diagnostic::new(Code::WhichGuide, message);
+        return Err(match help {
+            Some(help) => unknown.help(help),
+            None => unknown,
+        });
+    }
+    match guides.as_slice() {
+        [only] => Ok(*only),
+        _ => Err(which(&analysis.path, &names)),
+    }
+}
+
+fn which(path: &str, names: &[&str]) -> Diagnostic {
+    if names.is_empty() {
+        return Diagnostic::new(Code::WhichGuide, format!("`{path}` holds no guide"))
+            .help("write one: `guide name() { predict(cond) }`");
+    }
+    let message = format!("`{path}` holds several guides: {}", listed(names));
+    Diagnostic::new(Code::WhichGuide, message)
+        .help(format!("choose one, as in `--guide {}`", names[0]))
+}
+
+fn listed(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn is_guide(program: &Program, item: ItemId) -> bool {
+    let kind = program.items.get(item.index()).map(|item| &item.kind);
+    matches!(kind, Some(ItemKind::Function(function)) if function.kind == FunctionKind::Guide)
+}
+
+fn name_of(program: &Program, item: ItemId) -> &str {
+    program
+        .items
+        .get(item.index())
+        .map_or("", |item| item.name.node.as_str())
+}
+
+/// SHA-256, in hex, of the texts of the file and of all modules it uses, in order of use. The length
+/// of each goes before it, so that no two lists of texts are one.
+fn hash(analysis: &Analysis) -> String {
+    let mut hash = Sha256::new();
+    for module in &analysis.program.modules {
+        let text = analysis.files.text(module.file);
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

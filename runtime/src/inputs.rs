@@ -1,0 +1,258 @@
+//! What a user binds to a plan's inputs: pictures, masks, tables and prompts, from `NAME=VALUE`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use guide_compiler::plan::{Input, InputId, Need, Plan};
+
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::exec::{Binding, Bindings};
+use crate::image::{area_resize, read_mask};
+use crate::latents;
+
+/// The largest table file: 16 MiB.
+const MOST_TABLE_BYTES: u64 = 16 << 20;
+
+/// What was bound, by what it is for.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// Maps, images, tables and numbers, for the executor.
+    pub bindings: Bindings,
+    /// The texts of prompts, for the predictor.
+    pub prompts: BTreeMap<InputId, Vec<String>>,
+    /// Models by the name that the rule calls them by, and where they lie.
+    pub models: Vec<(String, String)>,
+}
+
+/// Sizes that pictures are brought to.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Height and width of the latents.
+    pub latent: (usize, usize),
+    /// Height and width of the pictures.
+    pub picture: (usize, usize),
+}
+
+/// Reads every binding of a plan. `encode` makes latents of pictures `[1, 3, H, W]`. What is not
+/// bound is no error here: see [`complete`].
+///
+/// # Errors
+/// `BadBinding` for a name that the plan does not have or a value that does not fit, `Unreadable` for
+/// a file.
+pub fn bind(
+    plan: &Plan,
+    given: &[(String, String)],
+    sizes: Sizes,
+    encode: &dyn Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Bound> {
+    let mut bound = Bound::default();
+    for (name, value) in given {
+        let place = plan.inputs.iter().position(|input| input.name == *name);
+        let twice = || bad(format!("the input `{name}` is bound twice"));
+        match place.and_then(|at| Some((at, plan.inputs.get(at)?))) {
+            Some((at, input)) if input.kind.starts_with("Prompt") => {
+                let prompts = bound.prompts.entry(InputId(at as u32)).or_default();
+                prompts.push(value.clone());
+                if input.kind == "Prompt" && prompts.len() > 1 {
+                    return Err(twice());
+                }
+            }
+            Some((_, input)) => {
+                let binding = read(input, value, sizes, encode)?;
+                if bound
+                    .bindings
+                    .inputs
+                    .insert(name.clone(), binding)
+                    .is_some()
+                {
+                    return Err(twice());
+                }
+            }
+            None if plan.head.needs.contains(&Need::Model(name.clone())) => {
+                bound.models.push((name.clone(), value.clone()));
+            }
+            None => return Err(unknown(plan, name)),
+        }
+    }
+    Ok(bound)
+}
+
+/// Whether every input of a plan is bound.
+///
+/// # Errors
+/// `NotBound` for the first that is not.
+pub fn complete(plan: &Plan, bound: &Bound) -> Result<()> {
+    for (at, input) in plan.inputs.iter().enumerate() {
+        let is_prompt = input.kind.starts_with("Prompt");
+        if is_prompt && !bound.prompts.contains_key(&InputId(at as u32)) {
+            return Err(missing(input, "TEXT"));
+        }
+        if !is_prompt && !bound.bindings.inputs.contains_key(&input.name) {
+            return Err(missing(input, "FILE"));
+        }
+    }
+    Ok(())
+}
+
+fn read(
+    input: &Input,
+    value: &str,
+    sizes: Sizes,
+    encode: &dyn Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Binding> {
+    let path = Path::new(value);
+    let is_tensor = path
+        .extension()
+        .is_some_and(|ending| ending == "safetensors");
+    match input.kind.as_str() {
+        "Mask" | "Map" | "Image" | "Latent" if is_tensor => {
+            Ok(Binding::Tensor(latents::read(path, &input.name)?))
+        }
+        "Mask" | "Map" => {
+            let (height, width) = sizes.latent;
+            Ok(Binding::Tensor(read_mask(path, height, width)?))
+        }
+        "Image" | "Latent" => {
+            let (height, width) = sizes.picture;
+            Ok(Binding::Tensor(encode(&picture(path, height, width)?)?))
+        }
+        "Table" => Ok(Binding::Table(table(path, &input.name, is_tensor)?)),
+        _ => value.parse().map(Binding::Number).map_err(|_| {
+            bad(format!(
+                "the input `{}` is a `{}`, and `{value}` is no number",
+                input.name, input.kind
+            ))
+        }),
+    }
+}
+
+/// A picture file as a tensor `[1, 3, height, width]` in 0..1, each value the mean of the area that it
+/// covers.
+fn picture(path: &Path, height: usize, width: usize) -> Result<Tensor> {
+    let picture = image::open(path).map_err(|error| {
+        let message = format!("`{}` cannot be read as a picture: {error}", path.display());
+        RuntimeError::new(ErrorKind::Unreadable, message)
+    })?;
+    let pixels = picture.to_rgb32f();
+    let from = (pixels.height() as usize, pixels.width() as usize);
+    let channel = |at: usize| {
+        let values: Vec<f64> = pixels
+            .pixels()
+            .map(|pixel| f64::from(pixel.0[at]))
+            .collect();
+        area_resize(&values, from, (height, width))
+    };
+    let numbers: Vec<f32> = (0..3).flat_map(channel).map(|value| value as f32).collect();
+    Ok(Tensor::from_vec(
+        numbers,
+        (1, 3, height, width),
+        &Device::Cpu,
+    )?)
+}
+
+fn table(path: &Path, name: &str, is_tensor: bool) -> Result<Vec<Vec<f64>>> {
+    if is_tensor {
+        let tensor = latents::read(path, name)?.to_dtype(candle_core::DType::F64)?;
+        return match tensor.rank() {
+            1 => Ok(tensor
+                .to_vec1::<f64>()?
+                .into_iter()
+                .map(|value| vec![value])
+                .collect()),
+            2 => Ok(tensor.to_vec2()?),
+            rank => Err(bad(format!(
+                "a table has one axis or two, and `{name}` has {rank}"
+            ))),
+        };
+    }
+    let shown = path.display();
+    let unreadable = |reason: String| {
+        RuntimeError::new(
+            ErrorKind::Unreadable,
+            format!("the table `{shown}` cannot be read: {reason}"),
+        )
+    };
+    let length = std::fs::metadata(path)
+        .map_err(|error| unreadable(error.to_string()))?
+        .len();
+    if length > MOST_TABLE_BYTES {
+        return Err(bad(format!(
+            "a table has at most {MOST_TABLE_BYTES} bytes, and `{shown}` has {length}"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    rows(&text, &shown.to_string())
+}
+
+/// Lines of numbers with commas between them.
+fn rows(text: &str, shown: &str) -> Result<Vec<Vec<f64>>> {
+    let rows = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    rows.map(|(at, line)| {
+        let cells = line.split(',').map(str::trim);
+        let numbers = cells.map(|cell| {
+            let message = || {
+                bad(format!(
+                    "line {} of `{shown}` has `{cell}`, which is no number",
+                    at + 1
+                ))
+            };
+            cell.parse::<f64>().map_err(|_| message())
+        });
+        numbers.collect()
+    })
+    .collect()
+}
+
+fn bad(message: String) -> RuntimeError {
+    RuntimeError::new(ErrorKind::BadBinding, message)
+}
+
+fn missing(input: &Input, value: &str) -> RuntimeError {
+    let message = format!(
+        "the input `{}` (a `{}`) is not bound",
+        input.name, input.kind
+    );
+    RuntimeError::new(ErrorKind::NotBound, message)
+        .help(format!("add `--bind {}={value}`", input.name))
+}
+
+fn unknown(plan: &Plan, name: &str) -> RuntimeError {
+    let models = plan.head.needs.iter().filter_map(|need| match need {
+        Need::Model(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let names = plan
+        .inputs
+        .iter()
+        .map(|input| input.name.as_str())
+        .chain(models);
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let error = bad(format!(
+        "the guide `{}` has nothing to bind called `{name}`",
+        plan.head.guide
+    ));
+    match names.is_empty() {
+        true => error.help("leave out `--bind`"),
+        false => error.help(format!("bind one of {}", names.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn a_table_is_lines_of_numbers() {
+        let found = rows("1, 2.5\n\n-3,4e1\n", "t.csv").expect("a table");
+        assert_eq!(found, [[1.0, 2.5], [-3.0, 40.0]]);
+        let error = rows("1\n2,x\n", "t.csv").expect_err("no number");
+        assert_eq!(
+            error.message,
+            "line 2 of `t.csv` has `x`, which is no number"
+        );
+    }
+}

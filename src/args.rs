@@ -1,0 +1,385 @@
+//! Every command and option, with the help that users read.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use guide_compiler::schedule::PASSES;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const OVERVIEW: &str = "\
+Examples:
+  guidec run examples/first.guide --prompt \"strawberry\"
+  guidec run std::rules::apg --set scale=4 --prompt \"red apple\" --seed 3
+  guidec check my_rule.guide
+  guidec plan std::rules::adaptive --steps 30
+  guidec doc apg
+
+Exit codes: 0 done, 1 the guide or the request is wrong or a difference was found,
+2 bad usage, 3 the machine failed (a file, memory, the disk), 130 interrupted.";
+
+/// Compiles and runs rules for diffusion guidance, written in the guide language.
+///
+/// A rule is a `.guide` file: it asks a network for predictions, combines them, and returns one
+/// guided prediction for each step. guidec checks it, shows what each step costs, and samples
+/// pictures with it.
+#[derive(Debug, Parser)]
+#[command(name = "guidec", version, styles = STYLES, after_help = OVERVIEW, max_term_width = 90)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a guide and sample pictures with it
+    #[cfg(feature = "run")]
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<Run>),
+    /// Parse and type-check guides, and say everything that is wrong with them
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Show what each sampling step does and costs
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(Plan),
+    /// Run a rule over recorded predictions, without a network
+    #[cfg(feature = "run")]
+    #[command(after_help = EVAL_EXAMPLES)]
+    Eval(Eval),
+    /// Format guides in place
+    #[command(after_help = FMT_EXAMPLES)]
+    Fmt(Fmt),
+    /// Explain a diagnostic, with a wrong and a right program
+    Explain {
+        /// The code of a diagnostic, such as G0401, or the name of a topic; without it, all are
+        /// listed
+        code: Option<String>,
+    },
+    /// Describe a rule, an operator, an intervention or a primitive
+    #[command(after_help = DOC_EXAMPLES)]
+    Doc {
+        /// Its name, such as `apg`, `std::ops::momentum`, `identity_attention` or `dot`; without
+        /// it, everything is listed
+        name: Option<String>,
+    },
+    /// List the models that can be used, where they lie, and what they can do
+    #[cfg(feature = "run")]
+    Models {
+        /// How the list is written
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        format: Format,
+    },
+    /// Print a script that completes guidec's commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print an inner form of a guide
+    #[command(hide = true)]
+    Debug {
+        /// Which form
+        form: Form,
+        /// Which file
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  guidec check my_rule.guide
+  guidec check rules/*.guide --format json
+  cat my_rule.guide | guidec check -";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  guidec plan std::rules::apg
+  guidec plan my_rule.guide --set scale=3 --steps 8 --sampler euler
+  guidec plan my_rule.guide --format svg > plan.svg
+  guidec plan my_rule.guide --format json > plan.json    (guidec run plan.json runs it)";
+
+const FMT_EXAMPLES: &str = "\
+Examples:
+  guidec fmt my_rule.guide
+  guidec fmt --check rules/*.guide
+  guidec fmt - < my_rule.guide";
+
+const DOC_EXAMPLES: &str = "\
+Examples:
+  guidec doc
+  guidec doc apg
+  guidec doc std::ops::project";
+
+#[cfg(feature = "run")]
+const RUN_EXAMPLES: &str = "\
+Without --model the small model inside guidec is used: 64x64 pictures of about 120 things.
+
+Pictures are named GUIDE-PROMPT-seedN.png, as in first-strawberry-seed0.png. A batch gets a
+folder GUIDE-PROMPT-seedsN-M with seedN.png ... and contact.png, all of them side by side.
+Where a name is taken, -2, -3, ... is added: without --out NAME.png nothing is replaced.
+Each picture holds a text chunk `guidec`: a JSON object that says what made it.
+
+Examples:
+  guidec run examples/first.guide --prompt \"strawberry\"
+  guidec run std::rules::cfg --set scale=4 --prompt \"panda\" --seed 7 --batch 4 --out pictures
+  guidec run my_rule.guide --bind region=mask.png --bind style=\"glossy\" --prompt \"lemon\"
+  guidec run plan.json --prompt \"strawberry\"";
+
+#[cfg(feature = "run")]
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  guidec eval std::rules::cfg --recording run.safetensors --out guided.safetensors
+  guidec eval my_rule.guide --set scale=3 --recording run.safetensors --out guided.safetensors";
+
+/// Which guide.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// A `.guide` file, or a rule of the standard library as std::rules::NAME
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// The guide to use, where the file holds several and none is named like the file
+    #[arg(long, value_name = "NAME")]
+    pub guide: Option<String>,
+    /// A further folder whose files the guide may use; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+}
+
+/// What a guide is compiled for.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Sets a parameter of the guide: a constant expression, or a word of a choice; may be
+    /// repeated for other parameters
+    #[arg(long = "set", value_name = "NAME=EXPR", value_parser = pair, help_heading = GUIDE)]
+    pub set: Vec<(String, String)>,
+    /// Binds what the guide declares: a model (folder), a mask or image (picture or
+    /// .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors)
+    #[arg(long = "bind", value_name = "NAME=VALUE", value_parser = pair, help_heading = GUIDE)]
+    pub bind: Vec<(String, String)>,
+    /// The model: a name, a folder in diffusers layout, or a .safetensors file [default: the
+    /// embedded one]
+    #[arg(long, value_name = "NAME|DIR|FILE", help_heading = SAMPLING)]
+    pub model: Option<String>,
+    /// Number of sampling steps [default: 20]
+    #[arg(long, value_name = "N", help_heading = SAMPLING)]
+    pub steps: Option<u64>,
+    /// The sampler: ddim, euler, euler_a, dpmpp_2m or heun; the last four also with `_karras`
+    /// [default: ddim]
+    #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
+    pub sampler: Option<String>,
+    /// How the steps are spread over the noise: leading, trailing or linspace [default: what
+    /// the model's scheduler says]
+    #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
+    pub spacing: Option<String>,
+    /// What is avoided, or what uncond stands for; empty is the null condition
+    #[arg(long, value_name = "TEXT", help_heading = SAMPLING)]
+    pub negative: Option<String>,
+    /// Never download anything
+    #[arg(long, help_heading = SAMPLING)]
+    pub offline: bool,
+}
+
+const GUIDE: &str = "Guide";
+const SAMPLING: &str = "Sampling";
+#[cfg(feature = "run")]
+const OUTPUT: &str = "Output";
+
+/// `guidec check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The files, `-` for the standard input, or std::rules::NAME
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+    /// A further folder whose files the guides may use; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+    /// How diagnostics are written: human on stderr, json on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// `guidec plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which guide.
+    #[command(flatten)]
+    pub source: Source,
+    /// For what.
+    #[command(flatten)]
+    pub target: Target,
+    /// How the plan is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
+    /// Print what stands after a pass of the planner instead
+    #[arg(long, value_name = "PASS", value_parser = passes())]
+    pub after: Option<String>,
+}
+
+/// `guidec fmt`
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// The files, or `-` to format the standard input to the standard output
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+    /// Write nothing; list the files that are not formatted, and end with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `guidec eval`
+#[cfg(feature = "run")]
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Which guide.
+    #[command(flatten)]
+    pub source: Source,
+    /// Sets a parameter of the guide: a constant expression, or a word of a choice
+    #[arg(long = "set", value_name = "NAME=EXPR", value_parser = pair)]
+    pub set: Vec<(String, String)>,
+    /// Binds an input of the guide; what only labels a prediction needs no binding
+    #[arg(long = "bind", value_name = "NAME=VALUE", value_parser = pair)]
+    pub bind: Vec<(String, String)>,
+    /// The recording: a safetensors file in the format guide-recording/1
+    #[arg(long, value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Where the results go, as safetensors
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `guidec run`
+#[cfg(feature = "run")]
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Which guide.
+    #[command(flatten)]
+    pub source: Source,
+    /// What the pictures show
+    #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
+    pub prompt: String,
+    /// For what.
+    #[command(flatten)]
+    pub target: Target,
+    /// The seed of the first picture; the next has the next seed
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SAMPLING)]
+    pub seed: u64,
+    /// Number of pictures
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SAMPLING,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub batch: u32,
+    /// Width and height of the pictures [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = size, help_heading = SAMPLING)]
+    pub size: Option<(u32, u32)>,
+    /// Where the model runs: cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
+    pub device: String,
+    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
+    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
+    pub dtype: Option<Dtype>,
+    /// Start from these latents instead of noise: a safetensors file with `latents`
+    #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
+    pub init_latents: Option<PathBuf>,
+    /// A folder, or the name of one .png
+    #[arg(long, value_name = "PATH", default_value = ".", help_heading = OUTPUT)]
+    pub out: PathBuf,
+    /// Write the final latents to a safetensors file, as `latents`
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub save_latents: Option<PathBuf>,
+    /// Write every prediction to a safetensors file that `guidec eval` reads
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub record: Option<PathBuf>,
+    /// Say only what went wrong
+    #[arg(long, short, help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// human: a summary on stderr; json: an object on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
+    pub format: Format,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// For programs
+    Json,
+}
+
+/// How a plan is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// guide-plan/1, which `guidec run` reads
+    Json,
+    /// A drawing for Graphviz
+    Dot,
+    /// A drawing
+    Svg,
+}
+
+/// Inner forms of a guide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// The syntax tree
+    Ast,
+    /// The tree with its names bound
+    Resolved,
+    /// The checked graph
+    Graph,
+}
+
+/// The numbers a network computes with.
+#[cfg(feature = "run")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    /// 32 bits
+    F32,
+    /// 16 bits
+    F16,
+    /// 16 bits with the range of 32
+    Bf16,
+}
+
+/// The passes by name, each with what it does.
+fn passes() -> PossibleValuesParser {
+    let passes = PASSES
+        .iter()
+        .map(|(name, about)| PossibleValue::new(*name).help(*about));
+    PossibleValuesParser::new(passes)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(feature = "run")]
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let (width, height) = text.split_once(['x', 'X']).ok_or("write WIDTHxHEIGHT")?;
+    match (width.parse(), height.parse()) {
+        (Ok(width), Ok(height)) if width > 0 && height > 0 => Ok((width, height)),
+        _ => Err("write WIDTHxHEIGHT, both whole and above 0".to_owned()),
+    }
+}
+
+/// The first name that a list of settings gives twice.
+pub fn given_twice(set: &[(String, String)]) -> Option<&str> {
+    let names = set.iter().map(|(name, _)| name.as_str());
+    names
+        .enumerate()
+        .find(|(at, name)| set[..*at].iter().any(|(n, _)| n == name))
+        .map(|(_, n)| n)
+}

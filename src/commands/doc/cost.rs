@@ -1,0 +1,98 @@
+//! What a rule costs with the embedded model.
+
+use guide_compiler::diagnostics::Bag;
+use guide_compiler::memory::Memory;
+use guide_compiler::model;
+use guide_compiler::pipeline::{Request, compile, read};
+use guide_compiler::plan::{Need, Plan};
+use guide_compiler::show;
+use guide_compiler::sources::Loaded;
+
+use super::item::StdItem;
+use crate::describe::EMBEDDED;
+
+/// Two lines for a page.
+pub struct Cost {
+    /// How many evaluations.
+    pub evaluations: String,
+    /// What it needs of the model and the user.
+    pub needs: String,
+}
+
+/// Prompts that a list is given for the page's numbers.
+const PROMPTS: u32 = 2;
+
+/// The cost of a rule; nothing for what is not one.
+pub fn of(item: &StdItem) -> Option<Cost> {
+    if item.folder != "rules" {
+        return None;
+    }
+    let request = Request {
+        guide: Some(item.name.clone()),
+        prompt_counts: vec![("prompts".to_owned(), PROMPTS)],
+        ..Request::new(model::known(EMBEDDED)?)
+    };
+    let sources = Memory::with_library(guide_stdlib::files().iter().copied());
+    let path = format!("stdlib/{}/{}.guide", item.folder, item.name);
+    let analysis = read(
+        Loaded {
+            path,
+            text: item.source.to_owned(),
+        },
+        &sources,
+    );
+    Some(match compile(&analysis, &request) {
+        Ok(compiled) => Cost {
+            evaluations: evaluations(&compiled.plan),
+            needs: needs(&compiled.plan),
+        },
+        Err(bag) => Cost {
+            evaluations: "not with the embedded model".to_owned(),
+            needs: reasons(bag),
+        },
+    })
+}
+
+fn evaluations(plan: &Plan) -> String {
+    let (least, most) = (plan.cost.least, plan.cost.most);
+    let steps = plan.head.steps;
+    let each = |count: u64| format!("{:.2}", count as f64 / f64::from(steps.max(1)));
+    if least == most {
+        format!("{most} evaluations in {steps} steps, {} a step", each(most))
+    } else {
+        format!(
+            "{least} to {most} evaluations in {steps} steps, {} to {} a step",
+            each(least),
+            each(most)
+        )
+    }
+}
+
+fn needs(plan: &Plan) -> String {
+    let needs = plan.head.needs.iter().map(|need| match need {
+        Need::NullCondition => "null condition".to_owned(),
+        Need::Layers(layers) => format!("layers {}", show::layers(layers)),
+        Need::Model(name) => format!("model {name}"),
+        Need::Classifier(name) => format!("classifier {name}"),
+        Need::Loss(name) => format!("loss {name}"),
+        Need::Input(id) => match plan.inputs.get(id.index()) {
+            Some(input) => format!("input {}: {}", input.name, input.kind),
+            None => "an input".to_owned(),
+        },
+        Need::Target => "a class to aim at".to_owned(),
+    });
+    let needs: Vec<String> = needs.collect();
+    if needs.is_empty() {
+        "nothing besides the model".to_owned()
+    } else {
+        needs.join(", ")
+    }
+}
+
+fn reasons(bag: Bag) -> String {
+    let all = bag.into_sorted();
+    all.iter()
+        .map(|diagnostic| diagnostic.message.clone())
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,15 @@
+//! One file a command.
+
+pub mod check;
+pub mod completions;
+pub mod debug;
+pub mod doc;
+#[cfg(feature = "run")]
+pub mod eval;
+pub mod explain;
+pub mod fmt;
+#[cfg(feature = "run")]
+pub mod models;
+pub mod plan;
+#[cfg(feature = "run")]
+pub mod run;

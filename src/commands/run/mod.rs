@@ -1,0 +1,188 @@
+//! `guidec run`: compiles a guide and samples pictures with it.
+
+mod bar;
+mod device;
+mod output;
+mod record;
+mod saved;
+mod summary;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use guide_compiler::diagnostics::{Code, Diagnostic};
+use guide_compiler::plan::Plan;
+use guide_runtime::device::Device;
+use guide_runtime::exec::Bindings;
+use guide_runtime::image::Picture;
+use guide_runtime::inputs::{self, Sizes};
+use guide_runtime::models::{Conditions, Pipeline};
+use guide_runtime::run::{Finished, Request};
+use guide_runtime::weights::find::find;
+use guide_runtime::{latents, run as sampling};
+
+use crate::args::{Format, Run};
+use crate::compile::{Compiled, compile, request};
+use crate::describe::{describe, places};
+use crate::exit::{Exit, Failure, Result};
+use crate::ui::Ui;
+use bar::Bar;
+use output::Output;
+use summary::Summary;
+
+/// Runs a guide, or a saved plan.
+pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
+    let begin = Instant::now();
+    let stop = stop_on_interrupt()?;
+    let mut plan = plan(args, ui)?;
+    let output = Output::prepare(args, &plan)?;
+    let device = device::of(&args.device)?;
+    let mut pipeline = load(args, &plan, &device)?;
+    if let Some((width, height)) = args.size {
+        let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
+        // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
+        plan.head.model.latent[1..].copy_from_slice(&[height as u32, width as u32]);
+    }
+    let latent = plan.head.model.latent.map(|side| side as usize);
+    let bindings = bind(args, &plan, &mut pipeline)?;
+    pipeline.prepare(&plan)?;
+    let request = Request {
+        plan: &plan,
+        batch: args.batch as usize,
+        latent: &latent,
+        device: &device,
+        bindings,
+        seed: args.seed,
+        start: args
+            .init_latents
+            .as_deref()
+            .map(|path| latents::read(path, latents::NAME))
+            .transpose()?,
+        stop: &stop,
+    };
+    let mut bar = Bar::start(args, ui);
+    let finished = sample(args, &request, &mut pipeline, &mut bar);
+    bar.end();
+    let finished = finished?;
+    let pictures = decode(&pipeline, &finished, &stop)?;
+    let summary = Summary::new(args, &plan, &finished, begin.elapsed());
+    let mut files = output.write(&pictures, &summary, &stop)?;
+    if let Some(file) = &args.save_latents {
+        latents::write(file, &finished.latents)?;
+        files.push(file.clone());
+    }
+    files.extend(args.record.clone());
+    match args.format {
+        Format::Json => ui.data(&summary.json(&files))?,
+        Format::Human if args.quiet => {}
+        Format::Human => ui.say(&summary.text(&files)),
+    }
+    Ok(Exit::Done)
+}
+
+fn sample(
+    args: &Run,
+    request: &Request<'_>,
+    pipeline: &mut Pipeline,
+    bar: &mut Bar,
+) -> Result<Finished> {
+    match &args.record {
+        None => Ok(sampling::run(request, pipeline, bar)?),
+        Some(_) if sampling::samples_at_once(request) < request.batch => {
+            let most = sampling::samples_at_once(request);
+            Err(Failure::Usage(format!(
+                "--record keeps at most {most} pictures of this size"
+            )))
+        }
+        Some(file) => Ok(record::run(request, pipeline, bar, file)?),
+    }
+}
+
+fn load(args: &Run, plan: &Plan, device: &Device) -> Result<Pipeline> {
+    let name = args
+        .target
+        .model
+        .as_deref()
+        .unwrap_or(&plan.head.model.name);
+    let found = find(name, &places())?;
+    let dtype = device::dtype(args.dtype, device);
+    Ok(Pipeline::load(&found.source, &found.name, dtype, device)?)
+}
+
+/// Binds prompts and models to the pipeline; what is left is for the rule.
+fn bind(args: &Run, plan: &Plan, pipeline: &mut Pipeline) -> Result<Bindings> {
+    let [_, height, width] = plan.head.model.latent.map(|side| side as usize);
+    let sizes = Sizes {
+        latent: (height, width),
+        picture: pipeline.picture_size(height, width),
+    };
+    let bound = inputs::bind(plan, &args.target.bind, sizes, &|picture| {
+        pipeline.encode(picture)
+    })?;
+    inputs::complete(plan, &bound)?;
+    for (name, value) in &bound.models {
+        let found = find(value, &places())?;
+        pipeline.bind_model(name, &found.source)?;
+    }
+    pipeline.set_conditions(Conditions {
+        prompt: args.prompt.clone(),
+        negative: args.target.negative.clone().filter(|text| !text.is_empty()),
+        inputs: bound.prompts,
+    });
+    Ok(bound.bindings)
+}
+
+/// A flag that Ctrl-C sets. What is in work then ends at the next evaluation of a network.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|error| {
+        Diagnostic::new(
+            Code::DeviceFailed,
+            format!("interrupts cannot be watched for: {error}"),
+        )
+    })?;
+    Ok(stop)
+}
+
+fn check(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) {
+        Err(Failure::Interrupted)
+    } else {
+        Ok(())
+    }
+}
+
+/// The plan: of a guide, or read from a file that `guidec plan --format json` wrote.
+fn plan(args: &Run, ui: Ui) -> Result<Plan> {
+    if args.source.file.ends_with(".json") {
+        return saved::read(args);
+    }
+    let model = describe(args.target.model.as_deref())?;
+    let negative = args
+        .target
+        .negative
+        .as_deref()
+        .is_some_and(|text| !text.is_empty());
+    let request = request(&args.source, &args.target, model, negative)?;
+    let Compiled {
+        plan,
+        warnings,
+        files,
+    } = compile(&args.source, &request)?;
+    if !args.quiet {
+        ui.diagnostics(&warnings, &files);
+    }
+    Ok(plan)
+}
+
+/// The pictures of a run, one after another, so that an interruption does not wait for all.
+fn decode(pipeline: &Pipeline, finished: &Finished, stop: &AtomicBool) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    for latents in latents::rows(&finished.latents)? {
+        check(stop)?;
+        pictures.extend(Picture::of(&pipeline.decode(&latents)?)?);
+    }
+    Ok(pictures)
+}

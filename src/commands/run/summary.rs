@@ -1,0 +1,125 @@
+//! What made the pictures and what it cost: the text chunk of a picture, the lines at the end of a
+//! run, and the object for programs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use guide_compiler::plan::Plan;
+use guide_runtime::run::Finished;
+use serde_json::{Map, Value, json};
+
+use crate::args::Run;
+
+/// The facts of a run.
+pub struct Summary {
+    made: Map<String, Value>,
+    seed: u64,
+    evaluations: Vec<u64>,
+    network: Duration,
+    arithmetic: Duration,
+    total: Duration,
+}
+
+impl Summary {
+    /// Of a run that is over.
+    pub fn new(args: &Run, plan: &Plan, finished: &Finished, total: Duration) -> Self {
+        let settings = plan.head.settings.iter();
+        let settings = settings.map(|s| (s.name.clone(), Value::from(s.value.clone())));
+        let bind = args
+            .target
+            .bind
+            .iter()
+            .map(|(name, value)| json!([name, value]));
+        let [_, height, width] = plan.head.model.latent;
+        let made = [
+            ("guide", json!(plan.head.guide)),
+            ("file", json!(plan.head.file)),
+            ("source", json!(plan.head.source)),
+            ("settings", Value::Object(settings.collect())),
+            ("bind", bind.collect()),
+            ("prompt", json!(args.prompt)),
+            (
+                "negative",
+                json!(args.target.negative.as_deref().unwrap_or("")),
+            ),
+            ("steps", json!(plan.head.steps)),
+            ("sampler", json!(plan.head.sampler)),
+            ("model", json!(plan.head.model.name)),
+            ("latent", json!([width, height])),
+            ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ];
+        Self {
+            made: made
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            seed: args.seed,
+            evaluations: finished.evaluations.clone(),
+            network: finished.network,
+            arithmetic: finished.arithmetic,
+            total,
+        }
+    }
+
+    /// What made the picture of a sample, as JSON.
+    pub fn about(&self, sample: usize) -> String {
+        let mut made = self.made.clone();
+        made.insert(
+            "seed".to_owned(),
+            json!(self.seed.wrapping_add(sample as u64)),
+        );
+        Value::Object(made).to_string()
+    }
+
+    /// For people.
+    pub fn text(&self, files: &[PathBuf]) -> String {
+        let sum: u64 = self.evaluations.iter().sum();
+        let pictures = self.evaluations.len();
+        let each = match (self.evaluations.iter().min(), self.evaluations.iter().max()) {
+            (Some(least), Some(most)) if pictures > 1 && least == most => {
+                format!(", {least} a picture")
+            }
+            (Some(least), Some(most)) if pictures > 1 => format!(", {least} to {most} a picture"),
+            _ => String::new(),
+        };
+        let [network, arithmetic, total] =
+            [self.network, self.arithmetic, self.total].map(|t| t.as_secs_f64());
+        let memory = peak_memory().map(|bytes| format!("; peak memory {} MiB", bytes >> 20));
+        let memory = memory.unwrap_or_default();
+        let mut out = format!(
+            "{sum} evaluations{each}; {total:.1} s, of which network {network:.1} s, arithmetic {arithmetic:.2} s{memory}"
+        );
+        for file in files {
+            out.push_str(&format!("\nwrote {}", file.display()));
+        }
+        out
+    }
+
+    /// For programs.
+    pub fn json(&self, files: &[PathBuf]) -> String {
+        let mut all = self.made.clone();
+        let seeds = (0..self.evaluations.len() as u64).map(|i| self.seed.wrapping_add(i));
+        let files = files.iter().map(|file| file.display().to_string());
+        all.insert("seeds".to_owned(), seeds.collect());
+        all.insert("evaluations".to_owned(), json!(self.evaluations));
+        let seconds = json!({
+            "network": self.network.as_secs_f64(),
+            "arithmetic": self.arithmetic.as_secs_f64(),
+            "total": self.total.as_secs_f64(),
+        });
+        all.insert("seconds".to_owned(), seconds);
+        all.insert("peak_memory_bytes".to_owned(), json!(peak_memory()));
+        all.insert("files".to_owned(), files.collect());
+        format!("{:#}\n", Value::Object(all))
+    }
+}
+
+/// The most memory that this process has held, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}

@@ -1,0 +1,87 @@
+//! From what the user asked for to a plan: the file, the model's description, the settings.
+
+use guide_compiler::diagnostics::Diagnostic;
+use guide_compiler::model::Model;
+use guide_compiler::pipeline::{self, Analysis, Request, Times};
+use guide_compiler::plan::Plan;
+use guide_compiler::sources::SourceMap;
+use guide_compiler::timetable::{Sampler, Spacing};
+
+use crate::args::{Source, Target, given_twice};
+use crate::exit::{Failure, Result};
+use crate::sources::{self, Disk};
+
+/// A plan with what there is to say about it.
+pub struct Compiled {
+    /// The plan.
+    pub plan: Plan,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+    /// The files that they are about.
+    pub files: SourceMap,
+}
+
+/// What a guide is compiled for, by the command line.
+pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -> Result<Request> {
+    let sampler = target
+        .sampler
+        .as_deref()
+        .map_or(Ok(Sampler::default()), Sampler::parse)?;
+    let spacing = target.spacing.as_deref().map(Spacing::parse).transpose()?;
+    Ok(Request {
+        guide: source.guide.clone(),
+        settings: target.set.clone(),
+        prompt_counts: counts(&target.bind),
+        negative,
+        facts: model.facts,
+        times: Times::Sampler {
+            scheduler: model.scheduler,
+            sampler,
+            spacing,
+        },
+        // A number that no plan can have stays one.
+        steps: u32::try_from(target.steps.unwrap_or(20)).unwrap_or(u32::MAX),
+    })
+}
+
+/// Reads and checks the file of a guide.
+pub fn read(source: &Source) -> Result<Analysis> {
+    let root = sources::root(&source.file)?;
+    Ok(pipeline::read(
+        root,
+        &Disk::new(&source.file, &source.allow_path),
+    ))
+}
+
+/// Compiles a guide for a request.
+pub fn compile(source: &Source, request: &Request) -> Result<Compiled> {
+    if let Some(name) = given_twice(&request.settings) {
+        return Err(Failure::Usage(format!(
+            "the parameter '{name}' is set twice"
+        )));
+    }
+    let analysis = read(source)?;
+    match pipeline::compile(&analysis, request) {
+        Ok(compiled) => Ok(Compiled {
+            plan: compiled.plan,
+            warnings: compiled.warnings.into_sorted(),
+            files: analysis.files,
+        }),
+        Err(bag) => Err(Failure::Said {
+            diagnostics: bag.into_sorted(),
+            files: analysis.files,
+        }),
+    }
+}
+
+/// How often each name is bound: what counts for lists of prompts.
+pub fn counts(bind: &[(String, String)]) -> Vec<(String, u32)> {
+    let mut counts: Vec<(String, u32)> = Vec::new();
+    for (name, _) in bind {
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name.clone(), 1)),
+        }
+    }
+    counts
+}

@@ -1,0 +1,49 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes a file beside its place, then moves it there. Keeps the permissions of a file that it
+/// replaces, and follows a link to the file behind it.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut file = beside(&folder_of(&target))?;
+    file.write_all(bytes)?;
+    if let Ok(before) = fs::metadata(&target) {
+        fs::set_permissions(file.path(), before.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The folder that a file lies in.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A file without a place yet, which is gone if it gets none.
+pub fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".guidec-");
+    // What others may read is decided by the process's mask, as for any new file.
+    if let Some(permissions) = of_a_new_file() {
+        return builder.permissions(permissions).tempfile_in(folder);
+    }
+    builder.tempfile_in(folder)
+}
+
+#[cfg(unix)]
+fn of_a_new_file() -> Option<Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn of_a_new_file() -> Option<Permissions> {
+    None
+}

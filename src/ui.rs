@@ -1,0 +1,77 @@
+//! What is printed where: data on stdout, words for people on stderr; colour on a terminal only.
+
+use std::io::{self, IsTerminal, Write};
+
+use guide_compiler::diagnostics::render::{self, Style};
+use guide_compiler::diagnostics::{Code, Diagnostic};
+use guide_compiler::sources::SourceMap;
+
+use crate::exit::{Failure, Result};
+
+/// The two streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    colour: bool,
+}
+
+impl Ui {
+    /// Colour where stderr is a terminal and `NO_COLOR` is not set.
+    pub fn new() -> Self {
+        let asked_not = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            colour: !asked_not && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether a person watches stderr.
+    #[cfg(feature = "run")]
+    pub fn is_watched(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Data, to stdout.
+    pub fn data(self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| {
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    return Failure::ReaderGone;
+                }
+                let message = format!("the standard output cannot be written: {error}");
+                Diagnostic::new(Code::OutputUnwritable, message).into()
+            })
+    }
+
+    /// Words for people, to stderr; a reader that is gone misses them.
+    pub fn say(self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = writeln!(err, "{text}").and_then(|()| err.flush());
+    }
+
+    /// Diagnostics, to stderr.
+    pub fn diagnostics(self, diagnostics: &[Diagnostic], files: &SourceMap) {
+        if !diagnostics.is_empty() {
+            let style = Style {
+                colour: self.colour,
+                ..Style::default()
+            };
+            self.say(render::human(diagnostics, files, style).trim_end_matches('\n'));
+        }
+    }
+
+    /// The end of a command that ended early.
+    pub fn failure(self, failure: &Failure) {
+        match failure {
+            Failure::Said { diagnostics, files } => self.diagnostics(diagnostics, files),
+            Failure::Usage(sentence) => {
+                self.say(&format!(
+                    "error: {sentence}\n\nFor more information, try '--help'."
+                ));
+            }
+            #[cfg(feature = "run")]
+            Failure::Interrupted => self.say("interrupted; nothing was written"),
+            Failure::ReaderGone => {}
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The help texts are the reference of the command line: each is a snapshot.
+
+use crate::sandbox::Sandbox;
+
+fn help(args: &[&str]) -> String {
+    let args: Vec<&str> = args.iter().copied().chain(["--help"]).collect();
+    let ended = Sandbox::new().run(&args).with(0);
+    assert_eq!(ended.stderr, "", "help is data");
+    ended.stdout
+}
+
+#[test]
+#[cfg(feature = "run")]
+fn overview() {
+    insta::assert_snapshot!(help(&[]));
+}
+
+#[test]
+#[cfg(feature = "run")]
+fn run() {
+    insta::assert_snapshot!(help(&["run"]));
+}
+
+#[test]
+fn check() {
+    insta::assert_snapshot!(help(&["check"]));
+}
+
+#[test]
+fn plan() {
+    insta::assert_snapshot!(help(&["plan"]));
+}
+
+#[test]
+#[cfg(feature = "run")]
+fn eval() {
+    insta::assert_snapshot!(help(&["eval"]));
+}
+
+#[test]
+fn fmt() {
+    insta::assert_snapshot!(help(&["fmt"]));
+}
+
+#[test]
+fn explain_doc_models_completions() {
+    let mut all = String::new();
+    for command in ["explain", "doc", "completions"] {
+        all.push_str(&format!(
+            "$ guidec {command} --help\n{}\n",
+            help(&[command])
+        ));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+#[cfg(feature = "run")]
+fn models() {
+    insta::assert_snapshot!(help(&["models"]));
+}
+
+#[test]
+fn bad_usage_is_two_and_says_how() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&[]).with(2).says(&["Usage: guidec"]);
+    sandbox.run(&["chekc"]).with(2).says(&["check"]);
+    sandbox.run(&["check"]).with(2).says(&["<FILE>"]);
+    sandbox
+        .run(&["check", "--fromat", "json", "a.guide"])
+        .with(2)
+        .says(&["--format"]);
+    sandbox
+        .run(&["plan", "a.guide", "--set", "scale"])
+        .with(2)
+        .says(&["NAME=VALUE"]);
+    sandbox
+        .run(&["plan", "a.guide", "--format", "png"])
+        .with(2)
+        .says(&["json"]);
+}
+
+#[test]
+fn version_and_completions_are_data() {
+    let sandbox = Sandbox::new();
+    let version = sandbox.run(&["--version"]).with(0).stdout;
+    assert_eq!(version, format!("guidec {}\n", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.run(&["completions", shell]).with(0).stdout;
+        assert!(script.contains("guidec"), "{shell}");
+    }
+}

@@ -1,0 +1,313 @@
+//! `guidec run`, with the embedded model and few steps.
+
+use crate::sandbox::{CFG, Sandbox, project};
+
+const SHORT: &[&str] = &["--steps", "2", "--prompt", "strawberry"];
+
+fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "a.guide"], SHORT, more].concat()
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new().with("a.guide", CFG)
+}
+
+#[test]
+fn one_picture_with_what_made_it() {
+    let sandbox = sandbox();
+    let ended = sandbox.run(&run(&["--set", "scale=4"])).with(0);
+    assert_eq!(ended.stdout, "");
+    let ended = ended.says(&["4 evaluations", "step 2/2", "cfg-strawberry-seed0.png"]);
+    assert!(
+        !ended.stderr.contains('\u{1b}'),
+        "no colours away from a terminal"
+    );
+    assert_eq!(sandbox.names("."), ["a.guide", "cfg-strawberry-seed0.png"]);
+    let picture = sandbox.path("cfg-strawberry-seed0.png");
+    let record = guide_runtime::image::read_record(&picture).expect("a picture");
+    let record: serde_json::Value = serde_json::from_str(&record.expect("a record")).expect("JSON");
+    assert_eq!(record["guide"], "cfg");
+    assert_eq!(record["settings"]["scale"], "4");
+    assert_eq!(record["prompt"], "strawberry");
+    assert_eq!(record["seed"], 0);
+    assert_eq!(record["sampler"], "ddim");
+    assert_eq!(record["model"], "pocket");
+    assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(record["source"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn a_second_run_replaces_nothing() {
+    let sandbox = sandbox();
+    sandbox.run(&run(&[])).with(0);
+    sandbox.run(&run(&[])).with(0);
+    let names = [
+        "a.guide",
+        "cfg-strawberry-seed0-2.png",
+        "cfg-strawberry-seed0.png",
+    ];
+    assert_eq!(sandbox.names("."), names);
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).expect("a picture");
+    assert_eq!(
+        bytes(names[1]),
+        bytes(names[2]),
+        "one seed gives one picture"
+    );
+}
+
+#[test]
+fn a_batch_gets_a_folder_and_the_same_bytes() {
+    let sandbox = sandbox();
+    let ended = sandbox
+        .run(&run(&[
+            "--batch", "3", "--seed", "5", "--quiet", "--out", "p",
+        ]))
+        .with(0);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+    let folder = "p/cfg-strawberry-seeds5-7";
+    assert_eq!(sandbox.names("p"), ["cfg-strawberry-seeds5-7"]);
+    assert_eq!(
+        sandbox.names(folder),
+        ["contact.png", "seed5.png", "seed6.png", "seed7.png"]
+    );
+    sandbox
+        .run(&run(&["--seed", "6", "--out", "one.png"]))
+        .with(0);
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).expect("a picture");
+    assert_eq!(bytes("one.png"), bytes(&format!("{folder}/seed6.png")));
+}
+
+#[test]
+fn json_for_programs() {
+    let ended = sandbox()
+        .run(&run(&["--format", "json", "--batch", "2"]))
+        .with(0);
+    let about: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(about["seeds"], serde_json::json!([0, 1]));
+    assert_eq!(about["evaluations"], serde_json::json!([4, 4]));
+    assert_eq!(about["files"].as_array().map(Vec::len), Some(3));
+    assert!(
+        about["seconds"]["network"]
+            .as_f64()
+            .is_some_and(|seconds| seconds > 0.0)
+    );
+}
+
+#[test]
+fn a_saved_plan_gives_the_same_picture() {
+    let sandbox = sandbox();
+    let plan = sandbox.run(&[
+        "plan",
+        "a.guide",
+        "--steps",
+        "2",
+        "--negative",
+        "",
+        "--format",
+        "json",
+    ]);
+    let sandbox = sandbox.with("plan.json", plan.with(0).stdout);
+    sandbox.run(&run(&["--out", "a.png"])).with(0);
+    let args = [
+        "run",
+        "plan.json",
+        "--prompt",
+        "strawberry",
+        "--out",
+        "b.png",
+    ];
+    sandbox.run(&args).with(0);
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).expect("a picture");
+    assert_eq!(bytes("a.png"), bytes("b.png"));
+    sandbox
+        .run(&["run", "plan.json", "--steps", "3"])
+        .with(2)
+        .says(&["--steps"]);
+    let broken = Sandbox::new().with("plan.json", "{\"format\": \"guide-plan/1\"}");
+    broken.run(&["run", "plan.json"]).with(1).says(&["G0807"]);
+}
+
+#[test]
+fn a_recording_evaluates_to_the_same_rule() {
+    let sandbox = sandbox();
+    sandbox.run(&run(&["--record", "r.safetensors"])).with(0);
+    let args = [
+        "eval",
+        "a.guide",
+        "--recording",
+        "r.safetensors",
+        "--out",
+        "o.safetensors",
+    ];
+    sandbox.run(&args).with(0);
+}
+
+#[test]
+fn latents_that_were_saved_can_be_started_from() {
+    let sandbox = sandbox();
+    sandbox
+        .run(&run(&["--save-latents", "l.safetensors"]))
+        .with(0);
+    sandbox
+        .run(&run(&["--init-latents", "l.safetensors", "--out", "b.png"]))
+        .with(0);
+    assert!(sandbox.names(".").contains(&"b.png".to_owned()));
+}
+
+#[test]
+fn what_is_not_bound_is_named() {
+    let text = "input style: Prompt\ninput region: Mask\nguide a() {\n    let u = predict(uncond)\n    u + region * (predict(style) - u)\n}\n";
+    let sandbox = Sandbox::new().with("a.guide", text);
+    sandbox
+        .run(&run(&[]))
+        .with(1)
+        .says(&["G0707", "`style`", "--bind style="]);
+    let mask = project("examples/right_half.png");
+    let bind = format!("region={mask}");
+    sandbox
+        .run(&run(&["--bind", "style=lemon", "--bind", &bind]))
+        .with(0);
+    let ended = sandbox.run(&run(&["--bind", "stile=lemon"])).with(1);
+    ended.says(&["G0708", "`stile`", "`style`"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_first() {
+    let sandbox = sandbox().with("file", "");
+    let ended = sandbox
+        .run(&run(&["--out", "file/inside"]))
+        .with(3)
+        .says(&["G0803", "file/inside"]);
+    assert!(!ended.stderr.contains("step 1"), "before sampling starts");
+    sandbox
+        .run(&run(&["--out", "one.png", "--batch", "2"]))
+        .with(2);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_output_is_found_first() {
+    let sandbox = sandbox();
+    let binary = env!("CARGO_BIN_EXE_guidec");
+    // A file that may not grow stands for a disk without room.
+    let line = format!("trap '' XFSZ; ulimit -f 8; exec {binary} run a.guide --steps 2");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &line])
+        .current_dir(sandbox.path("."))
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("G0803") && !said.contains("step 1"), "{said}");
+    assert_eq!(sandbox.names("."), ["a.guide"], "nothing is left");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interruption_leaves_nothing() {
+    use std::io::Read;
+    use std::process::Stdio;
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&["run", "a.guide", "--steps", "1000", "--prompt", "owl"]);
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("a signal").success());
+    let code = child.wait().expect("the binary ends").code();
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .expect("stderr")
+        .read_to_string(&mut said)
+        .expect("text");
+    assert_eq!(code, Some(130), "{said}");
+    assert_eq!(sandbox.names("."), ["a.guide"]);
+}
+
+#[test]
+fn models_that_cannot_be_used() {
+    let sandbox = sandbox()
+        .with("empty/model_index.json", "{}")
+        .with("m.ckpt", "x");
+    sandbox
+        .run(&run(&["--model", "empty"]))
+        .with(3)
+        .says(&["G0702", "unet"]);
+    sandbox
+        .run(&run(&["--model", "m.ckpt"]))
+        .with(1)
+        .says(&["G0705"]);
+    sandbox
+        .run(&run(&["--model", "absent"]))
+        .with(3)
+        .says(&["G0701", "`absent`"]);
+}
+
+#[test]
+fn odd_requests() {
+    let sandbox = sandbox();
+    sandbox
+        .run(&run(&["--size", "65x64"]))
+        .with(1)
+        .says(&["G0711", "64x64"]);
+    sandbox.run(&run(&["--size", "big"])).with(2);
+    sandbox
+        .run(&run(&["--device", "toaster"]))
+        .with(2)
+        .says(&["toaster"]);
+    sandbox
+        .run(&run(&["--device", "cuda"]))
+        .with(3)
+        .says(&["G0804"]);
+    sandbox.run(&run(&["--batch", "0"])).with(2);
+    sandbox
+        .run(&["run", "a.guide", "--steps", "0"])
+        .with(1)
+        .says(&["G0608"]);
+}
+
+#[test]
+fn the_embedded_model_is_listed() {
+    let list = Sandbox::new().run(&["models"]).with(0).stdout;
+    assert!(
+        list.contains("pocket") && list.contains("inside the program"),
+        "{list}"
+    );
+}
+
+#[test]
+fn every_example_runs() {
+    let sandbox = Sandbox::new();
+    let mask = format!("region={}", project("examples/right_half.png"));
+    let more: &[(&str, &[&str])] = &[
+        ("first", &[]),
+        ("apg_with_pag", &[]),
+        (
+            "two_prompts",
+            &["--bind", "style=green apple", "--bind", &mask],
+        ),
+        ("weaker_twin", &[]),
+        ("change_of_mind", &["--bind", "detail=strawberry"]),
+        ("until_agreement", &["--batch", "2"]),
+    ];
+    for (name, bind) in more {
+        let file = project(&format!("examples/{name}.guide"));
+        let args = [&["run", file.as_str(), "--quiet"], SHORT, bind].concat();
+        sandbox.run(&args).with(0);
+    }
+    let folder = std::fs::read_dir(project("examples")).expect("examples");
+    let is_guide = |name: &str| name.ends_with(".guide");
+    let names =
+        folder.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    assert_eq!(
+        names.filter(|name| is_guide(name)).count(),
+        more.len(),
+        "every example is here"
+    );
+}

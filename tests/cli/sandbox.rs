@@ -1,0 +1,147 @@
+//! A folder of its own for a test, and the binary run in it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Plain guidance, for tests that need some guide.
+pub const CFG: &str = "\
+guide cfg(scale: Scalar = 7.5) {
+    let c = predict(cond)
+    let u = predict(uncond)
+    u + scale * (c - u)
+}
+";
+
+/// The folder.
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+/// What a command left.
+pub struct Ended {
+    /// The exit code.
+    pub code: i32,
+    /// What it gave to programs.
+    pub stdout: String,
+    /// What it said to people.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Fails the test unless the command ended so.
+    #[track_caller]
+    pub fn with(self, code: i32) -> Self {
+        let Self {
+            code: found,
+            stdout,
+            stderr,
+        } = &self;
+        assert_eq!(*found, code, "\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+        self
+    }
+
+    /// Fails the test unless every text stands in what was said.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stderr.contains(text),
+                "stderr lacks {text:?}:\n{}",
+                self.stderr
+            );
+        }
+        self
+    }
+}
+
+impl Sandbox {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder for the test"),
+        }
+    }
+
+    /// With a file.
+    pub fn with(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        let place = self.path(path);
+        fs::create_dir_all(place.parent().expect("a file lies in a folder")).expect("a folder");
+        fs::write(place, text).expect("a file for the test");
+        self
+    }
+
+    /// Where a file lies.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// The text of a file.
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).expect("the file is there")
+    }
+
+    /// The names in a folder, sorted.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(folder)).expect("the folder is there");
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// The binary with these arguments, in the folder, away from the user's own models.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guidec"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("GUIDEC_MODELS")
+            .env_remove("HF_HUB_CACHE")
+            .env("HF_HOME", self.path(".no-models"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env("COLUMNS", "90")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        self.run_with_input(args, "")
+    }
+
+    /// Runs it with a text on the standard input.
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Ended {
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("an input");
+        // A command that does not read its input may be gone by now.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("the binary ends");
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A file of the project itself.
+pub fn project(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(path)
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,3 @@
+//! The language as its manual tells it.
+
+mod manual;
