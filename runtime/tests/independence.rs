@@ -122,6 +122,7 @@ fn batches_of_1_3_and_16_are_equal_to_the_bit() -> Result<()> {
 
 /// Prints a digest of the answers; [`one_thread_and_four_are_equal_to_the_bit`] runs it in processes of its own.
 #[test]
+#[allow(clippy::print_stdout, reason = "the parent process reads it")]
 fn digest() -> Result<()> {
     let bits = answers(&mut pipeline()?, 3)?;
     let digest = bits
