@@ -81,18 +81,47 @@ pub fn bind(
 /// Whether every input of a plan is bound.
 ///
 /// # Errors
-/// `NotBound` for the first that is not.
+/// `NotBound`, with all that are not.
 pub fn complete(plan: &Plan, bound: &Bound) -> Result<()> {
-    for (at, input) in plan.inputs.iter().enumerate() {
-        let is_prompt = input.kind.starts_with("Prompt");
-        if is_prompt && !bound.prompts.contains_key(&InputId(at as u32)) {
-            return Err(missing(input, "TEXT"));
-        }
-        if !is_prompt && !bound.bindings.inputs.contains_key(&input.name) {
-            return Err(missing(input, "FILE"));
-        }
+    let is_bound = |at: usize, input: &Input| {
+        bound.prompts.contains_key(&InputId(at as u32))
+            || bound.bindings.inputs.contains_key(&input.name)
+    };
+    let inputs = plan.inputs.iter().enumerate();
+    let missing: Vec<&Input> = inputs
+        .filter(|(at, input)| !is_bound(*at, input))
+        .map(|(_, input)| input)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let list = |one: &dyn Fn(&Input) -> String, between: &str| {
+        missing
+            .iter()
+            .map(|input| one(input))
+            .collect::<Vec<_>>()
+            .join(between)
+    };
+    let names = list(
+        &|input| format!("`{}` (a `{}`)", input.name, input.kind),
+        ", ",
+    );
+    let options = list(
+        &|input| {
+            let value = match input.kind.as_str() {
+                "Prompt" | "Prompt[]" => "TEXT",
+                "Class" | "Scalar" => "NUMBER",
+                _ => "FILE",
+            };
+            format!("--bind {}={value}", input.name)
+        },
+        " ",
+    );
+    let message = format!(
+        "the guide `{}` needs inputs that are not bound: {names}",
+        plan.head.guide
+    );
+    Err(RuntimeError::new(ErrorKind::NotBound, message).help(format!("add `{options}`")))
 }
 
 fn read(
@@ -209,15 +238,6 @@ fn rows(text: &str, shown: &str) -> Result<Vec<Vec<f64>>> {
 
 fn bad(message: String) -> RuntimeError {
     RuntimeError::new(ErrorKind::BadBinding, message)
-}
-
-fn missing(input: &Input, value: &str) -> RuntimeError {
-    let message = format!(
-        "the input `{}` (a `{}`) is not bound",
-        input.name, input.kind
-    );
-    RuntimeError::new(ErrorKind::NotBound, message)
-        .help(format!("add `--bind {}={value}`", input.name))
 }
 
 fn unknown(plan: &Plan, name: &str) -> RuntimeError {

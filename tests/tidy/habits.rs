@@ -100,20 +100,12 @@ fn no_test_file_is_forgotten() {
         if matches!(stem, "main" | "mod") || folder.ends_with("tests") {
             continue;
         }
-        let parents = [
-            format!("{folder}/main.rs"),
-            format!("{folder}/mod.rs"),
-            format!("{folder}.rs"),
-        ];
         let line = format!("mod {stem};");
+        let file = format!("{}/{name}\"", folder.rsplit('/').next().unwrap_or(""));
         let is_named = sources
             .iter()
-            .filter(|s| parents.contains(&s.path))
-            .any(|s| {
-                s.text
-                    .lines()
-                    .any(|l| l.trim_start_matches("pub ").trim() == line)
-            });
+            .filter(|s| s.path.starts_with(&format!("{before}tests/")))
+            .any(|s| s.text.contains(&line) || s.text.contains(&file));
         if !is_named {
             wrong.push(format!("{} is in no test", source.path));
         }
