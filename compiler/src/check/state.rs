@@ -429,7 +429,9 @@ impl<'p> Engine<'p> {
         let Some(init) = self.fit_init(name, &data, init, init_expr, span) else {
             return Value::Error;
         };
-        let stage = self.graph.stage(data.node).max(self.graph.stage(init.node));
+        // Even of a const the first tick reads `init`, so what is read changes from step to step.
+        let of = self.graph.stage(data.node).max(self.graph.stage(init.node));
+        let stage = of.max(Stage::Step);
         let kind = kind_text(data.kind, &data.space, &data.weight);
         let space = data.is_tensor().then(|| data.space.clone());
         let meta = Meta {

@@ -61,7 +61,9 @@ pub fn run(
     wanted: impl Fn(u32) -> Space,
 ) -> Vec<[f64; SIZE]> {
     let mut files = vec![parsed(text)];
-    let operators = guide_stdlib::files().iter().filter(|(path, _)| path.starts_with("ops/"));
+    let operators = guide_stdlib::files()
+        .iter()
+        .filter(|(path, _)| path.starts_with("ops/"));
     files.extend(operators.map(|(_, text)| parsed(text)));
     let functions: Vec<&Function> = files
         .iter()
@@ -71,7 +73,10 @@ pub fn run(
             _ => None,
         })
         .collect();
-    let own = files[0].items.iter().filter(|i| matches!(i.kind, ItemKind::Function(_)));
+    let own = files[0]
+        .items
+        .iter()
+        .filter(|i| matches!(i.kind, ItemKind::Function(_)));
     let guide = functions[own.count() - 1];
     let mut kept = BTreeMap::new();
     let mut answers = Vec::new();
@@ -125,11 +130,16 @@ impl Reader<'_> {
         let mut frame = Frame::new();
         for (at, param) in function.params.iter().enumerate() {
             let name = &param.name.node;
-            let given = named.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-            let value = given.or_else(|| positional.get(at).cloned()).unwrap_or_else(|| {
-                let default = param.default.as_ref().expect("a default");
-                self.expr(default, &mut frame, path)
-            });
+            let given = named
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone());
+            let value = given
+                .or_else(|| positional.get(at).cloned())
+                .unwrap_or_else(|| {
+                    let default = param.default.as_ref().expect("a default");
+                    self.expr(default, &mut frame, path)
+                });
             frame.insert(name.clone(), value);
         }
         self.block(&function.body, &mut frame, path)
@@ -141,7 +151,8 @@ impl Reader<'_> {
             let value = self.expr(&binding.value, &mut frame, path);
             match (&binding.pattern, value) {
                 (Pattern::Name(name), value) => {
-                    self.keeps.insert(format!("{path}/{}", name.node), value.clone());
+                    self.keeps
+                        .insert(format!("{path}/{}", name.node), value.clone());
                     frame.insert(name.node.clone(), value);
                 }
                 (Pattern::Tuple(names, _), Value::Tuple(values)) => {
@@ -212,14 +223,7 @@ impl Reader<'_> {
         }
     }
 
-    fn binary(
-        &mut self,
-        a: &Expr,
-        op: BinaryOp,
-        b: &Expr,
-        frame: &mut Frame,
-        path: &str,
-    ) -> Value {
+    fn binary(&mut self, a: &Expr, op: BinaryOp, b: &Expr, frame: &mut Frame, path: &str) -> Value {
         let a = self.expr(a, frame, path);
         match op {
             BinaryOp::And if !a.truth() => return Value::Bool(false),

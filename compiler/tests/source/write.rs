@@ -1,5 +1,6 @@
 //! Random programs that are well typed, as text.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const SPACES: [&str; 3] = ["x0", "eps", "v"];
@@ -39,6 +40,8 @@ struct Writer<'a> {
     directions: Vec<Tensor>,
     scalars: Vec<String>,
     bools: Vec<String>,
+    /// Names that `prev` reads: one state has one initial value.
+    states: BTreeSet<String>,
 }
 
 /// A program made of random numbers, then zeros.
@@ -50,8 +53,11 @@ pub fn program(choices: &[u16]) -> String {
         count: 0,
         predictions: Vec::new(),
         directions: Vec::new(),
-        scalars: own(&["scale", "share", "progress", "0.5", "2", "0", "1", "(-1)", "sigma"]),
+        scalars: own(&[
+            "scale", "share", "progress", "0.5", "2", "0", "1", "(-1)", "sigma",
+        ]),
         bools: own(&["progress in 0.2..0.7", "true"]),
+        states: BTreeSet::new(),
     };
     for condition in ["cond", "uncond", "class(3)"] {
         let name = writer.bind(&format!("predict({condition})"));
@@ -174,7 +180,7 @@ impl Writer<'_> {
             return;
         }
         let q = self.prediction_like(&p);
-        let kept = q.fresh && self.below(3) == 0;
+        let kept = q.fresh && self.below(3) == 0 && self.states.insert(p.name.clone());
         let expr = if kept {
             format!("{to}(prev({}, init: {}))", p.name, q.name)
         } else {
@@ -202,6 +208,7 @@ impl Writer<'_> {
             3 if a.fresh && b.fresh => (format!("if {c} {{ {p} }} else {{ {q} }}"), true),
             4 if a.space.is_some() && a.fresh => {
                 let own = self.next_name();
+                self.states.insert(own.clone());
                 (format!("0.5 * {p} + 0.5 * prev({own}, init: {q})"), b.fresh)
             }
             _ => match self.direction_like(a.space) {
@@ -268,7 +275,9 @@ impl Writer<'_> {
             6 => format!("0.5 * {a} + 0.5 * prev({own}, init: {b})"),
             7 => format!("sigmoid(max({a}, {b}))"),
             8 if d.space.is_some() => {
-                let e = self.direction_like(d.space).map_or(d.name.clone(), |e| e.name);
+                let e = self
+                    .direction_like(d.space)
+                    .map_or(d.name.clone(), |e| e.name);
                 format!("sin(dot({}, {e}))", d.name)
             }
             9 if d.space.is_some() => format!("1 / (1 + norm({}))", d.name),

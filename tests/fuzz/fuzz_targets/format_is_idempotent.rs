@@ -1,11 +1,8 @@
 //! What the formatter gives, it leaves alone the second time.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/text.rs"]
+#[allow(dead_code, reason = "each target holds one property")]
+mod text;
 
-fuzz_target!(|text: &str| {
-    if let Ok(once) = guide_grammar::format(text) {
-        let twice = guide_grammar::format(&once).expect("formatted text parses");
-        assert_eq!(once, twice);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &str| text::format_is_idempotent(input));

@@ -1,13 +1,8 @@
-//! Whatever the bytes: a tree and errors, never a panic.
+//! Whatever the text: a tree and errors, never a panic.
 #![no_main]
 
-use guide_grammar::span::FileId;
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/text.rs"]
+#[allow(dead_code, reason = "each target holds one property")]
+mod text;
 
-fuzz_target!(|text: &str| {
-    let parsed = guide_grammar::parse(FileId(0), text);
-    for error in &parsed.errors {
-        assert!(error.span.end as usize <= text.len());
-        assert!(text.is_char_boundary(error.span.start as usize));
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &str| text::parse_never_panics(input));

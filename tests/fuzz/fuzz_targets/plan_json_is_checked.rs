@@ -1,11 +1,8 @@
 //! A saved plan, whatever it says, is accepted or refused, never a panic.
 #![no_main]
 
-use guide_compiler::plan::Plan;
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/text.rs"]
+#[allow(dead_code, reason = "each target holds one property")]
+mod text;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(plan) = serde_json::from_slice::<Plan>(bytes) {
-        let _ = plan.check();
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| text::plan_json_is_checked(bytes));

@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = guide_runtime::recording::Recording::from_bytes(bytes.to_vec());
+    let _ = guide_runtime::recording::parse(bytes, "fuzz");
 });
