@@ -85,7 +85,7 @@ fn same(text: &str, plan: &Plan, native: Space) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_global_rejects: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, max_global_rejects: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_does_what_the_text_says(choices in prop::collection::vec(any::<u16>(), 20..300)) {

@@ -23,13 +23,16 @@ fn sometimes<S>(d: Direction<S>, now: Bool) -> Direction<S> {
 guide random(scale: Scalar = 1.5, share: Scalar = 0.3) {
 ";
 
-/// A named tensor. `fresh` is one whose origin is this tick, so that it may be converted.
+/// A named tensor.
 #[derive(Clone)]
 struct Tensor {
     name: String,
     /// Nothing for the model's own.
     space: Option<&'static str>,
+    /// Whether all of it was made in this tick, so that it may be converted.
     fresh: bool,
+    /// Whether some of it was: then it is a point of this tick, and may be the result.
+    ends: bool,
 }
 
 struct Writer<'a> {
@@ -65,20 +68,22 @@ pub fn program(choices: &[u16]) -> String {
             name: name.clone(),
             space: None,
             fresh: true,
+            ends: true,
         });
         let name = writer.bind(&format!("x0({name})"));
         writer.predictions.push(Tensor {
             name,
             space: Some("x0"),
             fresh: true,
+            ends: true,
         });
     }
     writer.difference();
     for _ in 0..4 + writer.below(24) {
         writer.statement();
     }
-    let fresh = |t: &&Tensor| t.fresh;
-    let last = writer.predictions.iter().rev().find(fresh);
+    let ends = |t: &&Tensor| t.ends;
+    let last = writer.predictions.iter().rev().find(ends);
     let last = last.map_or("p", |t| t.name.as_str()).to_owned();
     let _ = write!(writer.text, "    {last}\n}}\n");
     writer.text
@@ -146,6 +151,7 @@ impl Writer<'_> {
             name,
             space: a.space,
             fresh: a.fresh && b.fresh,
+            ends: false,
         });
     }
 
@@ -171,6 +177,7 @@ impl Writer<'_> {
                     name,
                     space: Some(to),
                     fresh: true,
+                    ends: false,
                 });
             }
             return;
@@ -191,6 +198,7 @@ impl Writer<'_> {
             name,
             space: Some(to),
             fresh: !kept,
+            ends: !kept,
         });
     }
 
@@ -199,22 +207,24 @@ impl Writer<'_> {
         let b = self.prediction_like(&a);
         let (w, c) = (self.scalar(), self.bool());
         let (p, q) = (a.name.clone(), b.name.clone());
-        // Several origins in a named space belong to this tick; two of the past do not.
-        let mixes = a.fresh || b.fresh;
-        let (expr, fresh) = match self.below(6) {
-            0 => (format!("{w} * {p} + (1 - {w}) * {q}"), mixes),
-            1 => (format!("blend({p}, {q}, {w})"), mixes),
-            2 => (format!("between({q}, {p}, share: {w})"), mixes),
-            3 if a.fresh && b.fresh => (format!("if {c} {{ {p} }} else {{ {q} }}"), true),
+        let fresh = a.fresh && b.fresh;
+        let ends = a.ends || b.ends;
+        let (expr, fresh, ends) = match self.below(6) {
+            0 => (format!("{w} * {p} + (1 - {w}) * {q}"), fresh, ends),
+            1 => (format!("blend({p}, {q}, {w})"), fresh, ends),
+            2 => (format!("between({q}, {p}, share: {w})"), fresh, ends),
+            3 if fresh => (format!("if {c} {{ {p} }} else {{ {q} }}"), true, true),
             4 if a.space.is_some() && a.fresh => {
                 let own = self.next_name();
                 self.states.insert(own.clone());
-                (format!("0.5 * {p} + 0.5 * prev({own}, init: {q})"), b.fresh)
+                let expr = format!("0.5 * {p} + 0.5 * prev({own}, init: {q})");
+                (expr, false, true)
             }
             _ => match self.direction_like(a.space) {
-                Some(d) if a.fresh => {
+                Some(d) if a.ends => {
                     let sign = ["+", "-"][self.below(2)];
-                    (format!("{p} {sign} {w} * {}", d.name), true)
+                    let expr = format!("{p} {sign} {w} * {}", d.name);
+                    (expr, a.fresh && d.fresh, true)
                 }
                 _ => return,
             },
@@ -224,6 +234,7 @@ impl Writer<'_> {
             name,
             space: a.space,
             fresh,
+            ends,
         });
     }
 
@@ -258,6 +269,7 @@ impl Writer<'_> {
             name,
             space: a.space,
             fresh,
+            ends: false,
         });
     }
 
