@@ -285,3 +285,6 @@ impl Separable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! From a guide's text to its plan, as the command line does it.
+
+use guide_compiler::check::{Inline, inline};
+use guide_compiler::memory::Memory;
+use guide_compiler::plan::{ModelFacts, Plan, Timetable};
+use guide_compiler::resolve::resolve;
+use guide_compiler::resolved::ItemKind;
+use guide_compiler::schedule::{Target, plan};
+use guide_compiler::sources::{Loaded, SourceMap};
+use guide_compiler::timetable::SolverFacts;
+use guide_grammar::ast::FunctionKind;
+
+/// The text of a rule of the standard library.
+pub fn rule(name: &str) -> Option<&'static str> {
+    let path = format!("rules/{name}.guide");
+    guide_stdlib::files()
+        .iter()
+        .find(|(known, _)| *known == path)
+        .map(|(_, text)| *text)
+}
+
+/// Plans guide `name` of `text` with these settings.
+///
+/// # Errors
+/// All diagnostics, as text.
+pub fn planned(
+    name: &str,
+    text: &str,
+    settings: Vec<(String, String)>,
+    facts: ModelFacts,
+    timetable: Timetable,
+) -> Result<Plan, String> {
+    let sources = Memory::with_library(guide_stdlib::files().iter().copied());
+    let mut files = SourceMap::default();
+    let root = Loaded {
+        path: format!("{name}.guide"),
+        text: text.to_string(),
+    };
+    let (program, bag) = resolve(root, &sources, &mut files);
+    if bag.has_errors() {
+        return Err(format!("{:?}", bag.into_sorted()));
+    }
+    let is_guide = |id: &guide_compiler::resolved::ItemId| {
+        let item = &program.items[id.index()];
+        item.name.node == name
+            && matches!(&item.kind, ItemKind::Function(f) if f.kind == FunctionKind::Guide)
+    };
+    let guide = program.modules[0]
+        .items
+        .iter()
+        .copied()
+        .find(is_guide)
+        .ok_or(format!("there is no guide `{name}`"))?;
+    let steps = timetable
+        .ticks
+        .iter()
+        .map(|tick| tick.step + 1)
+        .max()
+        .unwrap_or(0);
+    let request = Inline {
+        settings,
+        negative: true,
+        steps: Some(steps),
+        ..Inline::default()
+    };
+    let (graph, bag) = inline(&program, guide, &request);
+    if bag.has_errors() {
+        return Err(format!("{:?}", bag.into_sorted()));
+    }
+    let target = Target {
+        guide: name.to_string(),
+        file: format!("{name}.guide"),
+        source: String::new(),
+        facts,
+        timetable,
+        sampler: "recording".to_string(),
+        solver: SolverFacts {
+            renoise: true,
+            shift: true,
+            moves: true,
+            hold: true,
+        },
+        steps,
+        negative: true,
+    };
+    plan(&graph, &target).map_err(|bag| format!("{:?}", bag.into_sorted()))
+}
