@@ -143,12 +143,14 @@ type Terms = Vec<(f64, Matrix, Matrix)>;
 /// again, less the same for `k + 1`. The coarsest level has nothing taken off.
 fn band(height: usize, width: usize, level: u32, of: u32) -> Result<(f64, Terms)> {
     let fits = |side: usize| {
-        let coarse = side.checked_shr(of.saturating_sub(1)).unwrap_or(0);
-        of >= 1 && of <= 32 && level < of && coarse >= 3 && coarse << (of - 1) == side
+        let halvings = of.saturating_sub(1);
+        let blurred = side.checked_shr(halvings.saturating_sub(1)).unwrap_or(0);
+        let whole = side.checked_shr(halvings).map(|coarse| coarse << halvings);
+        level < of && whole == Some(side) && (halvings == 0 || blurred >= 3)
     };
     if !fits(height) || !fits(width) {
         return Err(RuntimeError::new(ErrorKind::BadSize, format!("level {level} of a pyramid of {of} levels does not fit a latent of {height}x{width}"))
-            .help("use fewer levels: both sides must be divisible by `2^(levels-1)`, and the coarsest level at least 3 wide"));
+            .help("use fewer levels: both sides must be divisible by `2^(levels-1)`, and the coarsest level that is blurred at least 3 wide"));
     }
     let mut terms = Vec::new();
     let mut keep = 0.0;

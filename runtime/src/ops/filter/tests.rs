@@ -151,7 +151,7 @@ fn bands_are_the_levels_of_a_pyramid() {
 
 #[test]
 fn a_pyramid_needs_room() {
-    for (level, of, height) in [(0, 3, 14), (0, 4, 16), (2, 2, 16), (0, 0, 16)] {
+    for (level, of, height) in [(0, 3, 14), (0, 5, 16), (2, 2, 16), (0, 0, 16), (0, 40, 16)] {
         assert!(
             Kernel::Band(level, of).prepare(height, 16).is_err(),
             "level {level} of {of} at {height}"
