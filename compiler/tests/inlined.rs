@@ -144,18 +144,33 @@ fn two_ticks_back_is_a_chain_of_cells() {
 
 #[test]
 fn a_converted_state_is_a_state_in_that_space() {
-    let g = graph(
+    let kinds = kept(
+        "guide g() {
+    let d = native(predict(cond) - predict(uncond))
+    x0(predict(cond)) + x0(prev(d, init: 0))
+}",
+    );
+    assert_eq!(kinds, ["direction in x0"]);
+}
+
+#[test]
+fn a_sum_over_ticks_stays_in_its_space_and_is_converted_whole() {
+    let kinds = kept(
         "guide g() {
     let m = native(predict(cond) - predict(uncond)) + 0.5 * prev(m, init: 0)
     x0(predict(cond)) + x0(m)
 }",
     );
-    let spaces: Vec<&str> = g
-        .cells
+    assert_eq!(kinds, ["direction in native"]);
+}
+
+/// The kinds of what is kept, cell by cell.
+fn kept(text: &str) -> Vec<String> {
+    let g = graph(text);
+    g.cells
         .iter()
-        .map(|c| g.nodes[c.value.index()].kind.as_str())
-        .collect();
-    assert_eq!(spaces, ["direction in x0"]);
+        .map(|c| g.nodes[c.value.index()].kind.clone())
+        .collect()
 }
 
 #[test]

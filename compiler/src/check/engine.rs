@@ -11,7 +11,7 @@ use crate::resolved::{Expr, Function, ItemId, LocalId, Program};
 
 use super::Inline;
 use super::builder::{Builder, MAX_NODES};
-use super::space::Affinity;
+use super::space::{Affinity, Moment};
 use super::state::{CellDraft, StateKey};
 use super::text::Printer;
 use super::value::{Data, Point, Value};
@@ -44,6 +44,7 @@ pub(crate) struct Engine<'p> {
     /// What replaces the defaults of `predict`, inside `inner(at:, t:, model:)`.
     pub(crate) defaults: PredictDefaults,
     pub(crate) affinities: BTreeMap<NodeId, Affinity>,
+    pub(crate) moments: BTreeMap<NodeId, Moment>,
     pub(crate) revealed: BTreeMap<Span, String>,
     pub(crate) bag: Bag,
     /// What was said inside callees, which have checks of their own.
@@ -114,6 +115,7 @@ impl<'p> Engine<'p> {
             first_passes: 0,
             defaults: PredictDefaults::default(),
             affinities: BTreeMap::new(),
+            moments: BTreeMap::new(),
             revealed: BTreeMap::new(),
             bag: Bag::default(),
             inside: Vec::new(),

@@ -21,6 +21,29 @@ pub(crate) enum Affinity {
     Direction,
 }
 
+/// At which point the predictions behind a value were made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Moment {
+    /// There are none.
+    None,
+    /// In this tick, at one point.
+    At(Point),
+    /// In the tick that state was kept in.
+    Before,
+    /// At several.
+    Several,
+}
+
+impl Moment {
+    fn join(self, other: Moment) -> Moment {
+        match (self, other) {
+            (Moment::None, one) | (one, Moment::None) => one,
+            (a, b) if a == b => a,
+            _ => Moment::Several,
+        }
+    }
+}
+
 impl Engine<'_> {
     /// Remembers how the node of `data` is converted.
     pub(crate) fn remember_affinity(&mut self, data: &Data) {
@@ -79,7 +102,9 @@ impl Engine<'_> {
         Value::Data(converted)
     }
 
-    /// The node of `node` in `to`: through sums and factors down to what is asked of a network.
+    /// The node of `node` in `to`: through sums and factors down to what is asked of a network, as
+    /// long as all of it was made at one point. A mix of several points belongs to this tick, so it
+    /// is converted as one whole with this tick's `alpha`, `sigma` and `x`.
     pub(crate) fn convert_node(&mut self, node: NodeId, to: &SpaceTerm, span: Span) -> NodeId {
         let Some(from) = self.graph.node(node).space.clone() else {
             return node;
@@ -96,7 +121,10 @@ impl Engine<'_> {
             space: Some(to.clone()),
             kind,
         };
+        let mixed = !matches!(self.graph.node(node).op, Op::If(..) | Op::Where(..))
+            && self.moment(node) == Moment::Several;
         let op = match self.graph.node(node).op.clone() {
+            _ if mixed => self.convert_mix(node, from, to, span),
             Op::Add(a, b) => Op::Add(
                 self.convert_node(a, to, span),
                 self.convert_node(b, to, span),
@@ -166,6 +194,42 @@ impl Engine<'_> {
             alpha,
             sigma,
         }))
+    }
+
+    fn convert_mix(&mut self, node: NodeId, from: SpaceTerm, to: &SpaceTerm, span: Span) -> Op {
+        // The kind says what the checker found: a mix of weight 1, or of weight 0.
+        if self.graph.node(node).kind.starts_with("prediction") {
+            let here = Affinity::Prediction(Point::default());
+            self.affinities.entry(node).or_insert(here);
+        }
+        self.convert_leaf(node, from, to, span)
+    }
+
+    /// At how many points the predictions behind a value were made.
+    fn moment(&mut self, node: NodeId) -> Moment {
+        if let Some(known) = self.moments.get(&node) {
+            return known.clone();
+        }
+        let found = match self.graph.node(node).op.clone() {
+            _ if self.graph.node(node).space.is_none() => Moment::None,
+            Op::Add(a, b)
+            | Op::Sub(a, b)
+            | Op::Mul(a, b)
+            | Op::If(_, a, b)
+            | Op::Where(_, a, b) => {
+                let a = self.moment(a);
+                a.join(self.moment(b))
+            }
+            Op::Neg(a) | Op::Div(a, _) => self.moment(a),
+            Op::Convert(convert) => self.moment(convert.value),
+            Op::Prev(_) => Moment::Before,
+            _ => match self.affinities.get(&node) {
+                Some(Affinity::Prediction(point)) => Moment::At(point.clone()),
+                _ => Moment::At(Point::default()),
+            },
+        };
+        self.moments.insert(node, found.clone());
+        found
     }
 
     /// Conversion and `prev` commute: the state in the other space is a state of its own.
