@@ -205,13 +205,13 @@ fn only_the_samples_that_need_it_ask() {
                 needs,
                 "tick {tick}"
             );
-            for b in 0..16 {
+            for (b, converged) in converged.iter_mut().enumerate() {
                 let (c, u) = (
                     wide(&predictor.one(tick, "cond", b)),
                     wide(&predictor.one(tick, "uncond", b)),
                 );
-                assert_eq!(guided.evaluated.counts[b], if converged[b] { 1 } else { 2 });
-                let want: Vec<f64> = if converged[b] {
+                assert_eq!(guided.evaluated.counts[b], if *converged { 1 } else { 2 });
+                let want: Vec<f64> = if *converged {
                     c.clone()
                 } else {
                     c.iter().zip(&u).map(|(c, u)| u + 7.5 * (c - u)).collect()
@@ -221,7 +221,7 @@ fn only_the_samples_that_need_it_ask() {
                     &want,
                     "adaptive",
                 );
-                converged[b] |= dot(&c, &u) / (dot(&c, &c) * dot(&u, &u)).sqrt() >= 0.3;
+                *converged |= dot(&c, &u) / (dot(&c, &c) * dot(&u, &u)).sqrt() >= 0.3;
             }
         }
         assert!(

@@ -60,7 +60,7 @@ impl Fold {
             ReduceOp::Smallest => self.first = extreme(a, self.first, narrow::min),
             ReduceOp::LogSumExp => {
                 let largest = extreme(a, self.first, narrow::max);
-                if largest == f64::NEG_INFINITY || largest == f64::INFINITY {
+                if largest.is_infinite() {
                     self.first = largest;
                 } else {
                     let here: f64 = a.iter().map(|v| (f64::from(*v) - largest).exp()).sum();

@@ -12,6 +12,9 @@ use super::FORMAT;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::predictor::{Predictor, Question};
 
+/// A number of a tick.
+type OfTick = fn(&Tick) -> f64;
+
 /// Passes questions on and keeps the answers. Samples that a tick did not ask for are NaN in the
 /// file: no rule that demands the same ever reads them.
 pub struct Recorder<'a> {
@@ -88,7 +91,7 @@ impl<'a> Recorder<'a> {
                 .collect();
             file.floats(label, &all, values);
         }
-        let curves: [(&str, fn(&Tick) -> f64); 7] = [
+        let curves: [(&str, OfTick); 7] = [
             ("t", |tick| tick.t),
             ("alpha", |tick| tick.alpha),
             ("sigma", |tick| tick.sigma),

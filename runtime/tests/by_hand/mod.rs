@@ -343,7 +343,7 @@ pub fn everything(steps: u32) -> (Plan, Tensor) {
             Shape::Tensor,
             Code::Binary(binary, positive.clone(), num(1.5)),
         );
-        parts.push(term(0.1, &[region.clone()], value));
+        parts.push(term(0.1, std::slice::from_ref(&region), value));
     }
     let ratio = b.op(Shape::Tensor, Code::Div(p(0), positive.clone()));
     parts.push(term(0.1, &[], ratio));
@@ -411,7 +411,7 @@ pub fn everything(steps: u32) -> (Plan, Tensor) {
         },
     );
     let noise = b.op(Shape::Tensor, Code::Gaussian { key: "g".into() });
-    parts.push(term(0.1, &[drawn.clone()], noise));
+    parts.push(term(0.1, std::slice::from_ref(&drawn), noise));
     let heads = b.op(Shape::Bool, Code::Compare(Compare::Gt, drawn, num(0.0)));
     let tails = b.op(Shape::Bool, Code::Not(heads.clone()));
     let both = b.op(Shape::Bool, Code::And(heads.clone(), tails.clone()));
