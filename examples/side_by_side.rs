@@ -13,7 +13,9 @@ const ZOOM: usize = 2;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let out = args.next().ok_or("usage: side_by_side OUT.png LABEL=FOLDER...")?;
+    let out = args
+        .next()
+        .ok_or("usage: side_by_side OUT.png LABEL=FOLDER...")?;
     let mut grid = Grid::default();
     for arg in args {
         let (label, folder) = arg.split_once('=').ok_or("each row is LABEL=FOLDER")?;
