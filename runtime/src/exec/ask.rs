@@ -1,7 +1,9 @@
 //! Asks the predictor: picks the samples that need an answer, gathers their rows, keeps the answers.
 
+use std::sync::OnceLock;
+
 use candle_core::{DType, Tensor};
-use guide_compiler::plan::{Batch, NoiseTable, Operand, Plan, Shape, Tick, Use};
+use guide_compiler::plan::{Batch, NoiseCurve, Operand, Plan, Shape, Tick, Use};
 
 use super::dims::Dims;
 use super::sample::broken;
@@ -30,6 +32,7 @@ pub(super) struct Heard {
 /// The tick at hand.
 pub(super) struct Now<'a> {
     pub plan: &'a Plan,
+    pub noise: &'a OnceLock<NoiseCurve>,
     pub index: usize,
     pub tick: &'a Tick,
     /// The tick's place in its segment.
@@ -130,7 +133,12 @@ fn put<'a>(
         None => (now.tick.t, now.tick.alpha, now.tick.sigma),
         Some(t) => {
             let t = t.at(now.k);
-            let (alpha, sigma) = noise_at(&now.plan.timetable.noise, t, now.tick);
+            let (alpha, sigma) = if t == now.tick.t {
+                (now.tick.alpha, now.tick.sigma)
+            } else {
+                let curve = || now.plan.timetable.noise.curve();
+                now.noise.get_or_init(curve).at(t)
+            };
             (t, alpha, sigma)
         }
     };
@@ -166,99 +174,4 @@ pub(super) fn pick(from: &Tensor, rows: &[usize]) -> Result<Tensor> {
     }
     let index: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
     Ok(from.index_select(&Tensor::new(index, from.device())?, 0)?)
-}
-
-/// `alpha` and `sigma` at a time: exact in a flow; between the timesteps of a table and between the
-/// points of a recording, `log(alpha^2/sigma^2)` is linear in the time where it is finite.
-pub fn noise_at(table: &NoiseTable, t: f64, tick: &Tick) -> (f64, f64) {
-    if t == tick.t {
-        return (tick.alpha, tick.sigma);
-    }
-    match table {
-        NoiseTable::Flow => (1.0 - t / 1000.0, t / 1000.0),
-        NoiseTable::Points(points) => between(points, t),
-        NoiseTable::Betas {
-            schedule,
-            start,
-            end,
-            count,
-            zero_terminal_snr,
-        } => {
-            let points = discrete(schedule, *start, *end, *count, *zero_terminal_snr);
-            between(&points, t)
-        }
-    }
-}
-
-/// The points of a discrete table.
-fn discrete(
-    schedule: &str,
-    start: f64,
-    end: f64,
-    count: u32,
-    zero_terminal_snr: bool,
-) -> Vec<(f64, f64, f64)> {
-    let n = f64::from(count);
-    let last = (n - 1.0).max(1.0);
-    let cosine_bar = |share: f64| {
-        ((share + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
-            .cos()
-            .powi(2)
-    };
-    let beta = |i: f64| match schedule {
-        "linear" => start + (end - start) * i / last,
-        "squaredcos_cap_v2" => (1.0 - cosine_bar((i + 1.0) / n) / cosine_bar(i / n)).min(0.999),
-        _ => (start.sqrt() + (end.sqrt() - start.sqrt()) * i / last).powi(2),
-    };
-    let mut product = 1.0;
-    let mut alphas: Vec<f64> = (0..count)
-        .map(|i| {
-            product *= 1.0 - beta(f64::from(i));
-            f64::sqrt(product)
-        })
-        .collect();
-    if let (true, Some(first), Some(end)) = (
-        zero_terminal_snr,
-        alphas.first().copied(),
-        alphas.last().copied(),
-    ) {
-        // Lin et al. 2023, arXiv 2305.08891, Algorithm 1.
-        alphas
-            .iter_mut()
-            .for_each(|alpha| *alpha = (*alpha - end) * first / (first - end));
-    }
-    alphas
-        .iter()
-        .enumerate()
-        .map(|(i, alpha)| (i as f64, *alpha, (1.0 - alpha * alpha).max(0.0).sqrt()))
-        .collect()
-}
-
-fn between(points: &[(f64, f64, f64)], t: f64) -> (f64, f64) {
-    let below = points
-        .iter()
-        .filter(|p| p.0 <= t)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let above = points
-        .iter()
-        .filter(|p| p.0 >= t)
-        .min_by(|a, b| a.0.total_cmp(&b.0));
-    match (below, above) {
-        (Some(a), Some(b)) if a.0 < b.0 => {
-            let share = (t - a.0) / (b.0 - a.0);
-            let (low, high) = (2.0 * (a.1 / a.2).ln(), 2.0 * (b.1 / b.2).ln());
-            let variance_preserving = [a, b]
-                .iter()
-                .all(|p| (p.1 * p.1 + p.2 * p.2 - 1.0).abs() < 1e-4);
-            if low.is_finite() && high.is_finite() && variance_preserving {
-                let log_snr = low + share * (high - low);
-                let signal = 1.0 / (1.0 + (-log_snr).exp());
-                (signal.sqrt(), (1.0 - signal).sqrt())
-            } else {
-                (a.1 + share * (b.1 - a.1), a.2 + share * (b.2 - a.2))
-            }
-        }
-        (Some(p), _) | (None, Some(p)) => (p.1, p.2),
-        (None, None) => (1.0, 0.0),
-    }
 }

@@ -6,7 +6,7 @@
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Hold, Op, Operand, Plan};
 
-use super::ask::{Heard, Now, ask};
+use super::ask::{Heard, ask};
 use super::dense_tick::{Tick, frame, views};
 use super::device_ops::{self as ops, Wide};
 use super::dims::Dims;
@@ -84,14 +84,7 @@ impl Dense {
         }
         let mut heard: Vec<Heard> = Vec::new();
         for wave in &job.segment.waves {
-            let now = Now {
-                plan: job.plan,
-                index: job.index,
-                tick: job.tick,
-                k: job.place.1,
-                dims: job.dims,
-                x: job.x,
-            };
+            let now = job.now();
             for batch in &wave.evaluate {
                 let known = Tick {
                     job,

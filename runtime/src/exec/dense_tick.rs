@@ -91,7 +91,7 @@ impl Tick<'_> {
             Code::Fresh(state, _) if slot.cells[state.index()].written => {
                 vec![Operand::State(*state)]
             }
-            code => super::reads::operands(code).into_iter().cloned().collect(),
+            code => code.operands().into_iter().cloned().collect(),
         };
         for operand in &read {
             if let Operand::State(state) = operand {

@@ -6,7 +6,6 @@ use super::places::Places;
 use super::program::{
     Arg, Does, Draft, Dst, Instr, Pass, PassTerm, Src, Step, is_number, shape_of,
 };
-use super::reads;
 
 /// Lowers one piece of work.
 pub(super) fn step(
@@ -20,7 +19,9 @@ pub(super) fn step(
     match draft {
         Draft::Scalar(i) => Step::Scalar(i),
         Draft::Whole(i) => {
-            let args = reads::operands(&ops[i].code)
+            let args = ops[i]
+                .code
+                .operands()
                 .into_iter()
                 .map(|operand| lower.arg(operand, places))
                 .collect();
@@ -68,7 +69,7 @@ impl Lower<'_> {
         };
         let mut expanded: Expanded = Vec::new();
         for &i in members {
-            for operand in reads::operands(&ops[i].code) {
+            for operand in ops[i].code.operands() {
                 self.expand(
                     operand,
                     matches!(ops[i].code, Code::Reduce(_)),
@@ -102,11 +103,11 @@ impl Lower<'_> {
                 does,
             });
             // Block buffers of values that no later operation of the pass reads are free again.
-            for operand in reads::operands(&op.code) {
+            for operand in op.code.operands() {
                 if let Operand::Value(id) = operand
                     && !members[at + 1..]
                         .iter()
-                        .any(|&j| reads::operands(&ops[j].code).contains(&operand))
+                        .any(|&j| ops[j].code.operands().contains(&operand))
                 {
                     places.free_reg(id.index());
                 }

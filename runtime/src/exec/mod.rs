@@ -20,16 +20,16 @@ mod lower;
 mod pass;
 mod places;
 mod program;
-mod reads;
 mod run;
 mod sample;
 mod validate;
 mod whole;
 
-use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Hold, Operand, Plan, PredictionId, Shape, Space};
+use std::sync::OnceLock;
 
-pub use ask::noise_at;
+use candle_core::{DType, Device, Tensor};
+use guide_compiler::plan::{Hold, NoiseCurve, Operand, Plan, PredictionId, Shape, Space};
+
 pub use bindings::{Binding, Bindings};
 pub use dims::Dims;
 
@@ -76,6 +76,8 @@ struct Place {
 #[derive(Debug)]
 pub struct Executor {
     plan: Plan,
+    /// The plan's noise, worked out when a prediction at another time first asks.
+    noise: OnceLock<NoiseCurve>,
     dims: Dims,
     device: Device,
     places: Vec<Place>,
@@ -182,6 +184,7 @@ impl Executor {
             .any(|segment| segment.substep > 0 && !segment.keep.is_empty());
         Ok(Self {
             plan: plan.clone(),
+            noise: OnceLock::new(),
             dims,
             device: device.clone(),
             places,
@@ -236,6 +239,7 @@ impl Executor {
         let x = x.to_dtype(DType::F32)?.contiguous()?;
         let job = run::Job {
             plan: &self.plan,
+            noise: &self.noise,
             segment: &self.plan.segments[place.segment],
             place: (place.segment, place.k),
             index,

@@ -6,7 +6,6 @@
 use guide_compiler::plan::{Op, Operand, Plan, Segment, Shape};
 
 use super::program::{Draft, Dst, Src, is_number};
-use super::reads;
 
 /// The places of a segment's values.
 #[derive(Clone, Debug)]
@@ -104,7 +103,7 @@ impl Places {
                 time += 1;
                 let mut own = |i: usize| {
                     made[ops[i].out.index()] = Some((time, matches!(draft, Draft::Pass(..))));
-                    for v in reads::all(&ops[i]).into_iter().filter_map(value_of) {
+                    for v in ops[i].operands().into_iter().filter_map(value_of) {
                         last[v] = time;
                     }
                 };

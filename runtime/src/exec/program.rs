@@ -10,8 +10,8 @@ use guide_compiler::plan::{
     Unary,
 };
 
+use super::bindings;
 use super::places::Places;
-use super::{bindings, reads};
 
 /// Where an operand lies while a sample is computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,7 +201,8 @@ fn times(ops: &[Op], classes: &[Class], producer: &[Option<usize>]) -> Vec<usize
             Class::Scalar | Class::Whole => 0,
             Class::Elementwise(_) | Class::Fold(_) => 1,
         };
-        for from in reads::all(op)
+        for from in op
+            .operands()
             .into_iter()
             .filter_map(of_value)
             .filter(|from| *from < times.len())
@@ -216,7 +217,8 @@ fn times(ops: &[Op], classes: &[Class], producer: &[Option<usize>]) -> Vec<usize
         }
         let latest = (i + 1..ops.len())
             .filter(|user| {
-                reads::all(&ops[*user])
+                ops[*user]
+                    .operands()
                     .into_iter()
                     .any(|operand| of_value(operand) == Some(i))
             })

@@ -1,7 +1,9 @@
 //! The CPU's way to run a tick: each sample through all passes of a wave, samples beside one another.
 
+use std::sync::OnceLock;
+
 use candle_core::Tensor;
-use guide_compiler::plan::{Init, Plan, Segment, Shape, Tick};
+use guide_compiler::plan::{Init, NoiseCurve, Plan, Segment, Shape, Tick};
 use rayon::prelude::*;
 
 use super::ask::{Heard, Now, ask};
@@ -21,6 +23,7 @@ use crate::predictor::Predictor;
 #[derive(Debug)]
 pub(super) struct Job<'a> {
     pub plan: &'a Plan,
+    pub noise: &'a OnceLock<NoiseCurve>,
     pub segment: &'a Segment,
     /// The segment's number, and the tick's place in it.
     pub place: (usize, usize),
@@ -34,6 +37,21 @@ pub(super) struct Job<'a> {
     pub gaussian: &'a [(String, Tensor)],
     /// Whether what earlier ticks kept is taken over now.
     pub commit: bool,
+}
+
+impl<'a> Job<'a> {
+    /// The tick as questions see it.
+    pub(super) fn now(&self) -> Now<'a> {
+        Now {
+            plan: self.plan,
+            noise: self.noise,
+            index: self.index,
+            tick: self.tick,
+            k: self.place.1,
+            dims: self.dims,
+            x: self.x,
+        }
+    }
 }
 
 /// Elements times instructions from which on threads pay for themselves.
@@ -142,14 +160,7 @@ impl Passes {
         let last = job.segment.waves.len().max(1) - 1;
         for wave in 0..=last {
             if let Some(questions) = job.segment.waves.get(wave) {
-                let now = Now {
-                    plan: job.plan,
-                    index: job.index,
-                    tick: job.tick,
-                    k: job.place.1,
-                    dims: job.dims,
-                    x: job.x,
-                };
+                let now = job.now();
                 for batch in &questions.evaluate {
                     let known = Samples {
                         job,
