@@ -194,19 +194,19 @@ impl Builder<'_> {
                 .intern(Form::Linear(Vec::new()), Shape::Scalar, span);
         }
         let mut terms = Vec::new();
-        for term in self.terms(a) {
-            let factor = self.scalars.product(factor, term.factor);
-            self.gather(
-                &mut terms,
-                Term {
-                    factor,
-                    by: term.by,
-                },
-            );
-        }
+        self.gather_scaled(&mut terms, factor, a);
         let result = self.linear(terms, span);
         self.exprs.remember(result, Recipe::Sum(vec![(factor, a)]));
         result
+    }
+
+    /// Gathers the terms of `factor * a`.
+    fn gather_scaled(&mut self, terms: &mut Vec<Term>, factor: ScalarId, a: ExprId) {
+        for term in self.terms(a) {
+            let factor = self.scalars.product(factor, term.factor);
+            let by = term.by;
+            self.gather(terms, Term { factor, by });
+        }
     }
 
     /// `a + sign*b`
@@ -216,16 +216,7 @@ impl Builder<'_> {
         for term in self.terms(a) {
             self.gather(&mut terms, term);
         }
-        for term in self.terms(b) {
-            let factor = self.scalars.product(sign, term.factor);
-            self.gather(
-                &mut terms,
-                Term {
-                    factor,
-                    by: term.by,
-                },
-            );
-        }
+        self.gather_scaled(&mut terms, sign, b);
         let result = self.linear(terms, span);
         self.exprs
             .remember(result, Recipe::Sum(vec![(one, a), (sign, b)]));
