@@ -1,11 +1,13 @@
 //! `if`, `match`, `total`, windows, lazy `and` and `or`, and how branches meet.
 
+use guide_grammar::ast::BinaryOp;
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Op, Stage};
 use crate::resolved::{Arm, ArmPattern, Block, Expr, LocalId, Range};
 
+use super::combine::Sides;
 use super::engine::{Engine, Mode};
 use super::value::{Choice, Data, Kind, Value};
 use super::weight::Weight;
@@ -346,15 +348,15 @@ impl<'p> Engine<'p> {
             let value = self.turn(local, index, turn as u32, body);
             sum = Some(match sum {
                 None => value,
-                Some(before) => self.binary(
-                    guide_grammar::ast::BinaryOp::Add,
-                    before,
-                    value,
-                    &body.value,
-                    &body.value,
-                    span,
-                    span,
-                ),
+                Some(before) => {
+                    let sides = Sides {
+                        left: &body.value,
+                        right: &body.value,
+                        span,
+                        at: span,
+                    };
+                    self.binary(BinaryOp::Add, before, value, sides)
+                }
             });
             if self.gave_up {
                 return Value::Error;

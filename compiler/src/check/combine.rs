@@ -12,26 +12,30 @@ use super::engine::Engine;
 use super::value::{Data, Kind, Origin, Value};
 use super::weight::Weight;
 
+/// Where two operands and what joins them stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Sides<'p> {
+    pub(crate) left: &'p Expr,
+    pub(crate) right: &'p Expr,
+    /// The whole expression.
+    pub(crate) span: Span,
+    /// The operator.
+    pub(crate) at: Span,
+}
+
 impl<'p> Engine<'p> {
     /// `a op b`, `op` neither `and` nor `or`.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    pub(crate) fn binary(
-        &mut self,
-        op: BinaryOp,
-        a: Value,
-        b: Value,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    pub(crate) fn binary(&mut self, op: BinaryOp, a: Value, b: Value, sides: Sides<'p>) -> Value {
+        let Sides {
+            left,
+            right,
+            span,
+            at,
+        } = sides;
         let (a, b) = (self.flatten(a, left.span), self.flatten(b, right.span));
         match (a, b) {
             (Value::Error, _) | (_, Value::Error) => Value::Error,
-            (Value::Data(a), Value::Data(b)) => self.data(op, a, b, left, right, span, at),
+            (Value::Data(a), Value::Data(b)) => self.data(op, a, b, sides),
             (Value::Outcome(o), Value::Data(d)) if op == BinaryOp::Add => {
                 self.add_to_outcome(o, d, left, right, span)
             }
@@ -56,7 +60,7 @@ impl<'p> Engine<'p> {
                     _ => Value::Error,
                 }
             }
-            (a, b) => self.cannot(op, &a.describe(), &b.describe(), left, right, at, None),
+            (a, b) => self.cannot(op, &a.describe(), &b.describe(), sides, None),
         }
     }
 
@@ -71,63 +75,34 @@ impl<'p> Engine<'p> {
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    fn data(
-        &mut self,
-        op: BinaryOp,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn data(&mut self, op: BinaryOp, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides { span, .. } = sides;
         match op {
-            BinaryOp::Add | BinaryOp::Sub => {
-                self.sum(op == BinaryOp::Sub, a, b, left, right, span, at)
-            }
-            BinaryOp::Mul => self.product(a, b, left, right, span, at),
-            BinaryOp::Div => self.quotient(a, b, left, right, span, at),
+            BinaryOp::Add | BinaryOp::Sub => self.sum(op == BinaryOp::Sub, a, b, sides),
+            BinaryOp::Mul => self.product(a, b, sides),
+            BinaryOp::Div => self.quotient(a, b, sides),
             BinaryOp::Rem => {
                 let kind = match (a.kind, b.kind) {
                     (Kind::Scalar, Kind::Scalar) => Kind::Scalar,
                     (Kind::Map | Kind::Scalar, Kind::Map | Kind::Scalar) => Kind::Map,
                     _ => {
-                        return self.cannot(
-                            op,
-                            &a.describe(),
-                            &b.describe(),
-                            left,
-                            right,
-                            at,
-                            None,
-                        );
+                        return self.cannot(op, &a.describe(), &b.describe(), sides, None);
                     }
                 };
                 let plain = a.plain && b.plain;
                 Value::Data(self.opaque(Op::Binary(Binary::Rem, a.node, b.node), kind, plain, span))
             }
-            _ => self.compare(op, a, b, left, right, span, at),
+            _ => self.compare(op, a, b, sides),
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    fn sum(
-        &mut self,
-        minus: bool,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn sum(&mut self, minus: bool, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left,
+            right,
+            span,
+            at,
+        } = sides;
         let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
         if self.is_zero(&b) && !b.kind.is_factor_of(&a) && a.kind != Kind::Bool {
             return Value::Data(a);
@@ -142,12 +117,12 @@ impl<'p> Engine<'p> {
         let kind = match (a.kind, b.kind) {
             (Kind::Bool | Kind::Class | Kind::Probs, _)
             | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
-                return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None);
+                return self.cannot(op, &a.describe(), &b.describe(), sides, None);
             }
             (Kind::Open, other) | (other, Kind::Open) => other,
             (x, y) if x == y => {
                 if x == Kind::Latent {
-                    return self.latents(minus, a, b, left, right, span, at);
+                    return self.latents(minus, a, b, sides);
                 } else {
                     x
                 }
@@ -158,7 +133,7 @@ impl<'p> Engine<'p> {
             (Kind::Map, Kind::PerChannel) | (Kind::PerChannel, Kind::Map) => Kind::Raw,
             (Kind::Raw, other) | (other, Kind::Raw) if other.is_factor() => Kind::Raw,
             (Kind::Latent, Kind::Tensor) | (Kind::Tensor, Kind::Latent) => {
-                return self.move_latent(minus, a, b, left, right, span, at);
+                return self.move_latent(minus, a, b, sides);
             }
             (Kind::Tensor, Kind::Raw) | (Kind::Raw, Kind::Tensor) => {
                 let (tensor, raw) = if a.is_tensor() {
@@ -171,15 +146,7 @@ impl<'p> Engine<'p> {
                     self.text(raw),
                     self.text(tensor)
                 );
-                return self.cannot(
-                    op,
-                    &a.describe(),
-                    &b.describe(),
-                    left,
-                    right,
-                    at,
-                    Some(help),
-                );
+                return self.cannot(op, &a.describe(), &b.describe(), sides, Some(help));
             }
             (Kind::Tensor, factor) | (factor, Kind::Tensor) if factor.is_factor() => {
                 let tensor = if a.is_tensor() { left } else { right };
@@ -187,17 +154,9 @@ impl<'p> Engine<'p> {
                     "write `raw({})` to add the same number everywhere",
                     self.text(tensor)
                 );
-                return self.cannot(
-                    op,
-                    &a.describe(),
-                    &b.describe(),
-                    left,
-                    right,
-                    at,
-                    Some(help),
-                );
+                return self.cannot(op, &a.describe(), &b.describe(), sides, Some(help));
             }
-            _ => return self.cannot(op, &a.describe(), &b.describe(), left, right, at, None),
+            _ => return self.cannot(op, &a.describe(), &b.describe(), sides, None),
         };
         let make = |x, y| if minus { Op::Sub(x, y) } else { Op::Add(x, y) };
         let weight = if minus {
@@ -233,35 +192,17 @@ impl<'p> Engine<'p> {
         Value::Data(self.tensor(make(a.node, b.node), data, span))
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    fn latents(
-        &mut self,
-        minus: bool,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn latents(&mut self, minus: bool, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left, right, span, ..
+        } = sides;
         if !minus {
             let help = format!(
                 "write `latent(raw({}) + raw({}))`",
                 self.text(left),
                 self.text(right)
             );
-            return self.cannot(
-                BinaryOp::Add,
-                "a latent",
-                "a latent",
-                left,
-                right,
-                at,
-                Some(help),
-            );
+            return self.cannot(BinaryOp::Add, "a latent", "a latent", sides, Some(help));
         }
         let data = Data {
             space: SpaceTerm::Latent,
@@ -272,20 +213,10 @@ impl<'p> Engine<'p> {
 
     /// `x + s*p`, `x + d`: a latent moved by a velocity times a difference of sigmas, or by a
     /// direction of latents.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    fn move_latent(
-        &mut self,
-        minus: bool,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn move_latent(&mut self, minus: bool, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left, right, span, ..
+        } = sides;
         let tensor = if a.is_tensor() { &a } else { &b };
         let fits = matches!(
             tensor.space,
@@ -297,15 +228,7 @@ impl<'p> Engine<'p> {
                 "write `flow({text})` times a difference of sigmas, or `latent(...)` of a raw value"
             );
             let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
-            return self.cannot(
-                op,
-                &a.describe(),
-                &b.describe(),
-                left,
-                right,
-                at,
-                Some(help),
-            );
+            return self.cannot(op, &a.describe(), &b.describe(), sides, Some(help));
         }
         let op = if minus {
             Op::Sub(a.node, b.node)
@@ -315,27 +238,17 @@ impl<'p> Engine<'p> {
         Value::Data(self.computed(op, Kind::Latent, Weight::zero(), true, span))
     }
 
-    fn product(
-        &mut self,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn product(&mut self, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left,
+            right,
+            span,
+            at,
+        } = sides;
         let kind = match (a.kind, b.kind) {
             (Kind::Bool | Kind::Class | Kind::Probs, _)
             | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
-                return self.cannot(
-                    BinaryOp::Mul,
-                    &a.describe(),
-                    &b.describe(),
-                    left,
-                    right,
-                    at,
-                    None,
-                );
+                return self.cannot(BinaryOp::Mul, &a.describe(), &b.describe(), sides, None);
             }
             (Kind::Open, Kind::Open) => Kind::Open,
             (Kind::Scalar, other) | (other, Kind::Scalar) if other != Kind::Latent => other,
@@ -366,27 +279,17 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn quotient(
-        &mut self,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    fn quotient(&mut self, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left,
+            right,
+            span,
+            at,
+        } = sides;
         let kind = match (a.kind, b.kind) {
             (Kind::Bool | Kind::Class | Kind::Probs, _)
             | (_, Kind::Bool | Kind::Class | Kind::Probs) => {
-                return self.cannot(
-                    BinaryOp::Div,
-                    &a.describe(),
-                    &b.describe(),
-                    left,
-                    right,
-                    at,
-                    None,
-                );
+                return self.cannot(BinaryOp::Div, &a.describe(), &b.describe(), sides, None);
             }
             (Kind::Latent, Kind::Scalar) => Kind::Raw,
             (other, Kind::Scalar) => other,
@@ -464,20 +367,17 @@ impl<'p> Engine<'p> {
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and what to do"
-    )]
     pub(crate) fn cannot(
         &mut self,
         op: BinaryOp,
         a: &str,
         b: &str,
-        left: &Expr,
-        right: &Expr,
-        at: Span,
+        sides: Sides<'_>,
         help: Option<String>,
     ) -> Value {
+        let Sides {
+            left, right, at, ..
+        } = sides;
         let what = match op {
             BinaryOp::Add => "cannot be added",
             BinaryOp::Sub => "cannot be subtracted from each other",

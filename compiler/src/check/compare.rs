@@ -8,25 +8,16 @@ use crate::graph::{NodeId, Op, TickName};
 use crate::plan::Compare;
 use crate::resolved::{Expr, ExprNode};
 
+use super::combine::Sides;
 use super::engine::Engine;
 use super::value::{Choice, Data, Kind, Value};
 use super::weight::Weight;
 
 impl<'p> Engine<'p> {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "two operands with their expressions, and two places"
-    )]
-    pub(crate) fn compare(
-        &mut self,
-        op: BinaryOp,
-        a: Data,
-        b: Data,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-        at: Span,
-    ) -> Value {
+    pub(crate) fn compare(&mut self, op: BinaryOp, a: Data, b: Data, sides: Sides<'p>) -> Value {
+        let Sides {
+            left, right, span, ..
+        } = sides;
         let compare = match op {
             BinaryOp::Eq => Compare::Eq,
             BinaryOp::Ne => Compare::Ne,
@@ -57,7 +48,7 @@ impl<'p> Engine<'p> {
             _ => {
                 let help = (a.is_tensor() || b.is_tensor())
                     .then(|| "compare a norm, a mean or another scalar of it".to_string());
-                self.cannot(op, &a.describe(), &b.describe(), left, right, at, help)
+                self.cannot(op, &a.describe(), &b.describe(), sides, help)
             }
         }
     }

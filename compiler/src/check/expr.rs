@@ -10,6 +10,7 @@ use crate::primitives::CONTEXT_WORDS;
 use crate::resolved::{Block, Expr, ExprNode, Input, ItemId, ItemKind, KindNode, Let, PlainKind};
 
 use super::builder::Meta;
+use super::combine::Sides;
 use super::engine::Engine;
 use super::value::{Condition, Data, Kind, Origin, Outcome, PlainInput, Point, Source, Value};
 use super::weight::{Rational, Weight};
@@ -131,7 +132,13 @@ impl<'p> Engine<'p> {
                 BinaryOp::Or => self.lazy(left, right, false, expr.span),
                 _ => {
                     let (a, b) = (self.expr(left), self.expr(right));
-                    self.binary(op.node, a, b, left, right, expr.span, op.span)
+                    let sides = Sides {
+                        left,
+                        right,
+                        span: expr.span,
+                        at: op.span,
+                    };
+                    self.binary(op.node, a, b, sides)
                 }
             },
             ExprNode::In(value, range) => {
