@@ -1,0 +1,108 @@
+"""Stages `unet` and `weak`: the network that denoises, with its text encoder, and its weaker twin."""
+
+import torch
+
+from . import networks
+from .autoencoder import read_latents, whole_vae
+from .captions import draw_caption
+from .data import load_things, spoken, write_grid
+from .diffusion import Noise, cfg, sample
+from .folders import STYLES, finished, read_json
+from .training import put_state, state_of, train
+
+SHOWN = ["red apple", "fox", "strawberry", "blue heart", "penguin", "pizza", "cactus", "clown face"]
+SHOWN_SCALES = (1, 3)
+
+
+class Examples:
+    """Latents of the trained things, and their captions."""
+
+    def __init__(self, work, options):
+        self.names, self.categories = load_things(work, options.things)
+        every = list(read_json(work.icons / "things.json", "data"))
+        rows = torch.tensor([every.index(name) for name in self.names])
+        self.latents = read_latents(work)["latents"][rows]
+
+    def draw(self, count, generator):
+        """A batch: latents and a caption for each."""
+        things = torch.randint(len(self.names), (count,), generator=generator).tolist()
+        styles = torch.randint(len(STYLES), (count,), generator=generator).tolist()
+        captions = [
+            draw_caption(self.names[thing], self.categories[thing], style, generator)
+            for thing, style in zip(things, styles)
+        ]
+        return self.latents[things, styles], captions
+
+
+def watch_with(work, options, stage, unet, encoder, words, modules):
+    """Draws a few prompts with the averaged weights at every checkpoint."""
+    vae = whole_vae(work, options, unfinished=True)
+
+    @torch.no_grad()
+    def watch(step, average):
+        own = {key: value.clone() for key, value in state_of(modules).items()}
+        put_state(modules, average)
+        states = networks.text_states(encoder, words, SHOWN)
+        empty = networks.text_states(encoder, words, [""] * len(SHOWN))
+        drawn = [sample(cfg(unet, states, empty, scale), range(len(SHOWN))) for scale in SHOWN_SCALES]
+        put_state(modules, own)
+        pictures = vae.decode(torch.cat(drawn) / vae.config.scaling_factor).sample
+        write_grid(pictures, len(SHOWN), work.samples / stage / f"{step:06}.png", zoom=2)
+
+    return watch
+
+
+def run_unet(work, options):
+    """Trains the UNet and the text encoder together."""
+    torch.manual_seed(options.seed)
+    words = networks.words_of(work, options.init)
+    if options.init is None:
+        unet, encoder = networks.new_unet(networks.MAIN), networks.new_text_encoder(words)
+    else:
+        unet, encoder = networks.load_unet(options.init), networks.load_text_encoder(options.init)
+    teach(work, options, "unet", unet, encoder, words, {"unet": unet, "text": encoder})
+
+
+def run_weak(work, options):
+    """Trains a smaller UNet for fewer steps, on the finished text encoder."""
+    torch.manual_seed(options.seed)
+    words = networks.words_of(work, options.init)
+    encoder = trained_text_encoder(work, words).requires_grad_(False)
+    unet = networks.new_unet(networks.WEAK)
+    teach(work, options, "weak", unet, encoder, words, {"unet": unet})
+
+
+def teach(work, options, stage, unet, encoder, words, modules):
+    """The steps that both stages share."""
+    examples, noise = Examples(work, options), Noise()
+    for module in modules.values():
+        module.train()
+
+    def loss_of(_step, generator):
+        latents, captions = examples.draw(options.batch, generator)
+        noisy, added, times = noise.add(latents, generator)
+        predicted = unet(noisy, times, networks.text_states(encoder, words, captions)).sample
+        return noise.loss(predicted, added, times)
+
+    watch = watch_with(work, options, stage, unet, encoder, words, modules)
+    path = work.checkpoint(stage)
+    train(path, modules, loss_of, options.steps, options.rate, options.seed, watch=watch)
+
+
+def trained_text_encoder(work, words):
+    """The averaged text encoder of the stage `unet`."""
+    encoder = networks.new_text_encoder(words)
+    put_state({"text": encoder}, finished(work, "unet")["average"])
+    return encoder.eval()
+
+
+def trained_unet(work, stage):
+    """The averaged UNet of the stage `unet` or `weak`."""
+    unet = networks.new_unet(networks.MAIN if stage == "unet" else networks.WEAK)
+    put_state({"unet": unet}, finished(work, stage)["average"])
+    return unet.eval()
+
+
+def prompts_of(work, options):
+    """The trained things as prompts."""
+    return [spoken(name) for name in load_things(work, options.things)[0]]
