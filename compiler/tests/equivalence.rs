@@ -6,10 +6,10 @@ mod interpret;
 #[path = "fixture/reference.rs"]
 mod reference;
 
-use fixture::{Builder, target};
+use fixture::{Builder, target, twice};
 use guide_compiler::graph::{CellId, Graph, NodeId, Op, Predict, SpaceTerm, Stage, TickName};
 use guide_compiler::plan::{Binary, Compare, Condition, Plan, ReduceOp, Shape, Space, Unary};
-use guide_compiler::schedule::plan;
+use guide_compiler::schedule::{Target, plan};
 use guide_compiler::show;
 use proptest::prelude::*;
 
@@ -251,6 +251,18 @@ fn same(graph: &Graph, plan: &Plan, native: Space) -> Result<(), TestCaseError> 
     Ok(())
 }
 
+fn check(graph: &Graph, target: &Target, native: Space) -> Result<(), TestCaseError> {
+    let plan = plan(graph, target)
+        .map_err(|bag| TestCaseError::fail(format!("{:?}", bag.into_sorted())))?;
+    prop_assert!(
+        plan.check() == Ok(()),
+        "{:?}\n{}",
+        plan.check(),
+        show::text(&plan)
+    );
+    same(graph, &plan, native)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, max_global_rejects: 4000, ..ProptestConfig::default() })]
 
@@ -258,10 +270,19 @@ proptest! {
     fn a_plan_does_what_the_graph_says(choices in prop::collection::vec(any::<u16>(), 0..260)) {
         let graph = graph(&choices);
         for native in [Space::Eps, Space::Flow] {
-            let plan = plan(&graph, &target("random", STEPS, native))
-                .map_err(|bag| TestCaseError::fail(format!("{:?}", bag.into_sorted())))?;
-            prop_assert!(plan.check() == Ok(()), "{:?}\n{}", plan.check(), show::text(&plan));
-            same(&graph, &plan, native)?;
+            check(&graph, &target("random", STEPS, native), native)?;
         }
+    }
+
+    #[test]
+    fn a_plan_of_two_evaluations_a_step_does_what_the_graph_says(
+        choices in prop::collection::vec(any::<u16>(), 0..260),
+        per_evaluation in any::<bool>(),
+    ) {
+        let mut graph = graph(&choices);
+        graph.per_evaluation = per_evaluation;
+        let mut target = target("random", STEPS, Space::Eps);
+        target.timetable = twice(&target.timetable);
+        check(&graph, &target, Space::Eps)?;
     }
 }

@@ -1,50 +1,20 @@
 //! The plan of every rule of the standard library, as text, in six steps.
 
 mod fixture;
+#[path = "fixture/library.rs"]
+mod library;
 
 use fixture::target;
-use guide_compiler::check::{self, Inline};
-use guide_compiler::memory::Memory;
 use guide_compiler::plan::{Plan, Space};
-use guide_compiler::resolve::resolve;
-use guide_compiler::resolved::{ItemId, ItemKind};
-use guide_compiler::schedule::plan;
 use guide_compiler::show;
-use guide_compiler::sources::{Loaded, SourceMap};
-use guide_grammar::ast::FunctionKind;
 
 fn planned(path: &str, text: &str, space: Space) -> Plan {
-    let sources = Memory::with_library(guide_stdlib::files().iter().copied());
-    let mut files = SourceMap::default();
-    let root = Loaded {
-        path: format!("stdlib/{path}"),
-        text: text.to_string(),
-    };
-    let (program, bag) = resolve(root, &sources, &mut files);
-    assert!(!bag.has_errors(), "{path}: {:?}", bag.into_sorted());
     let name = path.trim_start_matches("rules/").trim_end_matches(".guide");
-    let is_guide = |id: &ItemId| {
-        let item = &program.items[id.0 as usize];
-        let guide = matches!(&item.kind, ItemKind::Function(f) if f.kind == FunctionKind::Guide);
-        guide && item.name.node == name
-    };
-    let guide = program.modules[0]
-        .items
-        .iter()
-        .copied()
-        .find(is_guide)
-        .expect("a guide");
-    let request = Inline {
-        prompt_counts: vec![("prompts".to_string(), 2)],
-        negative: true,
-        steps: Some(6),
-        ..Inline::default()
-    };
-    let (graph, bag) = check::inline(&program, guide, &request);
-    assert!(!bag.has_errors(), "{path}: {:?}", bag.into_sorted());
+    let path = format!("stdlib/{path}");
     let mut target = target(name, 6, space);
-    target.file = format!("stdlib/{path}");
-    plan(&graph, &target).unwrap_or_else(|bag| panic!("{path}: {:?}", bag.into_sorted()))
+    target.file = path.clone();
+    library::planned(&path, text, name, &target)
+        .unwrap_or_else(|bag| panic!("{path}: {:?}", bag.into_sorted()))
 }
 
 #[test]

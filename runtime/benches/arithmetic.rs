@@ -152,8 +152,15 @@ fn main() {
     let mut ratios = Vec::new();
     for name in ["cfg", "cfg_rescale", "apg"] {
         let text = pipeline::rule(name).unwrap();
-        let plan =
-            pipeline::planned(name, text, Vec::new(), facts.clone(), timetable.clone()).unwrap();
+        let plan = pipeline::planned(
+            name,
+            text,
+            Vec::new(),
+            facts.clone(),
+            timetable.clone(),
+            None,
+        )
+        .unwrap();
         let mut executor =
             Executor::new(&plan, SHAPE[0], &SHAPE[1..], &device, &Bindings::default()).unwrap();
         let mut planned = |i: usize| {

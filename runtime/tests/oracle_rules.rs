@@ -71,7 +71,8 @@ impl Line {
             .map(|(name, value)| (name.clone(), setting(value)))
             .collect();
         let facts = guide_runtime::predictor::Predictor::facts(&recording).clone();
-        let plan: Plan = pipeline::planned(name, text, settings, facts, recording.timetable())?;
+        let plan: Plan =
+            pipeline::planned(name, text, settings, facts, recording.timetable(), None)?;
         let mut bindings = Bindings::default();
         for (input, value) in self
             .bind

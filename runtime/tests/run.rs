@@ -38,13 +38,13 @@ fn plan(sampler: Sampler, steps: u32) -> Plan {
         "format": "guide-plan/1",
         "head": {
             "guide": "plain", "file": "plain.guide", "source": "", "settings": [], "steps": steps,
-            "sampler": sampler.name(), "negative": true, "needs": [],
+            "sampler": sampler.name(), "negative": true, "per_evaluation": false, "needs": [],
             "model": {"name": "half", "space": "eps", "latent": [4, 8, 8], "layers": null},
         },
         "predictions": [{"label": "cond", "model": null, "condition": "cond", "interventions": [], "control": 1.0}],
-        "inputs": [], "states": [], "timetable": table,
+        "inputs": [], "states": [], "decisions": [], "timetable": table,
         "segments": [{
-            "steps": [0, steps], "substep": 0, "values": [], "keep": [],
+            "steps": [0, steps], "substep": 0, "values": [], "keep": [], "decide": [],
             "waves": [{
                 "evaluate": [{"coupled": false, "uses": [
                     {"prediction": 0, "at": null, "t": null, "told": null, "class": null, "when": null}]}],

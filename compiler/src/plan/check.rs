@@ -1,7 +1,8 @@
 //! Whether a plan can be trusted: a saved one may say anything.
 
 use super::{
-    Code, Condition, FORMAT, Filter, Guard, Need, Number, Op, Operand, Plan, Segment, Shape, Use,
+    Code, Condition, DecisionId, FORMAT, Filter, Guard, Need, Number, Op, Operand, Plan, Segment,
+    Shape, Use,
 };
 
 /// The largest side of a latent, and the most steps, values and states of a plan that is read.
@@ -128,12 +129,23 @@ impl Checker<'_> {
         if let Some(at) = made.iter().position(|m| !m) {
             return Err(format!("never makes its value {at}"));
         }
+        self.ends(&made, &asked)
+    }
+
+    /// What is kept and decided, and what leaves.
+    fn ends(&self, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        if self.segment.substep > 0
+            && !self.plan.head.per_evaluation
+            && !self.segment.keep.is_empty()
+        {
+            return Err("keeps state that advances once a step".to_string());
+        }
         for keep in &self.segment.keep {
             let Some(state) = self.plan.states.get(keep.state.index()) else {
                 return Err("keeps a state that is not listed".to_string());
             };
-            self.operand(&keep.value, &made, &asked)?;
-            self.guard(keep.when.as_ref(), &made, &asked)?;
+            self.operand(&keep.value, made, asked)?;
+            self.guard(keep.when.as_ref(), made, asked)?;
             if !fits(self.shape(&keep.value), state.shape) {
                 return Err(format!(
                     "keeps something else in `{}` than it holds",
@@ -141,8 +153,18 @@ impl Checker<'_> {
                 ));
             }
         }
+        for decide in &self.segment.decide {
+            if self.segment.substep > 0 || self.plan.head.per_evaluation {
+                return Err("decides for no other evaluation".to_string());
+            }
+            if decide.decision.index() >= self.plan.decisions.len() {
+                return Err("makes a decision that is not listed".to_string());
+            }
+            self.operand(&decide.value, made, asked)?;
+            self.truth(&decide.value)?;
+        }
         for operand in self.segment.result.operands() {
-            self.operand(operand, &made, &asked)?;
+            self.operand(operand, made, asked)?;
         }
         if let super::Hold::When(of) = &self.segment.result.hold {
             self.truth(of)?;
@@ -227,6 +249,7 @@ impl Checker<'_> {
             Operand::Value(id) => made.get(id.index()).copied().unwrap_or(false),
             Operand::Prediction(id) => asked.get(id.index()).copied().unwrap_or(false),
             Operand::State(id) => id.index() < self.plan.states.len(),
+            Operand::Decision(id) => self.is_decided(*id),
             Operand::Input(id) | Operand::Entry(id, _, _) => id.index() < self.plan.inputs.len(),
             Operand::Number(number) => return self.number(number),
             Operand::Latent | Operand::Target => true,
@@ -236,6 +259,18 @@ impl Checker<'_> {
         } else {
             Err("reads something that is not there yet".to_string())
         }
+    }
+
+    /// Whether the first evaluation of each step of this segment makes a decision.
+    fn is_decided(&self, decision: DecisionId) -> bool {
+        let (from, to) = self.segment.steps;
+        let makes = |first: &Segment| first.decide.iter().any(|d| d.decision == decision);
+        let mut firsts = self
+            .plan
+            .segments
+            .iter()
+            .filter(|s| s.substep == 0 && s.steps.0 < to && from < s.steps.1);
+        self.segment.substep > 0 && firsts.all(makes)
     }
 
     fn shape(&self, operand: &Operand) -> Shape {
@@ -250,6 +285,7 @@ impl Checker<'_> {
                 .states
                 .get(id.index())
                 .map_or(Shape::Scalar, |s| s.shape),
+            Operand::Decision(_) => Shape::Bool,
             Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
             Operand::Input(id) => match self.plan.inputs.get(id.index()).map(|i| i.kind.as_str()) {
                 Some("Mask" | "Map") => Shape::Map,

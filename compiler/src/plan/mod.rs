@@ -47,6 +47,10 @@ define_id!(
     StateId
 );
 define_id!(
+    /// A row of [`Plan::decisions`].
+    DecisionId
+);
+define_id!(
     /// A row of [`Segment::values`]; counted anew in each segment.
     ValueId
 );
@@ -65,6 +69,8 @@ pub struct Plan {
     pub inputs: Vec<Input>,
     /// What crosses steps.
     pub states: Vec<State>,
+    /// What a step's first evaluation decides for its others.
+    pub decisions: Vec<Decision>,
     /// When the rule is evaluated: one entry an evaluation of the rule, in order.
     pub timetable: Timetable,
     /// The work, in order. Each tick of the timetable belongs to exactly one segment.
@@ -93,6 +99,9 @@ pub struct Head {
     pub model: ModelFacts,
     /// Whether a negative prompt is given, so that `uncond` and `null` differ.
     pub negative: bool,
+    /// `guide … per evaluation`: each evaluation is a tick of its own, that reads what the one before
+    /// it kept and decides for itself. Otherwise state advances, and decisions are made, once a step.
+    pub per_evaluation: bool,
     /// What the rule needs of the model and of the user.
     pub needs: Vec<Need>,
 }
@@ -299,6 +308,15 @@ pub struct State {
     pub init: Init,
     /// Bytes for each sample.
     pub bytes: u64,
+}
+
+/// A truth value that a step's first evaluation finds and its other evaluations take over, for each
+/// sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// The `let`'s name, made unique; `decided` where it has none.
+    pub name: String,
 }
 
 /// What a state starts with.

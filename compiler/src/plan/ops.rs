@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InputId, PredictionId, Space, StateId, ValueId};
+use super::{DecisionId, InputId, PredictionId, Space, StateId, ValueId};
 
 /// A run of ticks that do the same work: `steps.0..steps.1`, in one substep of each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Segment {
     pub waves: Vec<Wave>,
     /// What goes into state when the tick is done.
     pub keep: Vec<Keep>,
+    /// What the step's other evaluations take over; only in its first.
+    pub decide: Vec<Decide>,
     /// What leaves.
     pub result: Outcome,
 }
@@ -124,6 +126,9 @@ pub enum Operand {
     Prediction(PredictionId),
     /// A state as it was before this tick.
     State(StateId),
+    /// What the step's first evaluation decided; only in the others. Where it was not computed there
+    /// it is not there either.
+    Decision(DecisionId),
     /// `x`, the noisy latent of this tick.
     Latent,
     /// A bound input (`Mask`, `Image` latents).
@@ -387,7 +392,7 @@ pub struct Guard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Literal {
-    /// A `Bool`: a value or a state.
+    /// A `Bool`: a value, a state or a decision.
     pub of: Operand,
     /// Whether it must hold.
     pub holds: bool,
@@ -403,6 +408,16 @@ pub struct Keep {
     pub value: Operand,
     /// For which samples; the others keep what they had. `None` is all.
     pub when: Option<Guard>,
+}
+
+/// A truth value that the other evaluations of a step take over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// Which decision.
+    pub decision: DecisionId,
+    /// The value.
+    pub value: Operand,
 }
 
 /// What a tick gives the solver.

@@ -115,13 +115,14 @@ impl Segment {
             .flat_map(|b| &b.uses)
     }
 
-    /// Every operand outside operations: questions, what is kept, what leaves.
+    /// Every operand outside operations: questions, what is kept, decided, and what leaves.
     pub fn ends(&self) -> Vec<&Operand> {
         let mut all: Vec<&Operand> = self.uses().flat_map(Use::operands).collect();
         for keep in &self.keep {
             all.push(&keep.value);
             all.extend(keep.when.iter().flat_map(Guard::operands));
         }
+        all.extend(self.decide.iter().map(|decide| &decide.value));
         all.extend(self.result.operands());
         all
     }

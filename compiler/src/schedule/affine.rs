@@ -30,6 +30,8 @@ pub enum Test {
     Compared(CompareKey, ScalarId, ScalarId, bool),
     /// Whether a state was written.
     Written(CellId, Written),
+    /// What the step's first evaluation made of a truth value; `None` in a tick that decides itself.
+    First(NodeId, Option<ExprId>),
 }
 
 /// [`Compare`] with an order.

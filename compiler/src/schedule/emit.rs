@@ -7,13 +7,15 @@ use super::gather::{Gather, Impossible};
 use super::guard::{ALWAYS, GuardId, Guards, NEVER};
 use super::live::{Demand, Formulas};
 use super::lower::Lowered;
+use super::merge;
 use super::order::{self, Pass, Stage, Task};
 use super::scalar::{ScalarId, Scalars};
 use super::tables::Used;
-use crate::graph::CellId;
+use crate::graph::{CellId, NodeId};
 use crate::plan::{
-    Batch, Code, Compare, Filter, Group, Guard, Hold, Keep, Literal, Number, Op, Operand, Outcome,
-    PredictionId, Reduce, ReduceOp, Segment, Shape, StateId, Use, Value, ValueId, Wave,
+    Batch, Code, Compare, Decide, DecisionId, Filter, Group, Guard, Hold, Keep, Literal, Number,
+    Op, Operand, Outcome, PredictionId, Reduce, ReduceOp, Segment, Shape, StateId, Use, Value,
+    ValueId, Wave,
 };
 use crate::primitives::INTERVENTIONS;
 
@@ -31,6 +33,8 @@ pub struct Emit<'a> {
     pub used: &'a Used,
     /// The plan's number of each state.
     pub states: &'a BTreeMap<CellId, StateId>,
+    /// The plan's number of each decision.
+    pub decisions: &'a BTreeMap<NodeId, DecisionId>,
     /// Names that values must not take.
     pub taken: &'a BTreeSet<String>,
     /// How many ticks the plan has.
@@ -53,6 +57,8 @@ pub struct Work<'a> {
     pub demand: &'a Demand,
     /// The state that goes on.
     pub live: &'a BTreeSet<CellId>,
+    /// What the step's other evaluations take over.
+    pub decide: &'a merge::Decide,
 }
 
 /// One segment while it is put together.
@@ -127,6 +133,7 @@ impl Draft<'_, '_> {
             Form::Latent | Form::Target | Form::Input(_) | Form::Entry(..) | Form::State(_) => {
                 false
             }
+            Form::Held(_) => false,
             Form::Shift(_) | Form::Share(_) => false,
             _ => !self.is_constant(expr),
         }
@@ -187,6 +194,7 @@ impl Draft<'_, '_> {
         if self.emit.exprs.as_flag(result.hold).is_none() {
             open.push(result.hold);
         }
+        open.extend(self.work.decide.values());
         for (_, value, guard) in keeps {
             open.push(*value);
             open.extend(self.emit.guards.variables(*guard));
@@ -316,6 +324,10 @@ impl Draft<'_, '_> {
             Form::State(cell) => {
                 return Operand::State(self.emit.states.get(cell).copied().unwrap_or(StateId(0)));
             }
+            Form::Held(node) => {
+                let decision = self.emit.decisions.get(node).copied();
+                return Operand::Decision(decision.unwrap_or(DecisionId(0)));
+            }
             Form::Predict(ask) => return Operand::Prediction(self.emit.used.id(ask.prediction)),
             _ => {}
         }
@@ -369,6 +381,13 @@ impl Draft<'_, '_> {
                 when: self.guard(*guard),
             });
         }
+        let mut decide = Vec::new();
+        for (node, value) in self.work.decide {
+            if let Some(decision) = self.emit.decisions.get(node).copied() {
+                let value = self.operand(*value);
+                decide.push(Decide { decision, value });
+            }
+        }
         let result = self.work.tick.result.clone();
         let hold = match self.emit.exprs.as_flag(result.hold) {
             Some(true) => Hold::Always,
@@ -389,6 +408,7 @@ impl Draft<'_, '_> {
             values: self.rows,
             waves,
             keep,
+            decide,
             result,
         };
         segment.mark_stored();
@@ -506,6 +526,7 @@ impl Draft<'_, '_> {
             | Form::Input(_)
             | Form::Entry(..)
             | Form::State(_)
+            | Form::Held(_)
             | Form::Predict(_)
             | Form::Shift(_)
             | Form::Share(_)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use guide_grammar::span::Span;
 
 use super::scalar::ScalarId;
-use crate::graph::CellId;
+use crate::graph::{CellId, NodeId};
 use crate::plan::{Axes, Binary, Compare, InputId, PredictionId, ReduceOp, Shape, Space, Unary};
 
 /// An expression: a row of [`Exprs`]. Operands have smaller numbers.
@@ -94,6 +94,8 @@ pub enum Form {
     Input(InputId),
     Entry(InputId, u32, u32),
     State(CellId),
+    /// What the step's first evaluation decided about a node.
+    Held(NodeId),
     Predict(Ask),
     /// The linear part of a conversion. Stands only as a factor of a term.
     Shift(Change),
@@ -273,7 +275,8 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         Form::Flag(_) | Form::Latent | Form::Target | Form::Input(_) | Form::Entry(..) => {
             Vec::new()
         }
-        Form::State(_) | Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
+        Form::State(_) | Form::Held(_) => Vec::new(),
+        Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
         Form::Predict(ask) => [ask.at, ask.told, ask.class]
             .into_iter()
             .flatten()

@@ -1,7 +1,7 @@
 //! For which samples something is needed: truth functions of what the run decides, kept canonical
 //! (Bryant 1986), so that equal conditions are one number.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::expr::ExprId;
 
@@ -242,6 +242,37 @@ impl Guards {
         found.into_iter().collect()
     }
 
+    /// The function with other functions in the place of its variables; a variable without one stays.
+    pub fn composed(&mut self, a: GuardId, with: &BTreeMap<ExprId, GuardId>) -> GuardId {
+        self.composed_once(a, with, &mut HashMap::new())
+    }
+
+    fn composed_once(
+        &mut self,
+        a: GuardId,
+        with: &BTreeMap<ExprId, GuardId>,
+        done: &mut HashMap<GuardId, GuardId>,
+    ) -> GuardId {
+        if a == NEVER || a == ALWAYS {
+            return a;
+        }
+        if let Some(found) = done.get(&a) {
+            return *found;
+        }
+        let row = self.row(a);
+        let then = self.composed_once(row.then, with, done);
+        let otherwise = self.composed_once(row.otherwise, with, done);
+        let choice = match with.get(&row.variable) {
+            Some(other) => *other,
+            None => self.variable(row.variable),
+        };
+        let opposite = self.not(choice);
+        let (then, otherwise) = (self.and(choice, then), self.and(opposite, otherwise));
+        let result = self.or(then, otherwise);
+        done.insert(a, result);
+        result
+    }
+
     /// The function where a variable is decided.
     pub fn decided(&mut self, a: GuardId, variable: ExprId, holds: bool) -> GuardId {
         if a == NEVER || a == ALWAYS {
@@ -282,5 +313,21 @@ mod tests {
         assert_eq!(g.decided(either, ExprId::new(2), false), a);
         assert_eq!(g.ways(ALWAYS), vec![Way::new()]);
         assert!(g.ways(NEVER).is_empty());
+    }
+
+    #[test]
+    fn a_variable_can_be_replaced_by_a_function() {
+        let mut g = Guards::new();
+        let [a, b, c] = [1, 2, 3].map(|row| g.variable(ExprId::new(row)));
+        let not_b = g.not(b);
+        let before = g.and(a, not_b);
+        let either = g.or(a, c);
+        let after = g.composed(before, &[(ExprId::new(2), either)].into());
+        // a and not (a or c) holds never; c and not (a or c) neither.
+        assert_eq!(after, NEVER);
+        let swapped = g.composed(before, &[(ExprId::new(1), b), (ExprId::new(2), a)].into());
+        let not_a = g.not(a);
+        assert_eq!(swapped, g.and(b, not_a));
+        assert_eq!(g.composed(before, &BTreeMap::new()), before);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::expr::{ExprId, Exprs, Form};
 use super::guard::{ALWAYS, GuardId, Guards, NEVER};
 use super::lower::Lowered;
-use crate::graph::CellId;
+use crate::graph::{CellId, NodeId};
 
 /// For which samples each needed expression is needed.
 pub type Demand = BTreeMap<ExprId, GuardId>;
@@ -62,15 +62,17 @@ impl Formulas {
     }
 }
 
-/// What a tick needs, if `live` is the state that is read later.
+/// What a tick needs, if `live` is the state that is read later and `taken` are the decisions that
+/// the step's other evaluations take over, and for which samples.
 pub fn demand(
     exprs: &Exprs,
     guards: &mut Guards,
     formulas: &mut Formulas,
     tick: &Lowered,
     live: &BTreeSet<CellId>,
+    taken: &Demand,
 ) -> Demand {
-    let mut open: BTreeMap<ExprId, GuardId> = BTreeMap::new();
+    let mut open: BTreeMap<ExprId, GuardId> = taken.clone();
     let mut needed = Demand::new();
     let hold = formulas.of(exprs, guards, tick.result.hold);
     let moving = guards.not(hold);
@@ -139,6 +141,35 @@ fn want(guards: &mut Guards, open: &mut BTreeMap<ExprId, GuardId>, expr: ExprId,
     if now != NEVER {
         open.insert(expr, now);
     }
+}
+
+/// The decisions of a step's first evaluation that a tick takes over, and for which samples, in the
+/// first evaluation's terms: `first` is what that makes of each truth value.
+pub fn taken(
+    exprs: &Exprs,
+    guards: &mut Guards,
+    formulas: &mut Formulas,
+    demand: &Demand,
+    first: &BTreeMap<NodeId, ExprId>,
+) -> Demand {
+    let decision = |expr: ExprId| match exprs.form(expr) {
+        Form::Held(node) => first.get(node).copied(),
+        _ => None,
+    };
+    let mut taken = Demand::new();
+    for (expr, guard) in demand {
+        let Some(there) = decision(*expr) else {
+            continue;
+        };
+        let variables = guards.variables(*guard);
+        let known: BTreeMap<ExprId, GuardId> = variables
+            .into_iter()
+            .filter_map(|v| Some((v, formulas.of(exprs, guards, decision(v)?))))
+            .collect();
+        let guard = guards.composed(*guard, &known);
+        want(guards, &mut taken, there, guard);
+    }
+    taken
 }
 
 /// The states that a tick reads.

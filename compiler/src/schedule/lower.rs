@@ -1,7 +1,7 @@
 //! One tick of a graph as expressions: what is known is put in, branches that a known condition
 //! decides are cut, terms whose factor is 0 are gone, conversions compose, sums are gathered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Target;
 use super::affine::{Builder, Test, Written};
@@ -24,6 +24,8 @@ pub struct Lowered {
     pub result: Leaving,
     /// What each cell would keep.
     pub cells: Vec<Kept>,
+    /// What became of each truth value that only the run decides.
+    pub truths: BTreeMap<NodeId, ExprId>,
     /// What was asked about the tick.
     pub tests: Vec<Test>,
 }
@@ -71,13 +73,32 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers a tick; `written` says of each cell whether an earlier tick wrote it.
-    pub fn tick(&mut self, b: &mut Builder<'_>, outcome: &Outcome, written: &[Written]) -> Lowered {
+    /// Lowers a tick; `written` says of each cell whether an earlier tick wrote it, and `first` is the
+    /// step's first evaluation where this one takes over its decisions.
+    pub fn tick(
+        &mut self,
+        b: &mut Builder<'_>,
+        outcome: &Outcome,
+        written: &[Written],
+        first: Option<&Lowered>,
+    ) -> Lowered {
         self.values.clear();
         self.numbers.clear();
+        let mut truths = BTreeMap::new();
         for index in 0..self.graph.nodes.len() {
-            let node = &self.graph.nodes[index];
-            let value = self.node(b, NodeId(index as u32), node, written);
+            let (id, node) = (NodeId(index as u32), &self.graph.nodes[index]);
+            let is_found = node.shape == Shape::Bool && self.folded.get(id).is_none();
+            let decided = match is_found && !is_composed(&node.op) {
+                true => decided(b, id, node, first),
+                false => None,
+            };
+            let value = match decided {
+                Some(value) => value,
+                None => self.node(b, id, node, written),
+            };
+            if is_found {
+                truths.insert(id, value);
+            }
             if let Some(Some(number)) = b.exprs.as_scalar(value) {
                 if let Some(name) = &node.name {
                     b.scalars.name(number, name);
@@ -97,6 +118,7 @@ impl<'a> Lowering<'a> {
         Lowered {
             result,
             cells,
+            truths,
             tests: std::mem::take(&mut b.tests).into_iter().collect(),
         }
     }
@@ -470,6 +492,31 @@ impl<'a> Lowering<'a> {
     pub fn ticks(&self) -> usize {
         self.ticks
     }
+}
+
+/// Whether a truth value is put together from others, and so is again in each evaluation of a step.
+fn is_composed(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::And(..) | Op::Or(..) | Op::Not(_) | Op::If(..) | Op::Declare(_)
+    )
+}
+
+/// A truth value as the step's first evaluation found it, where this one takes over its decisions.
+/// What is known or state is the same in all evaluations of a step.
+fn decided(
+    b: &mut Builder<'_>,
+    id: NodeId,
+    node: &Node,
+    first: Option<&Lowered>,
+) -> Option<ExprId> {
+    let there = first.and_then(|first| first.truths.get(&id)).copied();
+    b.tests.insert(Test::First(id, there));
+    let there = there?;
+    Some(match b.exprs.form(there) {
+        Form::Flag(_) | Form::State(_) => there,
+        _ => b.exprs.intern(Form::Held(id), Shape::Bool, node.span),
+    })
 }
 
 /// The initial value of a state, where it is one number for the whole run.

@@ -7,11 +7,11 @@ use super::Target;
 use super::affine::{Builder, Test, Written};
 use super::expr::{ExprId, Exprs, Form};
 use super::fold::Folded;
-use super::guard::{GuardId, Guards};
+use super::guard::{GuardId, Guards, NEVER};
 use super::live::{self, Demand, Formulas};
 use super::lower::{Lowered, Lowering};
 use super::scalar::Scalars;
-use crate::graph::{CellId, Graph, Outcome};
+use crate::graph::{CellId, Graph, NodeId, Outcome};
 use crate::plan::Prediction;
 
 /// Ticks that do the same work.
@@ -29,7 +29,12 @@ pub struct Part {
     pub demand: Rc<Demand>,
     /// The state that goes on.
     pub live: BTreeSet<CellId>,
+    /// What the step's other evaluations take over.
+    pub decide: Decide,
 }
+
+/// Nodes whose truth values the other evaluations of a step take over, and what they are in its first.
+pub type Decide = BTreeMap<NodeId, ExprId>;
 
 /// All ticks, taken together where they do the same.
 #[derive(Debug)]
@@ -68,7 +73,7 @@ pub fn schedule(graph: &Graph, target: &Target, folded: &Folded, outcome: &Outco
     }
 }
 
-/// Whether a tick keeps state of its own: every one, or only the first of each step.
+/// Whether a tick keeps state and decides on its own: every one, or only the first of each step.
 fn is_own(graph: &Graph, target: &Target, tick: usize) -> bool {
     graph.per_evaluation
         || target
@@ -90,17 +95,26 @@ fn lower_all(
     let mut seen: Vec<Rc<Lowered>> = Vec::new();
     let mut ticks = Vec::new();
     let mut unwritten = Vec::new();
+    let mut first: Option<Rc<Lowered>> = None;
     for tick in 0..lowering.ticks() {
         if is_own(graph, lowering.target, tick) {
             written.clone_from(&after);
+            first = None;
         }
         let never =
             |(at, w): (usize, &Written)| (*w == Written::Never).then_some(CellId(at as u32));
         unwritten.push(written.iter().enumerate().filter_map(never).collect());
         let alike = |l: &&Rc<Lowered>| {
-            l.tests
-                .iter()
-                .all(|test| holds(*test, tick, lowering.folded, scalars, &written))
+            l.tests.iter().all(|test| {
+                holds(
+                    *test,
+                    tick,
+                    lowering.folded,
+                    scalars,
+                    &written,
+                    first.as_deref(),
+                )
+            })
         };
         let lowered = match seen.iter().rev().find(alike) {
             Some(found) => Rc::clone(found),
@@ -111,7 +125,8 @@ fn lower_all(
                     tests: BTreeSet::new(),
                     tick,
                 };
-                let new = Rc::new(lowering.tick(&mut builder, outcome, &written));
+                let first = first.as_deref();
+                let new = Rc::new(lowering.tick(&mut builder, outcome, &written, first));
                 seen.push(Rc::clone(&new));
                 new
             }
@@ -124,13 +139,21 @@ fn lower_all(
                     Some(_) => *state = (*state).max(Written::Perhaps),
                 }
             }
+            first = Some(Rc::clone(&lowered));
         }
         ticks.push(lowered);
     }
     (ticks, unwritten)
 }
 
-fn holds(test: Test, tick: usize, folded: &Folded, scalars: &Scalars, written: &[Written]) -> bool {
+fn holds(
+    test: Test,
+    tick: usize,
+    folded: &Folded,
+    scalars: &Scalars,
+    written: &[Written],
+    first: Option<&Lowered>,
+) -> bool {
     match test {
         Test::Zero(id, zero) => (scalars.at(id, tick) == 0.0) == zero,
         Test::Bits(id, bits) => scalars.at(id, tick).to_bits() == bits,
@@ -139,11 +162,49 @@ fn holds(test: Test, tick: usize, folded: &Folded, scalars: &Scalars, written: &
             op.holds(scalars.at(a, tick), scalars.at(b, tick)) == result
         }
         Test::Written(cell, was) => written.get(cell.index()) == Some(&was),
+        Test::First(node, was) => first.and_then(|f| f.truths.get(&node)).copied() == was,
     }
 }
 
-/// What a tick needs: the demand, and the state that is read after it.
-type Need = (Rc<Demand>, BTreeSet<CellId>);
+/// What a tick needs.
+struct Need {
+    demand: Rc<Demand>,
+    /// The state that is read after it.
+    live: BTreeSet<CellId>,
+    /// The decisions that the step's other evaluations take over.
+    decide: Decide,
+}
+
+/// What other evaluations take over from the first of their step.
+#[derive(Default)]
+struct Taken {
+    /// For which samples, in the first evaluation's terms.
+    demand: Demand,
+    decide: Decide,
+}
+
+impl Taken {
+    fn add(
+        &mut self,
+        exprs: &Exprs,
+        guards: &mut Guards,
+        formulas: &mut Formulas,
+        demand: &Demand,
+        first: &Lowered,
+    ) {
+        for (expr, guard) in live::taken(exprs, guards, formulas, demand, &first.truths) {
+            let before = self.demand.get(&expr).copied().unwrap_or(NEVER);
+            self.demand.insert(expr, guards.or(before, guard));
+        }
+        for expr in demand.keys() {
+            if let Form::Held(node) = exprs.form(*expr)
+                && let Some(there) = first.truths.get(node)
+            {
+                self.decide.insert(*node, *there);
+            }
+        }
+    }
+}
 
 /// Backward over the steps: what each tick needs.
 fn live_all(
@@ -154,18 +215,27 @@ fn live_all(
     ticks: &[Rc<Lowered>],
 ) -> Vec<Need> {
     let mut formulas = Formulas::default();
-    let mut cache: BTreeMap<(usize, BTreeSet<CellId>), Rc<Demand>> = BTreeMap::new();
+    let mut cache: BTreeMap<(usize, BTreeSet<CellId>, Demand), Rc<Demand>> = BTreeMap::new();
     let mut needs: Vec<Need> = Vec::new();
     let mut after: BTreeSet<CellId> = BTreeSet::new();
     let mut reads: BTreeSet<CellId> = BTreeSet::new();
+    // What the later evaluations of the step at hand need, until its first one is reached.
+    let mut later: Vec<Rc<Demand>> = Vec::new();
     for (tick, lowered) in ticks.iter().enumerate().rev() {
         let own = is_own(graph, target, tick);
         let live = if own { after.clone() } else { BTreeSet::new() };
-        let key = (Rc::as_ptr(lowered) as usize, live.clone());
+        let mut taken = Taken::default();
+        if own {
+            for demand in later.drain(..) {
+                taken.add(exprs, guards, &mut formulas, &demand, lowered);
+            }
+        }
+        let key = (Rc::as_ptr(lowered) as usize, live.clone(), taken.demand);
         let demand = match cache.get(&key) {
             Some(found) => Rc::clone(found),
             None => {
-                let new = Rc::new(live::demand(exprs, guards, &mut formulas, lowered, &live));
+                let new = live::demand(exprs, guards, &mut formulas, lowered, &live, &key.2);
+                let new = Rc::new(new);
                 cache.insert(key, Rc::clone(&new));
                 new
             }
@@ -175,8 +245,13 @@ fn live_all(
             after.append(&mut reads);
         } else {
             reads.append(&mut live::reads(exprs, &demand));
+            later.push(Rc::clone(&demand));
         }
-        needs.push((demand, live));
+        needs.push(Need {
+            demand,
+            live,
+            decide: taken.decide,
+        });
     }
     needs.reverse();
     needs
@@ -196,21 +271,22 @@ fn merge(target: &Target, exprs: &Exprs, ticks: Vec<Rc<Lowered>>, needs: Vec<Nee
     let mut parts: Vec<Part> = Vec::new();
     // The open part of each substep, with what it needs.
     let mut open: BTreeMap<u32, (usize, Vec<(ExprId, GuardId)>)> = BTreeMap::new();
-    for (at, (lowered, (demand, live))) in ticks.into_iter().zip(needs).enumerate() {
+    for (at, (lowered, need)) in ticks.into_iter().zip(needs).enumerate() {
         let Some(tick) = target.timetable.ticks.get(at) else {
             continue;
         };
-        let own = atoms(exprs, &demand);
+        let own = atoms(exprs, &need.demand);
         if let Some((place, key)) = open.get(&tick.substep)
             && let Some(part) = parts.get_mut(*place)
             && part.steps.1 == tick.step
             && *key == own
-            && same_work(part, &lowered, &live)
+            && same_work(part, &lowered, &need)
         {
             part.ticks.push(at);
             part.steps.1 = tick.step + 1;
-            if live.len() > part.live.len() {
-                (part.lowered, part.demand, part.live) = (lowered, demand, live);
+            if hands_on_more(&need.live, &need.decide, &part.live, &part.decide) {
+                part.lowered = lowered;
+                (part.demand, part.live, part.decide) = (need.demand, need.live, need.decide);
             }
             continue;
         }
@@ -220,17 +296,30 @@ fn merge(target: &Target, exprs: &Exprs, ticks: Vec<Rc<Lowered>>, needs: Vec<Nee
             steps: (tick.step, tick.step + 1),
             substep: tick.substep,
             lowered,
-            demand,
-            live,
+            demand: need.demand,
+            live: need.live,
+            decide: need.decide,
         });
     }
     parts
 }
 
-/// Whether a tick does what a part does. That one of them keeps more does not part them.
-fn same_work(part: &Part, lowered: &Lowered, live: &BTreeSet<CellId>) -> bool {
-    let comparable = live.is_subset(&part.live) || part.live.is_subset(live);
+/// Whether a tick does what a part does. That one of them keeps or decides more does not part them.
+fn same_work(part: &Part, lowered: &Lowered, need: &Need) -> bool {
+    let comparable = hands_on_more(&part.live, &part.decide, &need.live, &need.decide)
+        || hands_on_more(&need.live, &need.decide, &part.live, &part.decide);
     let kept =
         |cell: &CellId| part.lowered.cells.get(cell.index()) == lowered.cells.get(cell.index());
-    comparable && part.lowered.result == lowered.result && part.live.union(live).all(kept)
+    comparable && part.lowered.result == lowered.result && part.live.union(&need.live).all(kept)
+}
+
+/// Whether a tick hands on all that another does: state to later steps, decisions within its own.
+fn hands_on_more(
+    live: &BTreeSet<CellId>,
+    decide: &Decide,
+    other_live: &BTreeSet<CellId>,
+    other_decide: &Decide,
+) -> bool {
+    let decides = |(node, value): (&NodeId, &ExprId)| decide.get(node) == Some(value);
+    other_live.is_subset(live) && other_decide.iter().all(decides)
 }

@@ -108,6 +108,7 @@ fn emit_all(
 ) -> Result<Plan, Bag> {
     let mut bag = Bag::default();
     let (state_ids, states) = tables::states(graph, target, folded, scheduled);
+    let (decision_ids, decisions) = tables::decisions(graph, scheduled);
     let used = tables::used(scheduled);
     let taken: BTreeSet<String> = used
         .list
@@ -116,6 +117,9 @@ fn emit_all(
         .chain(graph.inputs.iter().map(|i| i.name.clone()))
         .chain(["x", "target"].map(str::to_string))
         .collect();
+    // A later evaluation speaks of decisions by name beside its own values.
+    let names = decisions.iter().map(|d| d.name.clone());
+    let taken_later: BTreeSet<String> = taken.iter().cloned().chain(names).collect();
     let mut formulas = Formulas::default();
     let mut segments = Vec::new();
     for part in &scheduled.parts {
@@ -126,7 +130,11 @@ fn emit_all(
             formulas: &mut formulas,
             used: &used,
             states: &state_ids,
-            taken: &taken,
+            decisions: &decision_ids,
+            taken: match part.substep {
+                0 => &taken,
+                _ => &taken_later,
+            },
             ticks: target.timetable.ticks.len(),
             fuse,
         };
@@ -137,6 +145,7 @@ fn emit_all(
             tick: &part.lowered,
             demand: &part.demand,
             live: &part.live,
+            decide: &part.decide,
         };
         match emit.segment(&work) {
             Ok(segment) => segments.push(segment),
@@ -163,6 +172,7 @@ fn emit_all(
         sampler: target.sampler.clone(),
         model: target.facts.clone(),
         negative: target.negative,
+        per_evaluation: graph.per_evaluation,
         needs: tables::needs(graph, &segments, &used),
     };
     Ok(Plan {
@@ -171,6 +181,7 @@ fn emit_all(
         predictions: used.list,
         inputs: graph.inputs.clone(),
         states,
+        decisions,
         timetable: target.timetable.clone(),
         segments,
         cost,

@@ -8,45 +8,31 @@ use super::gather::Impossible;
 use super::merge::Scheduled;
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::graph::{Graph, NodeId, Outcome};
-use crate::plan::{ArgValue, LayerTerm, Layers, Shape};
+use crate::plan::{ArgValue, LayerTerm, Layers};
 use crate::show;
 use guide_grammar::span::Span;
 
 /// Everything that stands against a plan before it is emitted.
 pub fn refuse(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
-    unsupported(graph, scheduled, bag);
+    unsupported(scheduled, bag);
     if let Some(outcome) = &graph.outcome {
         solver(graph, target, outcome, bag);
     }
     layers(target, scheduled, bag);
 }
 
-fn unsupported(graph: &Graph, scheduled: &Scheduled, bag: &mut Bag) {
+fn unsupported(scheduled: &Scheduled, bag: &mut Bag) {
     let mut said = BTreeSet::new();
     for part in &scheduled.parts {
         for expr in part.demand.keys() {
             let span = scheduled.exprs.span(*expr);
-            match scheduled.exprs.form(*expr) {
-                Form::Refused(what, _) if said.insert(what.clone()) => {
-                    let message = format!(
-                        "`{what}` is part of the language, but this runtime does not do it yet"
-                    );
-                    bag.push(Diagnostic::new(Code::NotYet, message).at(span, "needed here"));
-                }
-                Form::Compare(..) | Form::Fresh(..)
-                    if part.substep > 0
-                        && !graph.per_evaluation
-                        && scheduled.exprs.shape(*expr) == Shape::Bool
-                        && said.insert("substep".to_string()) =>
-                {
-                    let message = "a decision that a step's second evaluation takes over from its first is not done by this runtime yet";
-                    bag.push(
-                        Diagnostic::new(Code::NotYet, message)
-                            .at(span, "decided while the plan runs")
-                            .help("choose a sampler with one evaluation a step, as with `--sampler ddim`"),
-                    );
-                }
-                _ => {}
+            if let Form::Refused(what, _) = scheduled.exprs.form(*expr)
+                && said.insert(what.clone())
+            {
+                let message = format!(
+                    "`{what}` is part of the language, but this runtime does not do it yet"
+                );
+                bag.push(Diagnostic::new(Code::NotYet, message).at(span, "needed here"));
             }
         }
     }

@@ -11,10 +11,10 @@ use super::live;
 use super::lower::fixed_init;
 use super::merge::Scheduled;
 use crate::cost;
-use crate::graph::{CellId, Graph};
+use crate::graph::{CellId, Graph, NodeId};
 use crate::plan::{
-    ArgValue, Condition, Cost, Init, InputId, Need, Operand, Prediction, PredictionId, Segment,
-    Shape, State, StateId,
+    ArgValue, Condition, Cost, Decision, DecisionId, Init, InputId, Need, Operand, Prediction,
+    PredictionId, Segment, Shape, State, StateId,
 };
 
 /// The states that some tick reads, and their numbers.
@@ -64,6 +64,36 @@ pub fn states(
         });
     }
     (ids, states)
+}
+
+/// The decisions that some step's other evaluations take over, and their numbers.
+pub fn decisions(
+    graph: &Graph,
+    scheduled: &Scheduled,
+) -> (BTreeMap<NodeId, DecisionId>, Vec<Decision>) {
+    let taken: BTreeSet<NodeId> = scheduled
+        .parts
+        .iter()
+        .flat_map(|part| part.decide.keys().copied())
+        .collect();
+    let mut ids = BTreeMap::new();
+    let mut decisions: Vec<Decision> = Vec::new();
+    for node in taken {
+        let source = graph
+            .nodes
+            .get(node.index())
+            .and_then(|n| n.name.as_deref());
+        let base = source.unwrap_or("decided");
+        let mut name = base.to_string();
+        let mut count = 2;
+        while decisions.iter().any(|d| d.name == name) {
+            name = format!("{base}{count}");
+            count += 1;
+        }
+        ids.insert(node, DecisionId(decisions.len() as u32));
+        decisions.push(Decision { name });
+    }
+    (ids, decisions)
 }
 
 /// Bytes of a value for each sample: latents are f32, numbers f64.

@@ -2,8 +2,8 @@
 
 use super::words;
 use crate::plan::{
-    Axes, Binary, Code, Compare, Filter, Guard, Operand, Plan, Reduce, ReduceOp, Segment, Shape,
-    Term, Unary,
+    Axes, Binary, Code, Compare, Decide, Filter, Guard, Operand, Plan, Reduce, ReduceOp, Segment,
+    Shape, Term, Unary,
 };
 
 /// Names of everything that an operation of a segment may read.
@@ -46,12 +46,28 @@ impl<'a> Names<'a> {
                 .states
                 .get(id.index())
                 .map_or("?'".to_string(), |s| format!("{}'", s.name)),
+            Operand::Decision(id) => self
+                .plan
+                .decisions
+                .get(id.index())
+                .map_or("?".to_string(), |d| d.name.clone()),
             Operand::Latent => "x".to_string(),
             Operand::Input(id) => input(id),
             Operand::Entry(id, row, 0) => format!("{}[{row}]", input(id)),
             Operand::Entry(id, row, column) => format!("{}[{row}][{column}]", input(id)),
             Operand::Number(number) => number.text.clone(),
             Operand::Target => "target".to_string(),
+        }
+    }
+
+    /// What a step's other evaluations take over: `close`, `decided = %2`.
+    pub fn decided(&self, decide: &Decide) -> String {
+        let name = self.operand(&Operand::Decision(decide.decision));
+        let value = self.operand(&decide.value);
+        if name == value {
+            name
+        } else {
+            format!("{name} = {value}")
         }
     }
 

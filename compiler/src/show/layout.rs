@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::expression::Names;
 use super::words;
-use crate::plan::{Operand, Plan, PredictionId, Segment, StateId, ValueId};
+use crate::plan::{DecisionId, Operand, Plan, PredictionId, Segment, StateId, ValueId};
 
 /// What a box stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ enum Source {
     Value(ValueId),
     Prediction(PredictionId),
     State(StateId),
+    Decision(DecisionId),
 }
 
 struct Drawer<'a> {
@@ -121,6 +122,10 @@ pub fn drawing(plan: &Plan, segment: &Segment) -> Drawing {
         );
         drawer.add(Kind::State, lines, &[&keep.value]);
     }
+    for decide in &segment.decide {
+        let lines = vec![format!("decide {}", drawer.names.decided(decide))];
+        drawer.add(Kind::State, lines, &[&decide.value]);
+    }
     let result = &segment.result;
     let leaving = match &result.denoise {
         Some(denoise) => format!(
@@ -142,11 +147,13 @@ impl Drawer<'_> {
                 Operand::Value(id) => Source::Value(*id),
                 Operand::Prediction(id) => Source::Prediction(*id),
                 Operand::State(id) => Source::State(*id),
+                Operand::Decision(id) => Source::Decision(*id),
                 _ => continue,
             };
             let at = match (self.made.get(&source), source) {
                 (Some(at), _) => *at,
                 (None, Source::State(id)) => self.state(id),
+                (None, Source::Decision(id)) => self.decision(id),
                 (None, _) => continue,
             };
             if !from.contains(&at) {
@@ -171,13 +178,23 @@ impl Drawer<'_> {
             Some(state) => vec![format!("{}'", state.name), words::bytes(state.bytes)],
             None => vec!["?".to_string()],
         };
+        self.source(Source::State(id), lines)
+    }
+
+    fn decision(&mut self, id: DecisionId) -> usize {
+        let lines = vec![self.names.operand(&Operand::Decision(id))];
+        self.source(Source::Decision(id), lines)
+    }
+
+    /// A box for something that earlier evaluations left.
+    fn source(&mut self, source: Source, lines: Vec<String>) -> usize {
         let at = self.drawing.items.len();
         self.drawing.items.push(Item {
             kind: Kind::State,
             lines,
             row: 0,
         });
-        self.made.insert(Source::State(id), at);
+        self.made.insert(source, at);
         at
     }
 }

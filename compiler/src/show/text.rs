@@ -54,6 +54,12 @@ fn head(plan: &Plan, out: &mut String) {
     if !needs.is_empty() {
         line(out, &format!("  needs  {}", needs.join(", ")));
     }
+    if head.per_evaluation {
+        line(
+            out,
+            "  per evaluation: each keeps state and decides for itself",
+        );
+    }
     if !head.negative && plan.predictions.iter().any(|p| p.label == "uncond") {
         line(
             out,
@@ -298,6 +304,14 @@ fn ends(plan: &Plan, part: &Segment, names: &Names<'_>, out: &mut String) {
             .map(|w| format!("  when {}", names.guard(w)))
             .unwrap_or_default();
         line(out, &format!("  keep    {what}{when}"));
+    }
+    if !part.decide.is_empty() {
+        let decided: Vec<String> = part
+            .decide
+            .iter()
+            .map(|decide| names.decided(decide))
+            .collect();
+        line(out, &format!("  decide  {}", decided.join(", ")));
     }
     let result = &part.result;
     let named = |label: &str, operand: &Option<Operand>| {

@@ -110,8 +110,8 @@ fn a_known_program_is_read_as_the_language_says() {
         Space::X0
     });
     let tick = &plan.timetable.ticks[0];
-    let x = reference::latent(0, 0).elements();
-    let eps = reference::network("cond", &reference::latent(0, 0), 0).elements();
+    let x = reference::latent(tick, 0).elements();
+    let eps = reference::network("cond", &reference::latent(tick, 0), tick).elements();
     let x0 = (x[0] - tick.sigma * eps[0]) / tick.alpha;
     assert!(
         (first[0][0] - x0).abs() < 1e-9,

@@ -366,8 +366,8 @@ impl Reader<'_> {
         let Value::Word(label) = condition else {
             panic!("{condition:?} is not a condition");
         };
-        let step = self.ticks[self.at].step;
-        let answer = network(label, &latent(step, self.sample), step);
+        let tick = &self.ticks[self.at];
+        let answer = network(label, &latent(tick, self.sample), tick);
         Value::Tensor(Tensor {
             elements: answer.elements(),
             space: Some(self.native),
@@ -383,7 +383,7 @@ impl Reader<'_> {
         let from = t.space.unwrap_or(to);
         let tick = &self.ticks[t.tick];
         let (a, s) = (tick.alpha, tick.sigma);
-        let x = latent(tick.step, self.sample).elements();
+        let x = latent(tick, self.sample).elements();
         let elements = std::array::from_fn(|i| {
             let (x, v) = (t.weight * x[i], t.elements[i]);
             let x0 = match from {

@@ -28,16 +28,8 @@ pub(super) struct Dense {
 
 impl Dense {
     pub fn new(plan: &Plan, dims: &Dims, device: &Device, seeds: &[u64]) -> Result<Self> {
-        let slot = |seed: &u64| Slot {
-            seed: *seed,
-            numbers: Vec::new(),
-            done: Vec::new(),
-            regs: Vec::new(),
-            rows: Vec::new(),
-            cells: Vec::new(),
-        };
         let mut new = Self {
-            slots: seeds.iter().map(slot).collect(),
+            slots: seeds.iter().map(|seed| Slot::new(*seed)).collect(),
             states: Vec::new(),
             filters: whole::Filters::default(),
         };
@@ -74,8 +66,11 @@ impl Dense {
         job: &Job<'_>,
         predictor: &mut dyn Predictor,
     ) -> Result<(Parts, Vec<bool>, Vec<Heard>)> {
-        if job.commit {
+        if job.begins {
             self.commit()?;
+            self.slots
+                .iter_mut()
+                .for_each(|slot| slot.begin_step(job.plan));
         }
         let mut tensors = vec![None; job.segment.values.len()];
         for slot in &mut self.slots {
@@ -100,6 +95,10 @@ impl Dense {
             }
         }
         self.keep(job, &tensors, &heard)?;
+        let inputs = views(job);
+        for (b, slot) in self.slots.iter_mut().enumerate() {
+            slot.decide(&frame(job, &inputs), b)?;
+        }
         let at = Tick {
             job,
             engine: self,

@@ -71,6 +71,7 @@ impl Tick<'_> {
                 .heard
                 .iter()
                 .any(|h| h.prediction == id.index() && h.row[b].is_some()),
+            Operand::Decision(id) => self.engine.slots[b].decisions[id.index()].is_some(),
             _ => true,
         }
     }

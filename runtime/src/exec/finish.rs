@@ -44,6 +44,7 @@ pub(super) fn finish(
             )?;
         }
     }
+    slot.decide(frame, b)?;
     for (j, operand) in places::parts(frame.segment).into_iter().enumerate() {
         let Some(operand) = operand else { continue };
         let Some(out) = outs[j].take() else { continue };

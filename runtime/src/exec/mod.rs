@@ -84,8 +84,6 @@ pub struct Executor {
     inputs: Vec<Bound>,
     target: Option<Vec<u32>>,
     gaussian: Vec<(String, Tensor)>,
-    /// Whether each substep is a tick of its own.
-    per_evaluation: bool,
     engine: Engine,
 }
 
@@ -178,10 +176,6 @@ impl Executor {
         } else {
             Engine::Dense(dense::Dense::new(plan, &dims, device, &seeds)?)
         };
-        let per_evaluation = plan
-            .segments
-            .iter()
-            .any(|segment| segment.substep > 0 && !segment.keep.is_empty());
         Ok(Self {
             plan: plan.clone(),
             noise: OnceLock::new(),
@@ -191,7 +185,6 @@ impl Executor {
             inputs,
             target: bindings.target.clone(),
             gaussian,
-            per_evaluation,
             engine,
         })
     }
@@ -249,7 +242,7 @@ impl Executor {
             inputs: &self.inputs,
             target: self.target.as_deref(),
             gaussian: &self.gaussian,
-            commit: self.per_evaluation || tick.substep == 0,
+            begins: self.plan.head.per_evaluation || tick.substep == 0,
         };
         let (parts, hold, heard) = match &mut self.engine {
             Engine::Passes(engine) => engine.tick(&job, predictor)?,

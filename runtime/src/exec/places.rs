@@ -192,7 +192,9 @@ impl Places {
             Operand::State(id) => Src::Row(id.index()),
             Operand::Latent => Src::Latent,
             Operand::Input(id) => Src::Input(id.index()),
-            Operand::Entry(..) | Operand::Number(_) | Operand::Target => Src::Num(operand.clone()),
+            Operand::Entry(..) | Operand::Number(_) | Operand::Target | Operand::Decision(_) => {
+                Src::Num(operand.clone())
+            }
         }
     }
 

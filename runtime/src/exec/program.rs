@@ -145,6 +145,7 @@ pub(super) fn shape_of(plan: &Plan, segment: &Segment, operand: &Operand) -> Sha
         Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
         Operand::State(id) => plan.states[id.index()].shape,
         Operand::Input(id) => bindings::shape_of(&plan.inputs[id.index()]),
+        Operand::Decision(_) => Shape::Bool,
         Operand::Entry(..) | Operand::Number(_) => Shape::Scalar,
         Operand::Target => Shape::Class,
     }

@@ -35,8 +35,8 @@ pub(super) struct Job<'a> {
     pub inputs: &'a [Bound],
     pub target: Option<&'a [u32]>,
     pub gaussian: &'a [(String, Tensor)],
-    /// Whether what earlier ticks kept is taken over now.
-    pub commit: bool,
+    /// Whether what earlier ticks kept is taken over now, and decisions are made anew.
+    pub begins: bool,
 }
 
 impl<'a> Job<'a> {
@@ -93,17 +93,9 @@ impl Passes {
             .iter()
             .map(|segment| program::compile(plan, segment))
             .collect();
-        let slot = |seed: &u64| Slot {
-            seed: *seed,
-            numbers: Vec::new(),
-            done: Vec::new(),
-            regs: Vec::new(),
-            rows: Vec::new(),
-            cells: Vec::new(),
-        };
         let mut new = Self {
             programs,
-            slots: seeds.iter().map(slot).collect(),
+            slots: seeds.iter().map(|seed| Slot::new(*seed)).collect(),
             filters: whole::Filters::default(),
         };
         new.reset(plan, dims);
@@ -131,8 +123,9 @@ impl Passes {
         let n = job.dims.channels * job.dims.area;
         let batch = job.dims.batch;
         for slot in &mut self.slots {
-            if job.commit {
+            if job.begins {
                 commit(slot);
+                slot.begin_step(job.plan);
             }
             slot.done.clear();
             slot.done.resize(job.segment.values.len(), false);

@@ -48,6 +48,8 @@ pub struct Slot {
     pub rows: Vec<Vec<f32>>,
     /// State.
     pub cells: Vec<Cell>,
+    /// What the step's first evaluation decided, where it was computed.
+    pub decisions: Vec<Option<f64>>,
 }
 
 /// A prediction's answer for some samples.
@@ -138,6 +140,33 @@ pub(super) fn broken(message: impl Into<String>) -> RuntimeError {
 }
 
 impl Slot {
+    /// A sample before its first tick.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            numbers: Vec::new(),
+            done: Vec::new(),
+            regs: Vec::new(),
+            rows: Vec::new(),
+            cells: Vec::new(),
+            decisions: Vec::new(),
+        }
+    }
+
+    /// Forgets what the step before decided.
+    pub fn begin_step(&mut self, plan: &Plan) {
+        self.decisions.clear();
+        self.decisions.resize(plan.decisions.len(), None);
+    }
+
+    /// Remembers what the step's other evaluations take over.
+    pub fn decide(&mut self, frame: &Frame<'_>, b: usize) -> Result<()> {
+        for decide in &frame.segment.decide {
+            self.decisions[decide.decision.index()] = self.number(frame, b, &decide.value)?;
+        }
+        Ok(())
+    }
+
     /// Whether a guard holds. What was not computed counts as false.
     pub fn guard(&self, frame: &Frame<'_>, b: usize, guard: Option<&Guard>) -> Result<bool> {
         let Some(guard) = guard else { return Ok(true) };
@@ -174,6 +203,7 @@ impl Slot {
                 self.readable(frame, b, id.index())?;
                 self.cells[id.index()].number
             }
+            Operand::Decision(id) => return Ok(self.decisions[id.index()]),
             Operand::Entry(input, row, column) => match &frame.inputs[input.index()] {
                 View::Other(Bound::Table(rows)) => {
                     let name = &frame.plan.inputs[input.index()].name;

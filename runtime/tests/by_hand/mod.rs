@@ -135,6 +135,7 @@ impl Build {
                 sampler: "recording".into(),
                 model: facts(),
                 negative: true,
+                per_evaluation: false,
                 needs: Vec::new(),
             },
             predictions: vec![
@@ -143,6 +144,7 @@ impl Build {
             ],
             inputs: Vec::new(),
             states,
+            decisions: Vec::new(),
             timetable: Timetable {
                 ticks: (0..steps).map(|i| tick(i, steps)).collect(),
                 init_scale: 1.0,
@@ -160,6 +162,7 @@ impl Build {
                     compute: groups,
                 }],
                 keep,
+                decide: Vec::new(),
                 result: Outcome {
                     space: Space::Eps,
                     denoise: Some(denoise),

@@ -1,4 +1,5 @@
 //! From a guide's text to its plan, as the command line does it.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use guide_compiler::check::{Inline, inline};
 use guide_compiler::memory::Memory;
@@ -7,8 +8,16 @@ use guide_compiler::resolve::resolve;
 use guide_compiler::resolved::ItemKind;
 use guide_compiler::schedule::{Target, plan};
 use guide_compiler::sources::{Loaded, SourceMap};
-use guide_compiler::timetable::SolverFacts;
+use guide_compiler::timetable::{Sampler, SolverFacts};
 use guide_grammar::ast::FunctionKind;
+
+/// A recording follows any outcome.
+const RECORDING: SolverFacts = SolverFacts {
+    renoise: true,
+    shift: true,
+    moves: true,
+    hold: true,
+};
 
 /// The text of a rule of the standard library.
 pub fn rule(name: &str) -> Option<&'static str> {
@@ -19,7 +28,7 @@ pub fn rule(name: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// Plans guide `name` of `text` with these settings.
+/// Plans guide `name` of `text` with these settings, for a sampler or, without one, for a recording.
 ///
 /// # Errors
 /// All diagnostics, as text.
@@ -29,6 +38,7 @@ pub fn planned(
     settings: Vec<(String, String)>,
     facts: ModelFacts,
     timetable: Timetable,
+    sampler: Option<Sampler>,
 ) -> Result<Plan, String> {
     let sources = Memory::with_library(guide_stdlib::files().iter().copied());
     let mut files = SourceMap::default();
@@ -73,13 +83,8 @@ pub fn planned(
         source: String::new(),
         facts,
         timetable,
-        sampler: "recording".to_string(),
-        solver: SolverFacts {
-            renoise: true,
-            shift: true,
-            moves: true,
-            hold: true,
-        },
+        sampler: sampler.map_or("recording", Sampler::name).to_string(),
+        solver: sampler.map_or(RECORDING, Sampler::facts),
         steps,
         negative: true,
     };
