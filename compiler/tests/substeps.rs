@@ -7,6 +7,7 @@ mod library;
 use fixture::twice;
 use guide_compiler::plan::{DecisionId, Operand, Plan, Segment, Space};
 use guide_compiler::show;
+use guide_compiler::timetable::Sampler;
 
 /// A rule whose decision hangs on this step's own predictions.
 const GATE: &str = "guide gate(scale: Scalar = 7.5) {\n    let c = predict(cond)\n    \
@@ -120,4 +121,56 @@ fn what_contradicts_the_steps_is_found() {
     for (wrong, said) in wrong.iter().zip(said) {
         assert!(wrong.contains(said), "{wrong}");
     }
+}
+
+fn refusals(body: &str) -> Vec<String> {
+    let text = format!(
+        "guide g() {{\n    let c = predict(cond)\n    let u = predict(uncond)\n    {body}\n}}\n"
+    );
+    let mut target = fixture::target("g", 6, Space::Eps);
+    target.sampler = "heun".to_string();
+    target.solver = Sampler::Heun.facts();
+    target.timetable = twice(&target.timetable);
+    match library::planned("g.guide", &text, "g", &target) {
+        Ok(plan) => {
+            assert_eq!(plan.check(), Ok(()), "{body}");
+            Vec::new()
+        }
+        Err(bag) => {
+            let said = bag.into_sorted().into_iter();
+            said.map(|d| format!("{}: {}", d.code.number(), d.message))
+                .collect()
+        }
+    }
+}
+
+#[test]
+fn heun_follows_all_but_a_second_prediction() {
+    assert_eq!(
+        refusals("guided(denoise: c, renoise: u)"),
+        ["G0606: the sampler `heun` cannot follow a `renoise` of its own"]
+    );
+    assert!(refusals("guided(denoise: c, renoise: c)").is_empty());
+    assert!(refusals("guided(denoise: c, shift: posterior_variance * (c - u))").is_empty());
+    assert!(refusals("if progress in 0.2..0.5 { hold } else { c }").is_empty());
+}
+
+/// A step moves once: the second evaluation has no use for what only the move needs.
+#[test]
+fn a_move_is_not_computed_again() {
+    let text = "guide g() {\n    let c = predict(cond)\n    \
+                guided(denoise: c, move: x - noised(x0: x0(predict(uncond)), eps: eps(c)))\n}\n";
+    let plan = planned(text, "g");
+    let [first, second] = [0, 1].map(|substep| {
+        let mut all = plan.segments.iter();
+        all.find(|s| s.substep == substep).expect("a segment")
+    });
+    assert!(first.result.moves.is_some() && first.uses().count() == 2);
+    assert!(second.result.moves.is_none() && second.uses().count() == 1);
+    let mut tampered = plan.clone();
+    for segment in &mut tampered.segments {
+        segment.result.moves = Some(Operand::Latent);
+    }
+    let said = tampered.check().expect_err("refused");
+    assert!(said.contains("moves x in the middle of a step"), "{said}");
 }

@@ -140,6 +140,9 @@ impl Checker<'_> {
         {
             return Err("keeps state that advances once a step".to_string());
         }
+        if self.segment.substep > 0 && self.segment.result.moves.is_some() {
+            return Err("moves x in the middle of a step".to_string());
+        }
         for keep in &self.segment.keep {
             let Some(state) = self.plan.states.get(keep.state.index()) else {
                 return Err("keeps a state that is not listed".to_string());

@@ -36,7 +36,8 @@ pub struct Tick {
     pub alpha_next: f64,
     /// `sigma` of the state that this step leads to.
     pub sigma_next: f64,
-    /// The variance of the ancestral (DDPM) step from here to the next state.
+    /// The variance of the ancestral (DDPM) step that this evaluation belongs to, from where it began
+    /// to the next state.
     pub posterior_variance: f64,
 }
 

@@ -32,6 +32,8 @@ pub enum Test {
     Written(CellId, Written),
     /// What the step's first evaluation made of a truth value; `None` in a tick that decides itself.
     First(NodeId, Option<ExprId>),
+    /// Whether the tick is a step's first evaluation.
+    BeginsStep(bool),
 }
 
 /// [`Compare`] with an order.

@@ -108,7 +108,13 @@ impl<'a> Lowering<'a> {
             }
             self.values.push(value);
         }
-        let result = self.outcome(b, outcome);
+        let mut result = self.outcome(b, outcome);
+        if result.moves.is_some() {
+            // A step moves `x` once, before it begins.
+            let begins = begins_step(self.target, b.tick);
+            b.tests.insert(Test::BeginsStep(begins));
+            result.moves = result.moves.filter(|_| begins);
+        }
         let cells = self
             .graph
             .cells
@@ -492,6 +498,12 @@ impl<'a> Lowering<'a> {
     pub fn ticks(&self) -> usize {
         self.ticks
     }
+}
+
+/// Whether a tick is a step's first evaluation.
+pub fn begins_step(target: &Target, tick: usize) -> bool {
+    let tick = target.timetable.ticks.get(tick);
+    tick.is_none_or(|tick| tick.substep == 0)
 }
 
 /// Whether a truth value is put together from others, and so is again in each evaluation of a step.

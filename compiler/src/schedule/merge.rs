@@ -9,7 +9,7 @@ use super::expr::{ExprId, Exprs, Form};
 use super::fold::Folded;
 use super::guard::{GuardId, Guards, NEVER};
 use super::live::{self, Demand, Formulas};
-use super::lower::{Lowered, Lowering};
+use super::lower::{Lowered, Lowering, begins_step};
 use super::scalar::Scalars;
 use crate::graph::{CellId, Graph, NodeId, Outcome};
 use crate::plan::Prediction;
@@ -75,12 +75,7 @@ pub fn schedule(graph: &Graph, target: &Target, folded: &Folded, outcome: &Outco
 
 /// Whether a tick keeps state and decides on its own: every one, or only the first of each step.
 fn is_own(graph: &Graph, target: &Target, tick: usize) -> bool {
-    graph.per_evaluation
-        || target
-            .timetable
-            .ticks
-            .get(tick)
-            .is_none_or(|t| t.substep == 0)
+    graph.per_evaluation || begins_step(target, tick)
 }
 
 fn lower_all(
@@ -104,18 +99,15 @@ fn lower_all(
         let never =
             |(at, w): (usize, &Written)| (*w == Written::Never).then_some(CellId(at as u32));
         unwritten.push(written.iter().enumerate().filter_map(never).collect());
-        let alike = |l: &&Rc<Lowered>| {
-            l.tests.iter().all(|test| {
-                holds(
-                    *test,
-                    tick,
-                    lowering.folded,
-                    scalars,
-                    &written,
-                    first.as_deref(),
-                )
-            })
+        let here = Here {
+            tick,
+            target: lowering.target,
+            folded: lowering.folded,
+            scalars,
+            written: &written,
+            first: first.as_deref(),
         };
+        let alike = |l: &&Rc<Lowered>| l.tests.iter().all(|test| here.holds(*test));
         let lowered = match seen.iter().rev().find(alike) {
             Some(found) => Rc::clone(found),
             None => {
@@ -146,23 +138,31 @@ fn lower_all(
     (ticks, unwritten)
 }
 
-fn holds(
-    test: Test,
+/// What the tests of a tick are answered by.
+struct Here<'a> {
     tick: usize,
-    folded: &Folded,
-    scalars: &Scalars,
-    written: &[Written],
-    first: Option<&Lowered>,
-) -> bool {
-    match test {
-        Test::Zero(id, zero) => (scalars.at(id, tick) == 0.0) == zero,
-        Test::Bits(id, bits) => scalars.at(id, tick).to_bits() == bits,
-        Test::Decided(node, value) => folded.bool(node, tick) == Some(value),
-        Test::Compared(op, a, b, result) => {
-            op.holds(scalars.at(a, tick), scalars.at(b, tick)) == result
+    target: &'a Target,
+    folded: &'a Folded,
+    scalars: &'a Scalars,
+    written: &'a [Written],
+    first: Option<&'a Lowered>,
+}
+
+impl Here<'_> {
+    fn holds(&self, test: Test) -> bool {
+        let number = |id| self.scalars.at(id, self.tick);
+        match test {
+            Test::Zero(id, zero) => (number(id) == 0.0) == zero,
+            Test::Bits(id, bits) => number(id).to_bits() == bits,
+            Test::Decided(node, value) => self.folded.bool(node, self.tick) == Some(value),
+            Test::Compared(op, a, b, result) => op.holds(number(a), number(b)) == result,
+            Test::Written(cell, was) => self.written.get(cell.index()) == Some(&was),
+            Test::First(node, was) => {
+                let truths = self.first.map(|first| &first.truths);
+                truths.and_then(|truths| truths.get(&node)).copied() == was
+            }
+            Test::BeginsStep(begins) => begins_step(self.target, self.tick) == begins,
         }
-        Test::Written(cell, was) => written.get(cell.index()) == Some(&was),
-        Test::First(node, was) => first.and_then(|f| f.truths.get(&node)).copied() == was,
     }
 }
 

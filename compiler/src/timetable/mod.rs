@@ -66,10 +66,14 @@ pub fn timetable(
     let mut ticks = Vec::new();
     for (step, pair) in points.windows(2).enumerate() {
         let &[from, to] = pair else { continue };
-        ticks.push(tick(step, 0, from, to));
+        let first = tick(step, 0, from, to);
+        ticks.push(first);
         let corrected = sampler.evaluations(2) > 2 && step + 2 < points.len();
         if corrected {
-            ticks.push(tick(step, 1, to, to));
+            ticks.push(Tick {
+                posterior_variance: first.posterior_variance,
+                ..tick(step, 1, to, to)
+            });
         }
     }
     Ok(Timetable {

@@ -117,13 +117,13 @@ impl Sampler {
 
     /// What it can do with an outcome.
     pub fn facts(self) -> SolverFacts {
-        // Heun's corrector averages two slopes of one curve; a second prediction, or a state moved
-        // in between, has no place in that.
-        let all = !matches!(self, Sampler::Heun | Sampler::HeunKarras);
+        // Heun's corrector averages two slopes of one curve. What is stepped toward and what is kept
+        // as noise are one slope there; with two predictions they are none.
+        let two_halves = !matches!(self, Sampler::Heun | Sampler::HeunKarras);
         SolverFacts {
-            renoise: all,
-            shift: all,
-            moves: all,
+            renoise: two_halves,
+            shift: true,
+            moves: true,
             hold: true,
         }
     }

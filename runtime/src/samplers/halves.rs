@@ -14,6 +14,8 @@ pub(super) struct Halves {
     pub each: usize,
     /// The latent before the step, not moved.
     pub x: Vec<f32>,
+    /// The latent that the step starts from: moved, where the rule says so.
+    pub from: Vec<f64>,
     /// The clean sample that `denoise` predicts.
     pub x0: Vec<f64>,
     /// The clean sample that `renoise` predicts.
@@ -108,6 +110,7 @@ impl Halves {
         let mut halves = Self {
             each,
             x: old,
+            from: moved,
             x0,
             renoised_x0,
             eps,

@@ -1,6 +1,9 @@
 //! Heun's method (Karras et al. 2022, algorithm 1 without churn): Euler's step, then the same step
 //! again with the mean of the slopes at both ends. The last step has one evaluation.
 //!
+//! A `shift` moves the slope at each end; where it stays an addition, half of each end's is added. A
+//! `move` changes where the step starts, once.
+//!
 //! Diffusion models are solved for `x/alpha` over `sigma/alpha`, where the slope is `eps`; flow
 //! models for `x` over `sigma`, where it is `eps - x0`.
 
@@ -26,6 +29,7 @@ pub(super) struct Heun {
 struct Start {
     tick: Tick,
     slopes: Vec<f64>,
+    offset: Vec<f64>,
     y: Vec<f64>,
     hold: Vec<bool>,
 }
@@ -60,7 +64,8 @@ impl Solver for Heun {
         guided: &Guided,
         _: &mut dyn NoiseSource,
     ) -> Result<Tensor> {
-        if guided.renoise.is_some() || guided.shift.is_some() || guided.moves.is_some() {
+        let moves_again = tick.substep > 0 && guided.moves.is_some();
+        if guided.renoise.is_some() || moves_again {
             return Err(RuntimeError::new(
                 ErrorKind::BadPlan,
                 "the plan's outcome is more than `heun` can follow",
@@ -71,10 +76,11 @@ impl Solver for Heun {
         let start = match (tick.substep, self.start.take()) {
             (0, _) => {
                 let scale = self.scale(tick.alpha);
-                let y = halves.x.iter().map(|x| f64::from(*x) / scale).collect();
+                let y = halves.from.iter().map(|x| x / scale).collect();
                 Start {
                     tick: *tick,
                     slopes: slopes.clone(),
+                    offset: halves.offset.clone(),
                     y,
                     hold: guided.hold.clone(),
                 }
@@ -94,6 +100,9 @@ impl Solver for Heun {
         let (from, to) = (self.scale(start.tick.alpha), self.scale(tick.alpha_next));
         let way = tick.sigma_next / to - start.tick.sigma / from;
         halves.hold.clone_from(&start.hold);
+        for (offset, first) in halves.offset.iter_mut().zip(&start.offset) {
+            *offset = 0.5 * (*offset + first);
+        }
         let next = halves.next(tick, x, |i| {
             to * (start.y[i] + way * 0.5 * (start.slopes[i] + slopes[i]))
         })?;

@@ -258,6 +258,92 @@ fn a_flow_is_corrected_along_its_velocity() {
     near(&next, |i| f(&X, i) - 0.4 * 0.5 * (f(&P, i) + f(&Q, i)));
 }
 
+/// Heun's method for `x/alpha` over `sigma/alpha`, from `start`, with these slopes at both ends.
+fn corrected(t: &Tick, start: f64, slopes: [f64; 2]) -> f64 {
+    let way = t.sigma_next / t.alpha_next - t.sigma / t.alpha;
+    t.alpha_next * (start / t.alpha + way * (slopes[0] + slopes[1]) / 2.0)
+}
+
+/// A step of Heun's method and where it leads: both evaluations with their outcomes.
+fn both_ends(native: Space, flow: bool, first: Tick, answers: [Guided; 2]) -> [Tensor; 2] {
+    let second = Tick {
+        substep: 1,
+        alpha: first.alpha_next,
+        sigma: first.sigma_next,
+        ..first
+    };
+    let plan = table(vec![first, second], flow);
+    let mut heun = solver("heun", &plan, native).expect("a solver");
+    let mut none = Supplied::new([]);
+    let [start, end] = answers;
+    let half = heun.step(&first, &tensor(&X), &start, &mut none);
+    let half = half.expect("a step");
+    let next = heun.step(&second, &half, &end, &mut none);
+    [half, next.expect("a step")]
+}
+
+#[test]
+fn a_shift_turns_the_slope_at_both_ends() {
+    let t = tick(0, 0.8, 0.6);
+    let shifts = [[0.1, -0.2, 0.3, 0.05], [-0.15, 0.25, 0.1, 0.2]];
+    let mut answers = [guided(Space::Eps, &P), guided(Space::Eps, &Q)];
+    for (answer, shift) in answers.iter_mut().zip(&shifts) {
+        answer.shift = Some(tensor(shift));
+    }
+    // A score `g = d/variance` moves `eps` by `-sigma*g`, each at its own noise.
+    let slope = |end: usize, i: usize| {
+        let (p, sigma) = [(&P, t.sigma), (&Q, t.sigma_next)][end];
+        f(p, i) - sigma * f(&shifts[end], i) / t.posterior_variance
+    };
+    let [half, next] = both_ends(Space::Eps, false, t, answers);
+    near(&half, |i| corrected(&t, f(&X, i), [slope(0, i); 2]));
+    near(&next, |i| {
+        corrected(&t, f(&X, i), [slope(0, i), slope(1, i)])
+    });
+}
+
+/// Without signal the first end's shift is an addition; the second end's has a slope to move.
+#[test]
+fn a_shift_from_pure_noise_counts_by_half() {
+    let t = Tick {
+        alpha: 0.0,
+        sigma: 1.0,
+        alpha_next: 0.4,
+        sigma_next: 0.6,
+        posterior_variance: 0.36,
+        ..tick(0, 0.8, 0.6)
+    };
+    let shift = [0.1, -0.2, 0.3, 0.05];
+    let mut answers = [guided(Space::Flow, &P), guided(Space::Flow, &Q)];
+    for answer in &mut answers {
+        answer.shift = Some(tensor(&shift));
+    }
+    let [half, next] = both_ends(Space::Flow, true, t, answers);
+    near(&half, |i| f(&X, i) - 0.4 * f(&P, i) + f(&shift, i));
+    near(&next, |i| {
+        let score = f(&shift, i) / 0.36;
+        let (eps, x0) = (-0.6 * score, 0.6 * 0.6 / 0.4 * score);
+        let slope = f(&Q, i) + eps - x0;
+        f(&X, i) + 0.5 * (f(&shift, i) - 0.4 * f(&P, i)) + 0.5 * -0.4 * slope
+    });
+}
+
+#[test]
+fn a_step_of_two_evaluations_moves_once() {
+    let t = tick(0, 0.8, 0.6);
+    let by = [0.1, -0.2, 0.3, 0.05];
+    let mut answers = [guided(Space::Eps, &P), guided(Space::Eps, &Q)];
+    answers[0].moves = Some(tensor(&by));
+    let [half, next] = both_ends(Space::Eps, false, t, answers.clone());
+    let start = |i: usize| f(&X, i) + f(&by, i);
+    near(&half, |i| corrected(&t, start(i), [f(&P, i); 2]));
+    near(&next, |i| corrected(&t, start(i), [f(&P, i), f(&Q, i)]));
+    let second = Tick { substep: 1, ..t };
+    let mut heun = solver("heun", &table(vec![t, second], false), Space::Eps).expect("a solver");
+    let again = heun.step(&second, &tensor(&X), &answers[0], &mut Supplied::new([]));
+    assert_eq!(again.expect_err("refused").kind, ErrorKind::BadPlan);
+}
+
 #[test]
 fn noise_says_nothing_where_there_is_no_signal() {
     let t = tick(0, 1.0, 0.6);
