@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import torch
 
-from recipe import autoencoder, data, denoiser, judges
+from recipe import autoencoder, data, denoiser, export, judges, measure, reference
 from recipe.folders import RECIPE, Trouble, Work
 
 STAGES = {
@@ -16,6 +17,9 @@ STAGES = {
     "unet": (denoiser.run_unet, {"steps": 12000, "batch": 32, "rate": 1e-3}),
     "weak": (denoiser.run_weak, {"steps": 2000, "batch": 32, "rate": 1e-3}),
     "judges": (judges.run, {"steps": 2500, "batch": 64, "rate": 2e-3}),
+    "export": (export.run, {}),
+    "measure": (measure.run, {"prompts": 0, "seeds": 2, "rules": ",".join(measure.RULES)}),
+    "reference": (reference.run, {}),
 }
 
 
@@ -28,6 +32,8 @@ def arguments():
         one.add_argument("--work", default=RECIPE / "work", help="folder of pictures, latents and checkpoints")
         one.add_argument("--things", default="things/first.txt", help="file with a name a line, or `all`")
         one.add_argument("--init", help="an exported pipeline to go on from")
+        one.add_argument("--export", type=Path, default=RECIPE / "work/export", help="the exported pipeline's folder")
+        one.add_argument("--judge", type=Path, help="measure with the judge of another exported pipeline")
         one.add_argument("--seed", type=int, default=0)
         one.add_argument("--threads", type=int, default=torch.get_num_threads())
         for option, value in defaults.items():

@@ -6,8 +6,9 @@ from . import networks
 from .autoencoder import read_latents, whole_vae
 from .captions import draw_caption
 from .data import load_things, spoken, write_grid
-from .diffusion import Noise, cfg, sample
+from .diffusion import Noise, sample
 from .folders import STYLES, finished, read_json
+from .guidance import Networks, cfg
 from .training import put_state, state_of, train
 
 SHOWN = ["red apple", "fox", "strawberry", "blue heart", "penguin", "pizza", "cactus", "clown face"]
@@ -44,7 +45,7 @@ def watch_with(work, options, stage, unet, encoder, words, modules):
         put_state(modules, average)
         states = networks.text_states(encoder, words, SHOWN)
         empty = networks.text_states(encoder, words, [""] * len(SHOWN))
-        drawn = [sample(cfg(unet, states, empty, scale), range(len(SHOWN))) for scale in SHOWN_SCALES]
+        drawn = [sample(cfg(Networks(unet, states, empty), scale), range(len(SHOWN))) for scale in SHOWN_SCALES]
         put_state(modules, own)
         pictures = vae.decode(torch.cat(drawn) / vae.config.scaling_factor).sample
         write_grid(pictures, len(SHOWN), work.samples / stage / f"{step:06}.png", zoom=2)

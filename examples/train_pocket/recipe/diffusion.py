@@ -44,26 +44,3 @@ def sample(predict, seeds, steps=20):
     for time in scheduler.timesteps:
         latents = scheduler.step(predict(latents, time), time, latents).prev_sample
     return latents
-
-
-def both(unet, states, empty):
-    """A function from latents and time to the conditional and the unconditional prediction."""
-
-    def predict(latents, time):
-        twice = unet(torch.cat([latents, latents]), time, torch.cat([states, empty])).sample
-        return twice.chunk(2)
-
-    return predict
-
-
-def cfg(unet, states, empty, scale):
-    """Classifier-free guidance; at scale 1 only the conditional network runs."""
-    if scale == 1:
-        return lambda latents, time: unet(latents, time, states).sample
-    pair = both(unet, states, empty)
-
-    def predict(latents, time):
-        with_prompt, without = pair(latents, time)
-        return without + scale * (with_prompt - without)
-
-    return predict

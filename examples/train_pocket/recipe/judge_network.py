@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from .folders import Trouble
 
-CLEAN = {"sees": "image", "in_channels": 3, "sample_size": 64, "channels": [24, 48, 96, 128], "strides": [2, 2, 2, 2]}
-NOISY = {"sees": "noisy", "in_channels": 4, "sample_size": 16, "channels": [32, 64, 96, 128], "strides": [1, 2, 1, 2]}
+CLEAN = {"sees": "image", "in_channels": 3, "sample_size": 64, "channels": [24, 48, 80, 112], "strides": [2, 2, 2, 2]}
+NOISY = {"sees": "noisy", "in_channels": 4, "sample_size": 16, "channels": [32, 48, 80, 112], "strides": [1, 2, 1, 2]}
 TIME = {"time_width": 64}
 
 
@@ -23,7 +23,7 @@ def config_of(kind, labels):
 
 
 class Judge(nn.Module):
-    """For each block: convolution, group norm, a bias from the time, ReLU; then the mean over space and a linear head."""
+    """A block is convolution, group norm, bias from the time, ReLU; then the mean over space and a linear head."""
 
     def __init__(self, config):
         super().__init__()

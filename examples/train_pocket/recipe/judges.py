@@ -52,7 +52,7 @@ def write_variants(work, options):
             latents.append(codes * scale)
             decoded.append(torch.cat([vae.decode(part).sample for part in codes.split(64)]).clamp(-1, 1))
     kept = {"varied": varied, "latents": latents, "decoded": decoded}
-    kept = {key: torch.stack(value).half() for key, value in kept.items()}
+    kept = {key: torch.stack(value).half().contiguous() for key, value in kept.items()}
     save_file(kept, path)
     return kept
 

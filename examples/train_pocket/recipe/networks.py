@@ -15,7 +15,7 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
 WIDTH = 96
-MAIN, WEAK = (48, 80, 112), (24, 40, 64)
+MAIN, WEAK = (48, 80, 112), (16, 24, 40)
 HEADS = 4
 
 
