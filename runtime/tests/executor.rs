@@ -9,8 +9,6 @@ use guide_compiler::plan::*;
 use guide_runtime::error::ErrorKind;
 use guide_runtime::exec::{Binding, Bindings, Executor, Guided};
 
-const LATENT: [usize; 3] = [4, 12, 10];
-
 fn elements(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

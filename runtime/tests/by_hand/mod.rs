@@ -2,10 +2,17 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod segments;
+
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::*;
 use guide_runtime::error::Result;
 use guide_runtime::predictor::{Predictor, Question};
+
+/// The latents of these tests.
+pub const LATENT: [usize; 3] = [4, 12, 10];
+/// Elements of a latent.
+pub const SIZE: usize = 480;
 
 pub fn number(value: f64) -> Number {
     Number {
@@ -39,6 +46,7 @@ pub fn term(factor: f64, by: &[Operand], of: Operand) -> Term {
 pub struct Build {
     values: Vec<Value>,
     ops: Vec<Op>,
+    waves: Vec<Wave>,
 }
 
 impl Build {
