@@ -4,7 +4,10 @@ mod fixture;
 
 use fixture::{Builder, target};
 use guide_compiler::graph::{Graph, SpaceTerm, TickName};
-use guide_compiler::plan::{Binary, Compare, Condition, ReduceOp, Shape, Space, Unary};
+use guide_compiler::plan::{
+    Binary, Code, Compare, Condition, Filter, NoiseTable, Number, Operand, Plan, PredictionId,
+    ReduceOp, Shape, Space, Unary,
+};
 use guide_compiler::schedule::{PASSES, after, plan};
 use guide_compiler::show;
 
@@ -159,7 +162,7 @@ fn plans_read_back_as_they_were_written() {
 fn plans_that_were_tampered_with_are_refused() {
     let whole = plan(&apg(7.5), &target("apg", 7, Space::Eps)).expect("a plan");
     assert_eq!(whole.check(), Ok(()));
-    let broken = |change: &dyn Fn(&mut guide_compiler::plan::Plan)| {
+    let broken = |change: &dyn Fn(&mut Plan)| {
         let mut plan = whole.clone();
         change(&mut plan);
         plan.check().expect_err("a reason")
@@ -173,6 +176,94 @@ fn plans_that_were_tampered_with_are_refused() {
     assert!(broken(&|p| p.segments[0].waves[0].compute.reverse()).contains("not there yet"));
     assert!(broken(&|p| p.timetable.ticks.swap(0, 1)).contains("order"));
     assert!(broken(&|p| p.segments[0].result.denoise = None).contains("nothing"));
+}
+
+/// A saved plan may claim any size; nothing is made of that before it is refused.
+#[test]
+fn plans_of_impossible_sizes_are_refused() {
+    let whole = plan(&apg(7.5), &target("apg", 7, Space::Eps)).expect("a plan");
+    let broken = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = whole.clone();
+        change(&mut plan);
+        plan.check().expect_err("a reason")
+    };
+    let betas = |count: u32| {
+        broken(&|p| {
+            p.timetable.noise = NoiseTable::Betas {
+                schedule: "linear".into(),
+                start: 0.0001,
+                end: 0.02,
+                count,
+                zero_terminal_snr: false,
+            }
+        })
+    };
+    for count in [0, 100_001, u32::MAX] {
+        assert_eq!(
+            betas(count),
+            format!("its noise has {count} training timesteps")
+        );
+    }
+    let latent = |sides: [u32; 3]| broken(&|p| p.head.model.latent = sides);
+    assert_eq!(latent([4, 0, 64]), "its latent is 4 x 0 x 64");
+    assert!(latent([4, 64, u32::MAX]).contains("its latent is"));
+    let each_fits = [1 << 20, 1 << 20, 1 << 20];
+    assert!(latent(each_fits).contains("its latent is"));
+    let steps = |steps: u32| broken(&|p| p.head.steps = steps);
+    assert_eq!(
+        [steps(0), steps(1001)],
+        ["it has 0 steps", "it has 1001 steps"]
+    );
+    let tick = whole.timetable.ticks[0];
+    let long = broken(&|p| p.timetable.ticks = vec![tick; 20_000]);
+    assert_eq!(long, "it has 20000 ticks");
+    assert_eq!(broken(&|p| p.timetable.ticks.clear()), "it has 0 ticks");
+    let part = whole.segments[0].clone();
+    let many = broken(&|p| p.segments = vec![part.clone(); 8]);
+    assert_eq!(many, "it has 8 segments");
+    // 70,000 tensors of 16,384 elements.
+    let value = whole.segments[0].values[0].clone();
+    assert_eq!(value.shape, Shape::Tensor);
+    let values = broken(&|p| p.segments[0].values = vec![value.clone(); 70_000]);
+    assert!(values.contains("it needs room for 11"), "{values}");
+    let state = whole.states[0].clone();
+    let states = broken(&|p| p.states = vec![state.clone(); 40_000]);
+    assert!(states.contains("it needs room for 13"), "{states}");
+}
+
+/// A filter is a matrix of side by side, so that it has a limit of its own.
+#[test]
+fn filters_of_impossible_sizes_are_refused() {
+    let mut whole = plan(&apg(7.5), &target("apg", 7, Space::Eps)).expect("a plan");
+    let filter = |filter: Filter| Code::Filter(filter, Operand::Prediction(PredictionId(0)));
+    let op = &mut whole.segments[0].waves[0].compute[0].ops[0];
+    op.code = filter(Filter::Band { level: 0, of: 2 });
+    assert_eq!(whole.check(), Ok(()));
+    let broken = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = whole.clone();
+        change(&mut plan);
+        plan.check().expect_err("a reason")
+    };
+    let with =
+        |code: Code| broken(&|p| p.segments[0].waves[0].compute[0].ops[0].code = code.clone());
+    let blur = |taps: u32| {
+        let sigma = Number {
+            text: "1".into(),
+            values: vec![1.0],
+        };
+        with(filter(Filter::GaussianBlur { sigma, taps }))
+    };
+    assert_eq!(
+        [blur(4), blur(1003)],
+        ["it blurs with 4 taps", "it blurs with 1003 taps"]
+    );
+    let band = |level, of| with(filter(Filter::Band { level, of }));
+    assert_eq!(
+        [band(2, 2), band(3, 17)],
+        ["it takes band 2 of 2", "it takes band 3 of 17"]
+    );
+    let wide = broken(&|p| p.head.model.latent = [1, 4, 8193]);
+    assert_eq!(wide, "it filters a plane of 4 x 8193");
 }
 
 #[test]

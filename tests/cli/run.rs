@@ -127,6 +127,27 @@ fn a_saved_plan_gives_the_same_picture() {
     broken.run(&["run", "plan.json"]).with(1).says(&["G0807"]);
 }
 
+/// A plan may come from anywhere; no room is made for what it claims.
+#[test]
+fn a_saved_plan_of_an_impossible_size_is_refused() {
+    let sandbox = sandbox();
+    let args = ["plan", "a.guide", "--negative", "", "--format", "json"];
+    let plan = sandbox.run(&args).with(0).stdout;
+    for (was, is, said) in [
+        (
+            "\"count\": 1000",
+            "\"count\": 4000000000",
+            "4000000000 training",
+        ),
+        ("\"steps\": 20", "\"steps\": 2000", "2000 steps"),
+    ] {
+        assert!(plan.contains(was), "{plan}");
+        let changed = Sandbox::new().with("plan.json", plan.replacen(was, is, 1));
+        let ended = changed.run(&["run", "plan.json", "--prompt", "strawberry"]);
+        ended.with(1).says(&["G0807", said]);
+    }
+}
+
 #[test]
 fn a_recording_evaluates_to_the_same_rule() {
     let sandbox = sandbox();

@@ -6,11 +6,13 @@
 mod check;
 mod noise;
 mod ops;
+mod sizes;
 mod timetable;
 mod walk;
 
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;
+pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
 pub use timetable::*;
 
 use serde::{Deserialize, Serialize};

@@ -29,6 +29,7 @@ mod scalar;
 mod space;
 mod tables;
 
+pub use crate::plan::MOST_STEPS;
 pub use after::{PASSES, after};
 
 use std::collections::BTreeSet;
@@ -40,9 +41,6 @@ use crate::timetable::SolverFacts;
 use emit::{Emit, Work};
 use live::Formulas;
 use merge::Scheduled;
-
-/// The most sampling steps of a plan.
-pub const MOST_STEPS: u32 = 1000;
 
 /// What a plan is made for.
 #[derive(Clone, Debug, PartialEq)]

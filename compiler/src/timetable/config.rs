@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::plan::{NoiseTable, Space};
+use crate::plan::{MOST_TRAIN_STEPS, NoiseTable, Space};
 
 use super::Spacing;
 
@@ -126,7 +126,7 @@ impl SchedulerConfig {
         if raw.use_beta_sigmas == Some(true) {
             return Err(unsupported("use_beta_sigmas", "true"));
         }
-        if !(2..=100_000).contains(&raw.num_train_timesteps) {
+        if !(2..=MOST_TRAIN_STEPS).contains(&raw.num_train_timesteps) {
             return Err(unsupported(
                 "num_train_timesteps",
                 &raw.num_train_timesteps.to_string(),
