@@ -5,19 +5,14 @@ mod support;
 
 use std::process::Command;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Condition, Intervention, Prediction, PredictionId, Tick};
 use guide_runtime::error::Result;
-use guide_runtime::models::{Conditions, Pipeline, embedded};
+use guide_runtime::models::{Conditions, Pipeline};
 use guide_runtime::predictor::{Predictor, Question};
 
 fn pipeline() -> Result<Pipeline> {
-    let mut pipeline = Pipeline::load(
-        &embedded::source(),
-        embedded::NAME,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let mut pipeline = support::pocket()?;
     pipeline.set_conditions(Conditions {
         prompt: "red apple, glossy".into(),
         ..Conditions::default()

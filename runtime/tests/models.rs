@@ -6,10 +6,10 @@ mod support;
 use candle_core::{DType, Device, Tensor};
 use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::interventions::Hooks;
+use guide_runtime::models::embedded;
 use guide_runtime::models::sd::{
     ClipConfig, TextEncoder, UNet, UNetConfig, Vae, VaeConfig, layer_names,
 };
-use guide_runtime::models::{Pipeline, embedded};
 use guide_runtime::tokenizer::ClipTokenizer;
 use guide_runtime::weights::{Source, Weights};
 
@@ -30,12 +30,7 @@ fn unet(source: &Source) -> Result<UNet> {
 
 #[test]
 fn the_embedded_model_loads() -> Result<()> {
-    let pipeline = Pipeline::load(
-        &embedded::source(),
-        embedded::NAME,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let pipeline = support::pocket()?;
     assert_eq!(pipeline.latent_size(64, 64)?, (16, 16));
     Ok(())
 }
@@ -167,7 +162,7 @@ fn the_autoencoder_gives_what_the_reference_gives() -> Result<()> {
 fn a_picture_is_that_of_the_reference() -> Result<()> {
     for model in MODELS {
         let expected = Expected::read(model);
-        let pipeline = Pipeline::load(&expected.source(), model, DType::F32, &Device::Cpu)?;
+        let pipeline = expected.pipeline()?;
         let from = expected.text("image_from");
         let latents = expected
             .tensor(from.split(',').next().unwrap())
@@ -288,12 +283,7 @@ fn interventions_that_cannot_be_done_are_refused() {
 
 #[test]
 fn sizes_that_the_model_cannot_make_are_refused() -> Result<()> {
-    let pipeline = Pipeline::load(
-        &embedded::source(),
-        embedded::NAME,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let pipeline = support::pocket()?;
     assert_eq!(pipeline.latent_size(96, 64)?, (16, 24));
     assert_eq!(pipeline.picture_size(16, 24), (64, 96));
     for (width, height, help) in [

@@ -1,144 +1,95 @@
-//! Whole runs against diffusers' pipelines: networks, schedule and solver together.
-//!
-//! The rule is a few tensor operations here, so that what is compared is everything but the language.
+//! Whole runs against diffusers' pipelines: rule, plan, executor, networks, schedule and solver together.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "pipeline/mod.rs"]
+mod compiled;
 mod support;
 
-use candle_core::{D, DType, Device, Tensor};
-use guide_compiler::plan::{Condition, Intervention, Prediction, PredictionId, Tick};
+use std::sync::atomic::AtomicBool;
+
+use candle_core::{Device, Tensor};
+use guide_compiler::plan::{Condition, Plan, Prediction, PredictionId, Tick};
 use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
 use guide_runtime::error::Result;
-use guide_runtime::exec::{Evaluated, Guided};
+use guide_runtime::exec::Bindings;
 use guide_runtime::models::{Conditions, Pipeline, embedded};
 use guide_runtime::noise::Supplied;
 use guide_runtime::predictor::{Predictor, Question};
-use guide_runtime::samplers::solver;
+use guide_runtime::run::{Request, run_with_noise};
 use serde_json::Value;
 
 use support::Expected;
 
-/// The rule of a run.
+/// A guide and its settings.
 #[derive(Clone, Copy)]
-enum Rule {
-    /// `c`
-    Alone,
-    /// `u + scale*(c - u)`
-    Cfg(f64),
-    /// The same, rescaled to the deviation of `c` (Lin et al. 2023, arXiv 2305.08891, section 3.4).
-    Rescaled(f64, f64),
-    /// With `pag*(c - perturbed)`, weakened by `adaptive` for each timestep that has passed.
-    Pag { scale: f64, pag: f64, adaptive: f64 },
+struct Rule<'a> {
+    name: &'a str,
+    /// A rule of the standard library where this is `None`.
+    text: Option<&'a str>,
+    set: &'a [(&'a str, f64)],
 }
 
-/// Asks one question of one sample.
-fn ask(
-    pipeline: &mut Pipeline,
-    tick: &Tick,
-    x: &Tensor,
-    condition: Condition,
-    interventions: Vec<Intervention>,
-) -> Result<Tensor> {
-    let prediction = Prediction {
-        label: "p".into(),
-        model: None,
-        condition,
-        interventions,
-        control: 1.0,
-    };
-    let question = Question {
-        id: PredictionId(0),
-        prediction: &prediction,
-        rows: &[0],
-        x: x.clone(),
-        t: tick.t,
-        alpha: tick.alpha,
-        sigma: tick.sigma,
-        told: None,
-        class: None,
-    };
-    Ok(pipeline.predict(0, tick, &[question])?.remove(0))
-}
+impl<'a> Rule<'a> {
+    fn standard(name: &'a str, set: &'a [(&'a str, f64)]) -> Self {
+        let text = None;
+        Self { name, text, set }
+    }
 
-/// The standard deviation, dividing by n-1.
-fn deviation(x: &Tensor) -> Result<f64> {
-    Ok(f64::from(
-        x.flatten_all()?
-            .var(D::Minus1)?
-            .to_dtype(DType::F32)?
-            .to_scalar::<f32>()?,
-    )
-    .sqrt())
-}
-
-impl Rule {
-    fn guide(self, pipeline: &mut Pipeline, tick: &Tick, x: &Tensor) -> Result<Tensor> {
-        let c = ask(pipeline, tick, x, Condition::Cond, vec![])?;
-        match self {
-            Rule::Alone => Ok(c),
-            Rule::Cfg(scale) => {
-                let u = ask(pipeline, tick, x, Condition::Uncond, vec![])?;
-                Ok((&u + ((&c - &u)? * scale)?)?)
-            }
-            Rule::Rescaled(scale, share) => {
-                let guided = Rule::Cfg(scale).guide(pipeline, tick, x)?;
-                let factor = deviation(&c)? / deviation(&guided)?;
-                Ok((guided * (share * factor + 1.0 - share))?)
-            }
-            Rule::Pag {
-                scale,
-                pag,
-                adaptive,
-            } => {
-                let perturb = support::intervention("identity_attention", &["mid"], None);
-                let perturbed = ask(pipeline, tick, x, Condition::Cond, vec![perturb])?;
-                let pag = (pag - adaptive * (1000.0 - tick.t)).max(0.0);
-                let base = if scale == 1.0 {
-                    c.clone()
-                } else {
-                    Rule::Cfg(scale).guide(pipeline, tick, x)?
-                };
-                Ok((base + ((c - perturbed)? * pag)?)?)
-            }
+    fn plan(
+        self,
+        pipeline: &Pipeline,
+        start: &Tensor,
+        scheduler: &str,
+        sampler: Sampler,
+        steps: u32,
+    ) -> Plan {
+        let text = self.text.or_else(|| compiled::rule(self.name)).unwrap();
+        let set = self.set.iter();
+        let settings = set.map(|(name, value)| (name.to_string(), value.to_string()));
+        let mut facts = pipeline.facts().clone();
+        for (side, size) in facts.latent.iter_mut().zip(&start.dims()[1..]) {
+            *side = *size as u32;
         }
+        let config = SchedulerConfig::parse(scheduler, None).unwrap();
+        let table = timetable(&config, sampler, None, steps).unwrap();
+        compiled::planned(
+            self.name,
+            text,
+            settings.collect(),
+            facts,
+            table,
+            Some(sampler),
+        )
+        .unwrap()
     }
 }
 
 /// Runs one sample from standard normal noise, `[1, C, H, W]`, to its final latents.
 fn run(
     pipeline: &mut Pipeline,
-    scheduler: &str,
-    sampler: Sampler,
-    steps: u32,
-    rule: Rule,
+    plan: &Plan,
     start: &Tensor,
     noise: Vec<Vec<f32>>,
 ) -> Result<Tensor> {
-    let config = SchedulerConfig::parse(scheduler, None).unwrap();
-    let table = timetable(&config, sampler, None, steps).unwrap();
-    let space = pipeline.facts().space;
-    let mut solver = solver(sampler.name(), &table, space)?;
+    let stop = AtomicBool::new(false);
+    let request = Request {
+        plan,
+        batch: 1,
+        latent: &start.dims()[1..],
+        device: &Device::Cpu,
+        bindings: Bindings::default(),
+        seed: 0,
+        start: Some(start.clone()),
+        stop: &stop,
+    };
     let mut noise = Supplied::new(noise);
-    let mut x = (start * table.init_scale)?;
-    for tick in &table.ticks {
-        let guided = Guided {
-            space,
-            denoise: rule.guide(pipeline, tick, &x)?,
-            renoise: None,
-            shift: None,
-            moves: None,
-            hold: vec![false],
-            evaluated: Evaluated::default(),
-        };
-        x = solver.step(tick, &x, &guided, &mut noise)?;
-    }
-    Ok(x)
+    Ok(run_with_noise(&request, &mut noise, pipeline, &mut ())?.latents)
 }
 
 /// Runs every sample of a reference run and compares the latents.
-fn check(model: &str, sampler: &str, rule: Rule, tensor: &str) -> Result<()> {
+fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()> {
     let expected = Expected::read(model);
-    let mut pipeline = Pipeline::load(&expected.source(), model, DType::F32, &Device::Cpu)?;
+    let mut pipeline = expected.pipeline()?;
     let facts = &expected.fact("samplers")[sampler];
     let mut config = facts["config"].clone();
     config["_class_name"] = facts["class"].clone();
@@ -158,30 +109,24 @@ fn check(model: &str, sampler: &str, rule: Rule, tensor: &str) -> Result<()> {
         let noise = (0..bank.dim(0)?)
             .map(|step| Ok(bank.get(step)?.get(i)?.flatten_all()?.to_vec1()?))
             .collect::<Result<_>>()?;
-        latents.push(run(
-            &mut pipeline,
-            &config.to_string(),
-            which,
-            steps,
-            rule,
-            &start,
-            noise,
-        )?);
+        let plan = rule.plan(&pipeline, &start, &config.to_string(), which, steps);
+        latents.push(run(&mut pipeline, &plan, &start, noise)?);
     }
     expected.close(tensor, &Tensor::cat(&latents, 0)?);
     Ok(())
 }
 
+/// Plain guidance of this scale.
+const CFG: [(&str, f64); 1] = [("scale", 7.5)];
+
 /// Both scales of a sampler, with both tiny models.
 fn both(sampler: &str) -> Result<()> {
     for model in ["tiny-sd15", "tiny-sd21"] {
-        check(
-            model,
-            sampler,
-            Rule::Cfg(7.5),
-            &format!("pipe.{sampler}.g7.5"),
-        )?;
-        check(model, sampler, Rule::Alone, &format!("pipe.{sampler}.g1.0"))?;
+        for (tensor, scale) in [("g7.5", 7.5), ("g1.0", 1.0)] {
+            let set = [("scale", scale)];
+            let tensor = format!("pipe.{sampler}.{tensor}");
+            check(model, sampler, Rule::standard("cfg", &set), &tensor)?;
+        }
     }
     Ok(())
 }
@@ -214,39 +159,34 @@ fn heun() -> Result<()> {
 #[test]
 fn rescaled_guidance_and_an_empty_negative() -> Result<()> {
     for model in ["tiny-sd15", "tiny-sd21"] {
-        check(
-            model,
-            "ddim",
-            Rule::Rescaled(7.5, 0.7),
-            "pipe.ddim.g7.5.rescale0.7",
-        )?;
-        check(
-            model,
-            "ddim",
-            Rule::Cfg(7.5),
-            "pipe.ddim.g7.5.empty_negative",
-        )?;
+        let rescaled = Rule::standard("cfg_rescale", &[("scale", 7.5), ("phi", 0.7)]);
+        check(model, "ddim", rescaled, "pipe.ddim.g7.5.rescale0.7")?;
+        let plain = Rule::standard("cfg", &CFG);
+        check(model, "ddim", plain, "pipe.ddim.g7.5.empty_negative")?;
     }
     Ok(())
 }
 
+/// diffusers weakens perturbed-attention guidance by `fade` for each timestep that has passed.
+const FADING: &str = "use std::rules::cfg_pag\n\n\
+    guide fading(scale: Scalar = 5, strength: Scalar = 3, fade: Scalar = 0.004) {\n    \
+    cfg_pag(scale: scale, pag_scale: max(strength - fade * (1000 - t), 0))\n}\n";
+
 #[test]
 fn perturbed_attention_guidance() -> Result<()> {
-    for (tensor, scale, adaptive) in [
-        ("pipe.ddim.pag3_cfg5", 5.0, 0.0),
-        ("pipe.ddim.pag3_nocfg", 1.0, 0.0),
-        ("pipe.ddim.pag3_adaptive0.004_cfg5", 5.0, 0.004),
+    let with = |scale: f64| [("scale", scale), ("pag_scale", 3.0)];
+    let (guided, alone) = (with(5.0), with(1.0));
+    let fading = Rule {
+        name: "fading",
+        text: Some(FADING),
+        set: &[],
+    };
+    for (tensor, rule) in [
+        ("pag3_cfg5", Rule::standard("cfg_pag", &guided)),
+        ("pag3_nocfg", Rule::standard("cfg_pag", &alone)),
+        ("pag3_adaptive0.004_cfg5", fading),
     ] {
-        check(
-            "tiny-sd15",
-            "ddim",
-            Rule::Pag {
-                scale,
-                pag: 3.0,
-                adaptive,
-            },
-            tensor,
-        )?;
+        check("tiny-sd15", "ddim", rule, &format!("pipe.ddim.{tensor}"))?;
     }
     Ok(())
 }
@@ -254,7 +194,7 @@ fn perturbed_attention_guidance() -> Result<()> {
 #[test]
 fn latents_that_are_not_square() -> Result<()> {
     let expected = Expected::read("tiny-sd21");
-    let mut pipeline = Pipeline::load(&expected.source(), "tiny-sd21", DType::F32, &Device::Cpu)?;
+    let mut pipeline = expected.pipeline()?;
     pipeline.set_conditions(Conditions {
         prompt: expected.texts("prompts").remove(0),
         negative: Some(expected.texts("negative_prompts").remove(0)),
@@ -262,15 +202,8 @@ fn latents_that_are_not_square() -> Result<()> {
     });
     let scheduler = expected.source().text("scheduler/scheduler_config.json")?;
     let start = expected.tensor("nonsquare.latents.init");
-    let latents = run(
-        &mut pipeline,
-        &scheduler,
-        Sampler::Ddim,
-        5,
-        Rule::Cfg(7.5),
-        &start,
-        Vec::new(),
-    )?;
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 5);
+    let latents = run(&mut pipeline, &plan, &start, Vec::new())?;
     expected.close("nonsquare.pipe.default.g7.5", &latents);
     Ok(())
 }
@@ -283,12 +216,7 @@ fn a_strawberry_of_the_embedded_model() -> Result<()> {
     let file =
         support::oracle().join("models/pocket/expected_strawberry_seed3_ddim20_cfg7.5.safetensors");
     let expected = candle_core::safetensors::load(file, &Device::Cpu)?;
-    let mut pipeline = Pipeline::load(
-        &embedded::source(),
-        embedded::NAME,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let mut pipeline = support::pocket()?;
     pipeline.set_conditions(Conditions {
         prompt: "strawberry".into(),
         negative: Some(String::new()),
@@ -296,15 +224,8 @@ fn a_strawberry_of_the_embedded_model() -> Result<()> {
     });
     let scheduler = embedded::source().text("scheduler/scheduler_config.json")?;
     let start = expected["init"].reshape((1, 4, 16, 16))?;
-    let latents = run(
-        &mut pipeline,
-        &scheduler,
-        Sampler::Ddim,
-        20,
-        Rule::Cfg(7.5),
-        &start,
-        Vec::new(),
-    )?;
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 20);
+    let latents = run(&mut pipeline, &plan, &start, Vec::new())?;
     let off = support::furthest(&latents, &expected["latents"].reshape((1, 4, 16, 16))?);
     assert!(off <= POCKET_TOLERANCE, "off by {off:e}");
 
@@ -321,10 +242,10 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
         prompt: "a castle".into(),
         ..Conditions::default()
     };
-    let mut pipeline = Pipeline::load(&main.source(), "main", DType::F32, &Device::Cpu)?;
+    let mut pipeline = main.pipeline()?;
     pipeline.bind_model("weak", &other.source())?;
     pipeline.set_conditions(conditions.clone());
-    let mut alone = Pipeline::load(&other.source(), "other", DType::F32, &Device::Cpu)?;
+    let mut alone = other.pipeline()?;
     alone.set_conditions(conditions);
 
     let x = main.tensor("latents.init").narrow(0, 0, 1)?;
@@ -369,12 +290,7 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
 /// The embedded model brings its weaker twin, which needs no binding.
 #[test]
 fn the_embedded_model_brings_a_weak_twin() -> Result<()> {
-    let mut pipeline = Pipeline::load(
-        &embedded::source(),
-        embedded::NAME,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let mut pipeline = support::pocket()?;
     let config: Value =
         serde_json::from_str(&embedded::source().text("weak/unet/config.json")?).unwrap();
     assert_eq!(config["cross_attention_dim"], 96);

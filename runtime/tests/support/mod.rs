@@ -8,12 +8,22 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use guide_compiler::plan::{ArgValue, Intervention, InterventionArg, LayerTerm, Layers};
 use guide_runtime::error::Result;
 use guide_runtime::interventions::{self, Hooks};
+use guide_runtime::models::{Pipeline, embedded};
 use guide_runtime::weights::Source;
 use serde_json::Value;
 
 /// The folder of reference data.
 pub fn oracle() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle")
+}
+
+/// The model that comes with the program.
+pub fn pocket() -> Result<Pipeline> {
+    load(&embedded::source(), embedded::NAME)
+}
+
+fn load(source: &Source, name: &str) -> Result<Pipeline> {
+    Pipeline::load(source, name, DType::F32, &Device::Cpu)
 }
 
 /// What the reference computed with one tiny pipeline.
@@ -41,6 +51,12 @@ impl Expected {
     /// The pipeline's files.
     pub fn source(&self) -> Source {
         Source::Folder(self.folder.clone())
+    }
+
+    /// The pipeline itself, named like its folder.
+    pub fn pipeline(&self) -> Result<Pipeline> {
+        let name = self.folder.file_name().and_then(|name| name.to_str());
+        load(&self.source(), name.unwrap())
     }
 
     /// A fact about the run.
