@@ -6,16 +6,16 @@
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Hold, Op, Operand, Plan};
 
-use super::ask::{Heard, ask};
+use super::ask::Heard;
 use super::dense_tick::{Tick, frame, views};
 use super::device_ops::{self as ops, Wide};
 use super::dims::Dims;
+use super::engine::{self, Arithmetic};
 use super::program::{self, Class, is_number};
 use super::run::{Job, fresh_cells};
 use super::sample::{Bad, Slot, broken};
 use super::{Parts, held, places, whole};
 use crate::error::Result;
-use crate::predictor::Predictor;
 
 /// The engine.
 #[derive(Debug)]
@@ -60,41 +60,56 @@ impl Dense {
             .collect::<Result<_>>()?;
         Ok(())
     }
+}
 
-    pub fn tick(
-        &mut self,
-        job: &Job<'_>,
-        predictor: &mut dyn Predictor,
-    ) -> Result<(Parts, Vec<bool>, Vec<Heard>)> {
+impl Arithmetic for Dense {
+    type Begun = Vec<Option<Tensor>>;
+    type Known<'a> = Tick<'a>;
+
+    fn begin(&mut self, job: &Job<'_>) -> Result<Self::Begun> {
         if job.begins {
             self.commit()?;
-            self.slots
-                .iter_mut()
-                .for_each(|slot| slot.begin_step(job.plan));
         }
-        let mut tensors = vec![None; job.segment.values.len()];
-        for slot in &mut self.slots {
-            slot.done = vec![false; tensors.len()];
-            slot.numbers = vec![0.0; tensors.len()];
+        engine::begin(&mut self.slots, job);
+        Ok(vec![None; job.segment.values.len()])
+    }
+
+    fn known<'a>(
+        &'a self,
+        job: &'a Job<'a>,
+        begun: &'a Self::Begun,
+        heard: &'a [Heard],
+    ) -> Tick<'a> {
+        Tick {
+            job,
+            engine: self,
+            tensors: begun,
+            heard,
         }
-        let mut heard: Vec<Heard> = Vec::new();
-        for wave in &job.segment.waves {
-            let now = job.now();
-            for batch in &wave.evaluate {
-                let known = Tick {
-                    job,
-                    engine: self,
-                    tensors: &tensors,
-                    heard: &heard,
-                };
-                let answers = ask(&now, batch, &known, &heard, predictor)?;
-                heard.extend(answers);
-            }
-            for op in wave.compute.iter().flat_map(|group| &group.ops) {
-                self.op(job, op, &mut tensors, &heard)?;
-            }
+    }
+
+    fn compute(
+        &mut self,
+        job: &Job<'_>,
+        begun: &mut Self::Begun,
+        heard: &[Heard],
+        wave: usize,
+    ) -> Result<()> {
+        let wave = job.segment.waves.get(wave);
+        let groups = wave.into_iter().flat_map(|wave| &wave.compute);
+        for op in groups.flat_map(|group| &group.ops) {
+            self.op(job, op, begun, heard)?;
         }
-        self.keep(job, &tensors, &heard)?;
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        job: &Job<'_>,
+        begun: Self::Begun,
+        heard: &[Heard],
+    ) -> Result<(Parts, Vec<bool>)> {
+        self.keep(job, &begun, heard)?;
         let inputs = views(job);
         for (b, slot) in self.slots.iter_mut().enumerate() {
             slot.decide(&frame(job, &inputs), b)?;
@@ -102,8 +117,8 @@ impl Dense {
         let at = Tick {
             job,
             engine: self,
-            tensors: &tensors,
-            heard: &heard,
+            tensors: &begun,
+            heard,
         };
         let batch = job.dims.batch;
         let hold = held(&job.segment.result.hold, batch, |b, operand| {
@@ -146,9 +161,11 @@ impl Dense {
         } else {
             hold
         };
-        Ok((parts, hold, heard))
+        Ok((parts, hold))
     }
+}
 
+impl Dense {
     fn commit(&mut self) -> Result<()> {
         for s in 0..self.states.len() {
             let written: Vec<bool> = self
@@ -160,10 +177,7 @@ impl Dense {
                 *now = ops::pick_rows(&written, next, now)?;
             }
             for slot in &mut self.slots {
-                let cell = &mut slot.cells[s];
-                if let Some(number) = cell.staged.take() {
-                    (cell.number, cell.written, cell.bad) = (number, true, cell.staged_bad.take());
-                }
+                slot.cells[s].take_over();
             }
         }
         Ok(())

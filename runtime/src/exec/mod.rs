@@ -12,6 +12,7 @@ mod dense;
 mod dense_tick;
 mod device_ops;
 mod dims;
+mod engine;
 mod finish;
 mod fold;
 mod kernels;
@@ -245,8 +246,8 @@ impl Executor {
             begins: self.plan.head.per_evaluation || tick.substep == 0,
         };
         let (parts, hold, heard) = match &mut self.engine {
-            Engine::Passes(engine) => engine.tick(&job, predictor)?,
-            Engine::Dense(engine) => engine.tick(&job, predictor)?,
+            Engine::Passes(engine) => engine::tick(engine, &job, predictor)?,
+            Engine::Dense(engine) => engine::tick(engine, &job, predictor)?,
         };
         let [denoise, renoise, shift, moves] = parts;
         let denoise = match denoise {

@@ -3,12 +3,13 @@
 use std::sync::OnceLock;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Init, NoiseCurve, Plan, Segment, Shape, Tick};
+use guide_compiler::plan::{Init, NoiseCurve, Operand, Plan, Segment, Shape, Tick};
 use rayon::prelude::*;
 
-use super::ask::{Heard, Now, ask};
+use super::ask::{Heard, Now};
 use super::bindings::Bound;
 use super::dims::Dims;
+use super::engine::{self, Arithmetic};
 use super::finish::finish;
 use super::lend::{Samples, with_frame};
 use super::pass::{self, BLOCK, Outs};
@@ -17,7 +18,6 @@ use super::program::{self, Step, WaveProgram, is_number};
 use super::sample::{Cell, Frame, Slot};
 use super::{Parts, held, whole};
 use crate::error::Result;
-use crate::predictor::Predictor;
 
 /// A tick to run.
 #[derive(Debug)]
@@ -40,6 +40,11 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
+    /// How often questions are put and answers worked with: at least once.
+    pub(super) fn waves(&self) -> usize {
+        self.segment.waves.len().max(1)
+    }
+
     /// The tick as questions see it.
     pub(super) fn now(&self) -> Now<'a> {
         Now {
@@ -113,23 +118,26 @@ impl Passes {
             }
         }
     }
+}
 
-    pub fn tick(
-        &mut self,
-        job: &Job<'_>,
-        predictor: &mut dyn Predictor,
-    ) -> Result<(Parts, Vec<bool>, Vec<Heard>)> {
-        let (waves, places) = &self.programs[job.place.0];
-        let n = job.dims.channels * job.dims.area;
-        let batch = job.dims.batch;
+/// What the passes of a tick write for the solver.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Each part of the result, for all samples.
+    outs: Vec<Vec<f32>>,
+    hold: Vec<bool>,
+}
+
+impl Arithmetic for Passes {
+    type Begun = Written;
+    type Known<'a> = Samples<'a>;
+
+    fn begin(&mut self, job: &Job<'_>) -> Result<Written> {
+        let places = &self.programs[job.place.0].1;
         for slot in &mut self.slots {
             if job.begins {
                 commit(slot);
-                slot.begin_step(job.plan);
             }
-            slot.done.clear();
-            slot.done.resize(job.segment.values.len(), false);
-            slot.numbers.resize(job.segment.values.len(), 0.0);
             if slot.regs.len() < places.most_regs {
                 slot.regs.resize(places.most_regs, vec![0.0; BLOCK]);
             }
@@ -137,101 +145,102 @@ impl Passes {
                 slot.rows.resize(places.rows, Vec::new());
             }
         }
+        engine::begin(&mut self.slots, job);
+        let room = job.dims.batch * job.dims.channels * job.dims.area;
         let parts = places::parts(job.segment);
-        let mut outs: Vec<Vec<f32>> = parts
-            .iter()
-            .map(|part| {
-                if part.is_some() {
-                    vec![0.0; batch * n]
-                } else {
-                    Vec::new()
-                }
-            })
-            .collect();
-        let mut heard: Vec<Heard> = Vec::new();
-        let mut hold = vec![false; batch];
-        let last = job.segment.waves.len().max(1) - 1;
-        for wave in 0..=last {
-            if let Some(questions) = job.segment.waves.get(wave) {
-                let now = job.now();
-                for batch in &questions.evaluate {
-                    let known = Samples {
-                        job,
-                        slots: &self.slots,
-                        places,
-                        outs: &outs,
-                        heard: &heard,
-                    };
-                    let answers = ask(&now, batch, &known, &heard, predictor)?;
-                    heard.extend(answers);
-                }
-            }
-            with_frame(job, &heard, |frame| {
-                let program = waves.get(wave);
-                let work = program.map_or(0, |program| program.work) * n * batch;
-                let mut split: Vec<_> = outs
-                    .iter_mut()
-                    .map(|out| out.chunks_mut(n.max(1)))
-                    .collect();
-                let parts: Vec<Outs<'_>> = (0..batch)
-                    .map(|_| std::array::from_fn(|j| split[j].next()))
-                    .collect();
-                let one = |(b, (slot, mut outs)): (usize, (&mut Slot, Outs<'_>))| -> Result<()> {
-                    if let Some(program) = program {
-                        run_wave(program, frame, &self.filters, slot, &mut outs, b)?;
-                    }
-                    if wave == last {
-                        finish(frame, places, slot, &mut outs, b)
-                    } else {
-                        Ok(())
-                    }
-                };
-                // The first error in order of the samples, whichever thread came first.
-                if work >= PARALLEL_FROM && batch > 1 {
-                    let all: Vec<Result<()>> = self
-                        .slots
-                        .par_iter_mut()
-                        .zip(parts)
-                        .enumerate()
-                        .map(one)
-                        .collect();
-                    all.into_iter().collect::<Result<Vec<()>>>()?;
-                } else {
-                    self.slots
-                        .iter_mut()
-                        .zip(parts)
-                        .enumerate()
-                        .try_for_each(one)?;
-                }
-                if wave == last {
-                    hold = held(&job.segment.result.hold, batch, |b, operand| {
-                        Ok(self.slots[b]
-                            .number(frame, b, operand)?
-                            .is_some_and(|v| v != 0.0))
-                    })?;
-                }
-                Ok(())
-            })?;
+        let room = |part: &Option<_>| vec![0.0; part.map_or(0, |_: &Operand| room)];
+        Ok(Written {
+            outs: parts.iter().map(room).collect(),
+            hold: vec![false; job.dims.batch],
+        })
+    }
+
+    fn known<'a>(
+        &'a self,
+        job: &'a Job<'a>,
+        begun: &'a Written,
+        heard: &'a [Heard],
+    ) -> Samples<'a> {
+        Samples {
+            job,
+            slots: &self.slots,
+            places: &self.programs[job.place.0].1,
+            outs: &begun.outs,
+            heard,
         }
-        let shape = job.dims.rows(batch, Shape::Tensor);
+    }
+
+    fn compute(
+        &mut self,
+        job: &Job<'_>,
+        begun: &mut Written,
+        heard: &[Heard],
+        wave: usize,
+    ) -> Result<()> {
+        let Self {
+            programs,
+            slots,
+            filters,
+        } = self;
+        let (waves, places) = &programs[job.place.0];
+        let n = job.dims.channels * job.dims.area;
+        let batch = job.dims.batch;
+        let is_last = wave + 1 == job.waves();
+        with_frame(job, heard, |frame| {
+            let program = waves.get(wave);
+            let work = program.map_or(0, |program| program.work) * n * batch;
+            let outs = begun.outs.iter_mut();
+            let mut split: Vec<_> = outs.map(|out| out.chunks_mut(n.max(1))).collect();
+            let parts: Vec<Outs<'_>> = (0..batch)
+                .map(|_| std::array::from_fn(|j| split[j].next()))
+                .collect();
+            let one = |(b, (slot, mut outs)): (usize, (&mut Slot, Outs<'_>))| -> Result<()> {
+                if let Some(program) = program {
+                    run_wave(program, frame, filters, slot, &mut outs, b)?;
+                }
+                if is_last {
+                    finish(frame, places, slot, &mut outs, b)
+                } else {
+                    Ok(())
+                }
+            };
+            // The first error in order of the samples, whichever thread came first.
+            if work >= PARALLEL_FROM && batch > 1 {
+                let all = slots.par_iter_mut().zip(parts).enumerate().map(one);
+                let all: Vec<Result<()>> = all.collect();
+                all.into_iter().collect::<Result<Vec<()>>>()?;
+            } else {
+                let mut all = slots.iter_mut().zip(parts).enumerate();
+                all.try_for_each(one)?;
+            }
+            if is_last {
+                begun.hold = held(&job.segment.result.hold, batch, |b, operand| {
+                    let number = slots[b].number(frame, b, operand)?;
+                    Ok(number.is_some_and(|v| v != 0.0))
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(&mut self, job: &Job<'_>, begun: Written, _: &[Heard]) -> Result<(Parts, Vec<bool>)> {
+        let shape = job.dims.rows(job.dims.batch, Shape::Tensor);
         let mut tensors: Parts = [None, None, None, None];
-        for ((tensor, part), out) in tensors.iter_mut().zip(parts).zip(outs) {
+        let parts = places::parts(job.segment);
+        for ((tensor, part), out) in tensors.iter_mut().zip(parts).zip(begun.outs) {
             if part.is_some() {
                 *tensor = Some(Tensor::from_vec(out, shape.clone(), job.x.device())?);
             }
         }
-        Ok((tensors, hold, heard))
+        Ok((tensors, begun.hold))
     }
 }
 
 /// Takes over what was kept.
 fn commit(slot: &mut Slot) {
     let states = slot.cells.len();
-    for s in 0..states {
-        if let Some(number) = slot.cells[s].staged.take() {
-            slot.cells[s].number = number;
-            slot.cells[s].written = true;
-            slot.cells[s].bad = slot.cells[s].staged_bad.take();
+    for (s, cell) in slot.cells.iter_mut().enumerate() {
+        if cell.take_over() {
             slot.rows.swap(s, states + s);
         }
     }

@@ -24,6 +24,17 @@ pub struct Cell {
     pub staged_bad: Option<Bad>,
 }
 
+impl Cell {
+    /// Takes over what was kept, and says whether anything was.
+    pub fn take_over(&mut self) -> bool {
+        let Some(number) = self.staged.take() else {
+            return false;
+        };
+        (self.number, self.written, self.bad) = (number, true, self.staged_bad.take());
+        true
+    }
+}
+
 /// Where something that is not finite came from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bad {
