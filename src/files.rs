@@ -5,8 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file beside its place, then moves it there. Keeps the permissions of a file that it
-/// replaces, and follows a link to the file behind it.
+/// replaces, and follows a link to the file behind it. A device or a pipe cannot be exchanged and
+/// is written to as it stands.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_special(path) {
+        return fs::File::options().write(true).open(path)?.write_all(bytes);
+    }
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut file = beside(&folder_of(&target))?;
     file.write_all(bytes)?;
@@ -16,6 +20,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Whether a device or a pipe stands there.
+pub fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// The folder that a file lies in.

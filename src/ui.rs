@@ -70,7 +70,7 @@ impl Ui {
                 ));
             }
             #[cfg(feature = "run")]
-            Failure::Interrupted => self.say("interrupted; nothing was written"),
+            Failure::Interrupted => self.say("interrupted; no picture was written"),
             Failure::ReaderGone => {}
         }
     }

@@ -142,9 +142,34 @@ impl std::error::Error for RuntimeError {}
 
 impl From<candle_core::Error> for RuntimeError {
     fn from(error: candle_core::Error) -> Self {
+        let text = error.to_string();
+        // A device has no class of its own for this, only words.
+        if text
+            .to_lowercase()
+            .replace('_', " ")
+            .contains("out of memory")
+        {
+            return RuntimeError::new(ErrorKind::OutOfMemory, "the device has too little memory")
+                .help("make the batch or the picture smaller, as with `--batch 1`");
+        }
         RuntimeError::new(
             ErrorKind::DeviceFailed,
-            format!("the tensor library failed: {error}"),
+            format!("the tensor library failed: {text}"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_memory_is_not_one_that_failed() {
+        let kind = |text: &str| RuntimeError::from(candle_core::Error::Msg(text.into())).kind;
+        assert_eq!(
+            kind("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"),
+            ErrorKind::OutOfMemory
+        );
+        assert_eq!(kind("no kernel"), ErrorKind::DeviceFailed);
     }
 }

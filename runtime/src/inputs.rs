@@ -8,7 +8,7 @@ use guide_compiler::plan::{Input, InputId, Need, Plan};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings};
-use crate::image::{area_resize, read_mask};
+use crate::image::{area_resize, open, read_mask};
 use crate::latents;
 
 /// The largest table file: 16 MiB.
@@ -159,10 +159,7 @@ fn read(
 /// A picture file as a tensor `[1, 3, height, width]` in 0..1, each value the mean of the area that it
 /// covers.
 fn picture(path: &Path, height: usize, width: usize) -> Result<Tensor> {
-    let picture = image::open(path).map_err(|error| {
-        let message = format!("`{}` cannot be read as a picture: {error}", path.display());
-        RuntimeError::new(ErrorKind::Unreadable, message)
-    })?;
+    let picture = open(path)?;
     let pixels = picture.to_rgb32f();
     let from = (pixels.height() as usize, pixels.width() as usize);
     let channel = |at: usize| {

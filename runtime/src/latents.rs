@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::image::write_beside;
+use crate::files::write_whole;
 
 /// The tensor's name in the file.
 pub const NAME: &str = "latents";
@@ -65,7 +65,7 @@ pub fn write(path: &Path, latents: &Tensor) -> Result<()> {
     .map_err(|error| unwritable(&error))?;
     let meta: Option<HashMap<String, String>> = None;
     let file = safetensors::serialize([(NAME, view)], meta).map_err(|error| unwritable(&error))?;
-    write_beside(path, &file)
+    write_whole(path, &file)
 }
 
 /// Each sample's latents, `[1, C, H, W]`.

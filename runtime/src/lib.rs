@@ -4,6 +4,7 @@ pub mod device;
 pub mod error;
 pub mod eval;
 pub mod exec;
+mod files;
 pub mod image;
 pub mod inputs;
 pub mod interventions;

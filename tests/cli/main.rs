@@ -1,6 +1,8 @@
 //! The built binary, as a user meets it.
 
 mod bad_input;
+#[cfg(feature = "run")]
+mod broken_models;
 mod check;
 mod doc;
 #[cfg(feature = "run")]
@@ -9,6 +11,10 @@ mod explain;
 mod fmt;
 mod help;
 mod imports;
+#[cfg(feature = "run")]
+mod output;
+#[cfg(feature = "run")]
+mod pages;
 mod plan;
 #[cfg(feature = "run")]
 mod run;

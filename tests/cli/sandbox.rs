@@ -1,5 +1,6 @@
 //! A folder of its own for a test, and the binary run in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -117,24 +118,74 @@ impl Sandbox {
         self.run_with_input(args, "")
     }
 
+    /// Runs what must be refused: with that exit code and one diagnostic, of that code; with nothing
+    /// on stdout, and the folder left as it was.
+    #[track_caller]
+    pub fn refused(&self, args: &[&str], exit: i32, code: &str) -> Ended {
+        self.command_refused(self.command(args), exit, code)
+    }
+
+    /// As [`Sandbox::refused`], for a command.
+    #[track_caller]
+    pub fn command_refused(&self, command: Command, exit: i32, code: &str) -> Ended {
+        let before = self.everything();
+        let ended = ended(command, "").with(exit);
+        let is_code = |word: &str| word.len() == 5 && word.starts_with("G0");
+        let codes: Vec<&str> = ended
+            .stderr
+            .lines()
+            .map(str::trim)
+            .filter(|line| is_code(line))
+            .collect();
+        assert_eq!(codes, [code], "\n--- stderr\n{}", ended.stderr);
+        assert_eq!(ended.stdout, "", "stdout is for data");
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        let after = self.everything();
+        let names = |all: &BTreeMap<PathBuf, _>| all.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&after), names(&before), "the folder's files");
+        assert!(after == before, "a file has changed");
+        ended
+    }
+
+    /// Every file below the folder with its bytes, and every folder.
+    fn everything(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.path(".")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("the folder is there") {
+                let path = entry.expect("an entry").path();
+                let about = fs::symlink_metadata(&path).expect("the entry is there");
+                if about.is_dir() {
+                    folders.push(path.clone());
+                }
+                let bytes = about.is_file().then(|| fs::read(&path).expect("its bytes"));
+                found.insert(path, bytes);
+            }
+        }
+        found
+    }
+
     /// Runs it with a text on the standard input.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ended {
-        let mut command = self.command(args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary starts");
-        let mut stdin = child.stdin.take().expect("an input");
-        // A command that does not read its input may be gone by now.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        let output = child.wait_with_output().expect("the binary ends");
-        Ended {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        ended(self.command(args), input)
+    }
+}
+
+fn ended(mut command: Command, input: &str) -> Ended {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("an input");
+    // A command that does not read its input may be gone by now.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("the binary ends");
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -13,12 +13,7 @@ use crate::error::{ErrorKind, Result, RuntimeError};
 /// # Errors
 /// A file that cannot be read or is no picture.
 pub fn read_mask(path: &Path, height: usize, width: usize) -> Result<Tensor> {
-    let picture = image::open(path).map_err(|error| {
-        RuntimeError::new(
-            ErrorKind::Unreadable,
-            format!("`{}` cannot be read as a picture: {error}", path.display()),
-        )
-    })?;
+    let picture = open(path)?;
     let pixels = picture.to_rgba32f();
     let luminance = |p: &image::Rgba<f32>| {
         let [r, g, b, a] = p.0.map(f64::from);
@@ -33,6 +28,27 @@ pub fn read_mask(path: &Path, height: usize, width: usize) -> Result<Tensor> {
         (1, 1, height, width),
         &Device::Cpu,
     )?)
+}
+
+/// Opens a picture file.
+///
+/// # Errors
+/// `Unreadable` where the machine fails, `BadBinding` for what is no picture.
+pub(crate) fn open(path: &Path) -> Result<image::DynamicImage> {
+    image::open(path).map_err(|error| match error {
+        image::ImageError::IoError(error) => RuntimeError::new(
+            ErrorKind::Unreadable,
+            format!("`{}` cannot be read: {error}", path.display()),
+        ),
+        error => RuntimeError::new(
+            ErrorKind::BadBinding,
+            format!(
+                "`{}` is no picture that can be read: {error}",
+                path.display()
+            ),
+        )
+        .help("give a PNG file"),
+    })
 }
 
 /// The mean over the area that each new pixel covers; sizes are (height, width).

@@ -5,8 +5,9 @@ mod mask;
 mod png;
 mod sheet;
 
+pub(crate) use mask::open;
 pub use mask::{area_resize, read_mask};
-pub use png::{KEY, encode_png, read_record, write_beside, write_png};
+pub use png::{KEY, encode_png, read_record, write_png};
 pub use sheet::{Grid, contact_sheet};
 
 use candle_core::{DType, Device, Tensor};

@@ -1,10 +1,10 @@
-//! PNG files with a text chunk, written beside their place and then moved there.
+//! PNG files with a text chunk.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::Picture;
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::files::write_whole;
 
 /// The key of the text chunk that says how a picture was made.
 pub const KEY: &str = "guidec";
@@ -15,7 +15,7 @@ pub const KEY: &str = "guidec";
 /// A place that cannot be written to.
 pub fn write_png(path: &Path, picture: &Picture, record: Option<&str>) -> Result<()> {
     let bytes = encode(picture, record).map_err(|error| unwritable(path, &error))?;
-    write_beside(path, &bytes)
+    write_whole(path, &bytes)
 }
 
 /// The bytes of a PNG file with `record` (JSON) in its text chunk.
@@ -70,29 +70,6 @@ pub fn read_record(path: &Path) -> Result<Option<String>> {
         .transpose()
 }
 
-/// Writes a file so that it stands there whole or not at all.
-///
-/// # Errors
-/// A place that cannot be written to.
-pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".guidec-");
-    // A temporary file is private by default; a result is as open as the user's other files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let written = builder.tempfile_in(folder).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)
-    });
-    written
-        .map(|_| ())
-        .map_err(|error| unwritable(path, &error))
-}
-
 fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> RuntimeError {
     RuntimeError::new(
         ErrorKind::OutputUnwritable,
@@ -127,14 +104,5 @@ mod tests {
             std::fs::read_dir(folder.path()).expect("a folder").count(),
             1
         );
-    }
-
-    #[test]
-    fn a_missing_folder_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("none/a.png");
-        let error = write_beside(&path, b"x").expect_err("no folder");
-        assert_eq!(error.kind, ErrorKind::OutputUnwritable);
-        assert!(error.message.contains("a.png"));
     }
 }

@@ -10,6 +10,7 @@ use safetensors::tensor::TensorView;
 
 use super::FORMAT;
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::files::write_whole;
 use crate::predictor::{Predictor, Question};
 
 /// A number of a tick.
@@ -228,13 +229,6 @@ impl File {
             .map_err(|error| refuse(&error))?;
         let bytes =
             safetensors::serialize(views, Some(metadata)).map_err(|error| refuse(&error))?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(|error| refuse(&error))?;
-        std::io::Write::write_all(&mut beside, &bytes).map_err(|error| refuse(&error))?;
-        beside.persist(path).map_err(|error| refuse(&error.error))?;
-        Ok(())
+        write_whole(path, &bytes)
     }
 }

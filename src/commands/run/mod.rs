@@ -2,6 +2,7 @@
 
 mod bar;
 mod device;
+mod memory;
 mod output;
 mod record;
 mod saved;
@@ -26,6 +27,7 @@ use crate::args::{Format, Run};
 use crate::compile::{Compiled, compile, request};
 use crate::describe::{describe, places};
 use crate::exit::{Exit, Failure, Result};
+use crate::files::folder_of;
 use crate::ui::Ui;
 use bar::Bar;
 use output::Output;
@@ -45,6 +47,8 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         plan.head.model.latent[1..].copy_from_slice(&[height as u32, width as u32]);
     }
     let latent = plan.head.model.latent.map(|side| side as usize);
+    let picture = pipeline.picture_size(latent[1], latent[2]);
+    memory::check(args.batch, &latent, picture)?;
     let bindings = bind(args, &plan, &mut pipeline)?;
     pipeline.prepare(&plan)?;
     let request = Request {
@@ -69,6 +73,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let summary = Summary::new(args, &plan, &finished, begin.elapsed());
     let mut files = output.write(&pictures, &summary, &stop)?;
     if let Some(file) = &args.save_latents {
+        output::make_folder(&folder_of(file))?;
         latents::write(file, &finished.latents)?;
         files.push(file.clone());
     }
@@ -95,7 +100,7 @@ fn sample(
                 "--record keeps at most {most} pictures of this size"
             )))
         }
-        Some(file) => Ok(record::run(request, pipeline, bar, file)?),
+        Some(file) => record::run(request, pipeline, bar, file),
     }
 }
 

@@ -13,7 +13,7 @@ use super::check;
 use super::summary::Summary;
 use crate::args::Run;
 use crate::exit::{Failure, Result};
-use crate::files::{beside, folder_of, write_whole};
+use crate::files::{beside, folder_of, is_special, write_whole};
 
 /// Characters of a prompt in a name.
 const MOST_OF_PROMPT: usize = 40;
@@ -63,10 +63,6 @@ impl Output {
                 batch: args.batch > 1,
             }
         };
-        let folder = match &place {
-            Place::File(file) => folder_of(file),
-            Place::Named { folder, .. } => folder.clone(),
-        };
         // A latent's side is eight pixels or fewer. The contact sheet holds every picture once more.
         let [_, height, width] = plan.head.model.latent.map(|side| u64::from(side) * 8);
         let (width, height) = args
@@ -75,9 +71,13 @@ impl Output {
         let bytes = width
             .saturating_mul(height)
             .saturating_mul(6 * u64::from(args.batch));
-        try_out(&folder, SPARE + bytes.min(MOST_TRIED))?;
+        let bytes = SPARE + bytes.min(MOST_TRIED);
+        match &place {
+            Place::File(file) => try_out_for(file, bytes)?,
+            Place::Named { folder, .. } => try_out(folder, bytes)?,
+        }
         for file in args.save_latents.iter().chain(&args.record) {
-            try_out(&folder_of(file), SPARE)?;
+            try_out_for(file, SPARE)?;
         }
         Ok(Output {
             place,
@@ -102,6 +102,7 @@ impl Output {
             .map(|sheet| encode_png(&sheet, &summary.about(0)))
             .transpose()?;
         check(stop)?;
+        make_folder(&self.folder())?;
         let written = match &self.place {
             Place::File(file) => {
                 let picture = encoded.first().map_or(&[][..], Vec::as_slice);
@@ -237,9 +238,31 @@ fn folder_of_new_name(folder: &Path, name: &str, files: &[(String, &[u8])]) -> i
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Makes a folder where there is none, and writes that many bytes to a file that goes away again.
+/// Tries out the folder of a file, which must not be a folder itself.
+fn try_out_for(file: &Path, bytes: u64) -> Result<()> {
+    if file.is_dir() {
+        return Err(refused(file, &io::ErrorKind::IsADirectory.into()));
+    }
+    // What goes to a device or a pipe needs no room beside it.
+    if is_special(file) {
+        return Ok(());
+    }
+    try_out(&folder_of(file), bytes)
+}
+
+/// Writes that many bytes to a file in the folder. The file goes away again, and so do the folders
+/// that were missing: what fails later leaves nothing.
 fn try_out(folder: &Path, bytes: u64) -> Result<()> {
+    let named = |folder: &&Path| !folder.as_os_str().is_empty();
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .filter(named)
+        .take_while(|folder| !folder.exists())
+        .collect();
     let attempt = || -> io::Result<()> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         fs::create_dir_all(folder)?;
         let mut file = beside(folder)?;
         let block = [0u8; 1 << 16];
@@ -251,7 +274,17 @@ fn try_out(folder: &Path, bytes: u64) -> Result<()> {
         }
         file.flush()
     };
-    attempt().map_err(|error| refused(folder, &error))
+    let tried = attempt();
+    for folder in missing {
+        // One that was not made, or that something else uses by now, stays as it is.
+        let _ = fs::remove_dir(folder);
+    }
+    tried.map_err(|error| refused(folder, &error))
+}
+
+/// Makes a folder that is missing.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| refused(folder, &error))
 }
 
 fn refused(place: &Path, error: &io::Error) -> Failure {

@@ -12,6 +12,9 @@ use guide_runtime::recording::Recorder;
 use guide_runtime::run::{Finished, Observer, Progress, Request, run as sample};
 
 use super::bar::Bar;
+use super::output::make_folder;
+use crate::exit;
+use crate::files::folder_of;
 
 /// Runs, and writes the recording at the end.
 ///
@@ -22,7 +25,7 @@ pub fn run(
     predictor: &mut dyn Predictor,
     bar: &mut Bar,
     file: &Path,
-) -> Result<Finished> {
+) -> exit::Result<Finished> {
     let facts = request.plan.head.model.clone();
     let mut sized = Sized {
         inner: predictor,
@@ -47,6 +50,7 @@ pub fn run(
         bar,
     };
     let finished = sample(request, &mut asked, &mut watched)?;
+    make_folder(&folder_of(file))?;
     recorder.borrow().write(file)?;
     Ok(finished)
 }

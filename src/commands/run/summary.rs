@@ -8,6 +8,7 @@ use guide_compiler::plan::Plan;
 use guide_runtime::run::Finished;
 use serde_json::{Map, Value, json};
 
+use super::memory;
 use crate::args::Run;
 
 /// The facts of a run.
@@ -84,7 +85,7 @@ impl Summary {
         };
         let [network, arithmetic, total] =
             [self.network, self.arithmetic, self.total].map(|t| t.as_secs_f64());
-        let memory = peak_memory().map(|bytes| format!("; peak memory {} MiB", bytes >> 20));
+        let memory = memory::peak().map(|bytes| format!("; peak memory {} MiB", bytes >> 20));
         let memory = memory.unwrap_or_default();
         let mut out = format!(
             "{sum} evaluations{each}; {total:.1} s, of which network {network:.1} s, arithmetic {arithmetic:.2} s{memory}"
@@ -108,18 +109,8 @@ impl Summary {
             "total": self.total.as_secs_f64(),
         });
         all.insert("seconds".to_owned(), seconds);
-        all.insert("peak_memory_bytes".to_owned(), json!(peak_memory()));
+        all.insert("peak_memory_bytes".to_owned(), json!(memory::peak()));
         all.insert("files".to_owned(), files.collect());
         format!("{:#}\n", Value::Object(all))
     }
-}
-
-/// The most memory that this process has held, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib << 10)
 }
