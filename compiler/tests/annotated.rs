@@ -7,8 +7,13 @@
 use std::path::Path;
 
 use guide_compiler::analyse;
+use guide_compiler::diagnostics::Diagnostic;
 use guide_compiler::memory::Memory;
-use guide_compiler::sources::Loaded;
+use guide_compiler::model::known;
+use guide_compiler::pipeline::{Request, Times, compile, read};
+use guide_compiler::plan::{NoiseTable, Space};
+use guide_compiler::sources::{Loaded, SourceMap};
+use guide_compiler::timetable::{Sampler, SchedulerConfig};
 
 /// Path, line from 1, first and last column from 1, code, words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,14 +27,25 @@ struct Claim {
 
 #[test]
 fn every_annotation_holds_and_every_diagnostic_is_annotated() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/language/check");
-    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+    assert_hold("check", 20);
+}
+
+/// Programs that are right and have no plan for what they are planned for; see [`request`].
+#[test]
+fn what_a_plan_refuses_is_annotated() {
+    assert_hold("refused", 5);
+}
+
+#[track_caller]
+fn assert_hold(folder: &str, least: usize) {
+    let language = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/language");
+    let mut paths: Vec<_> = std::fs::read_dir(language.join(folder))
         .expect("the folder of annotated programs")
         .map(|entry| entry.expect("a readable entry").path())
         .filter(|path| path.extension().is_some_and(|e| e == "guide"))
         .collect();
     paths.sort();
-    assert!(paths.len() > 20, "annotated programs are found");
+    assert!(paths.len() > least, "annotated programs are found");
     let mut failures = String::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("a readable program");
@@ -45,6 +61,43 @@ fn every_annotation_holds_and_every_diagnostic_is_annotated() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
+/// What a program is planned for: its first line says `// for MODEL, SAMPLER`. The models are those
+/// that everybody knows, `zero_snr`, whose first step has no signal, and `flow`, likewise.
+fn request(fixture: &str) -> Option<Request> {
+    let wanted = fixture.lines().next()?.strip_prefix("// for ")?;
+    let (name, sampler) = wanted.split_once(", ").expect("a model and a sampler");
+    let mut model = known(name).or_else(|| known("sd15")).expect("a model");
+    match name {
+        "flow" => {
+            model.scheduler.noise = NoiseTable::Flow;
+            model.facts.space = Space::Flow;
+        }
+        "zero_snr" => {
+            let text = r#"{"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"}"#;
+            model.scheduler = SchedulerConfig::parse(text, None).expect("a config");
+        }
+        _ => assert_eq!(model.facts.name, name),
+    }
+    let mut request = Request::new(model);
+    if let Times::Sampler { sampler: one, .. } = &mut request.times {
+        *one = Sampler::parse(sampler).expect("a sampler");
+    }
+    Some(request)
+}
+
+/// Everything that is said of a program: by its check, or by its plan too.
+fn said(root: Loaded, memory: &Memory, request: Option<&Request>) -> (SourceMap, Vec<Diagnostic>) {
+    let Some(request) = request else {
+        return analyse(root, memory);
+    };
+    let analysis = read(root, memory);
+    let bag = match compile(&analysis, request) {
+        Ok(compiled) => compiled.warnings,
+        Err(refused) => refused,
+    };
+    (analysis.files, bag.into_sorted())
+}
+
 fn check(fixture: &str) -> Vec<String> {
     let files = split(fixture);
     let mut memory = Memory::with_library(guide_stdlib::files().iter().copied());
@@ -54,7 +107,8 @@ fn check(fixture: &str) -> Vec<String> {
         claims.extend(annotations(path, text));
     }
     let (path, text) = files.first().cloned().unwrap_or_default();
-    let (map, diagnostics) = analyse(Loaded { path, text }, &memory);
+    let request = request(fixture);
+    let (map, diagnostics) = said(Loaded { path, text }, &memory, request.as_ref());
     let mut failures = Vec::new();
     for diagnostic in &diagnostics {
         let Some(label) = diagnostic.labels.first() else {

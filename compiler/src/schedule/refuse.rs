@@ -6,7 +6,7 @@ use super::Target;
 use super::expr::{Exprs, Form};
 use super::gather::Impossible;
 use super::merge::Scheduled;
-use crate::diagnostics::{Bag, Code, Diagnostic};
+use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::{Graph, NodeId, Outcome};
 use crate::plan::{ArgValue, LayerTerm, Layers};
 use crate::show;
@@ -48,7 +48,7 @@ fn solver(graph: &Graph, target: &Target, outcome: &Outcome, bag: &mut Bag) {
             .map_or(Span::default(), |n| n.span);
         bag.push(
             Diagnostic::new(Code::SolverCannot, message)
-                .at(span, "returned here")
+                .at(span, "this is returned")
                 .help("choose another sampler, as with `--sampler ddim`"),
         );
     };
@@ -85,6 +85,7 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
     let Some(known) = &target.facts.layers else {
         return;
     };
+    let mut said = BTreeSet::new();
     for part in &scheduled.parts {
         for expr in part.demand.keys() {
             let Form::Predict(ask) = scheduled.exprs.form(*expr) else {
@@ -96,13 +97,17 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
             for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
                 if let ArgValue::Layers(wanted) = &arg.value
                     && let Some(missing) = missing(wanted, known)
+                    && said.insert(written(missing))
                 {
-                    let message = format!(
-                        "the model `{}` has no layers `{missing}`",
-                        target.facts.name
-                    );
+                    let name = &target.facts.name;
+                    let message =
+                        format!("the model `{name}` has no layers `{}`", written(missing));
                     let span = scheduled.exprs.span(*expr);
-                    bag.push(Diagnostic::new(Code::NoSuchLayers, message).at(span, "needed here"));
+                    bag.push(
+                        Diagnostic::new(Code::NoSuchLayers, message)
+                            .at(span, "needed here")
+                            .help(others(missing, known)),
+                    );
                 }
             }
         }
@@ -110,14 +115,14 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
 }
 
 /// The first term of a set of layers that names none of the model's.
-fn missing(wanted: &Layers, known: &[String]) -> Option<String> {
+fn missing<'a>(wanted: &'a Layers, known: &[String]) -> Option<&'a LayerTerm> {
     let below = |name: &str| {
         known.iter().any(|k| {
             k.strip_prefix(name)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     };
-    wanted.terms.iter().find_map(|(adds, term)| {
+    let absent = |(adds, term): &&(bool, LayerTerm)| {
         let there = match term {
             LayerTerm::Mid => below("mid"),
             LayerTerm::Down => below("down"),
@@ -128,12 +133,39 @@ fn missing(wanted: &Layers, known: &[String]) -> Option<String> {
                 .iter()
                 .all(|b| below(&format!("blocks.{b}")) || below(&format!("block.{b}"))),
         };
-        (!there && *adds).then(|| {
-            show::layers(&Layers {
-                terms: vec![(true, term.clone())],
-            })
-        })
+        !there && *adds
+    };
+    wanted.terms.iter().find(absent).map(|(_, term)| term)
+}
+
+fn written(term: &LayerTerm) -> String {
+    show::layers(&Layers {
+        terms: vec![(true, term.clone())],
     })
+}
+
+/// What to name instead: the layer whose name is nearest, else the model's sides.
+fn others(term: &LayerTerm, known: &[String]) -> String {
+    let paths: BTreeSet<&str> = known.iter().flat_map(|name| paths(name)).collect();
+    let near = match term {
+        LayerTerm::Named(name) => suggest::nearest(name, paths.iter().copied()),
+        _ => None,
+    };
+    if let Some(near) = near {
+        return format!("write `\"{near}\"`");
+    }
+    let sides: Vec<String> = paths
+        .into_iter()
+        .filter(|path| !path.contains('.'))
+        .map(|side| format!("`{side}`"))
+        .collect();
+    format!("name layers that it has: {}", sides.join(", "))
+}
+
+/// A layer's name and those of everything that it stands in.
+fn paths(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').map(|(at, _)| at);
+    dots.chain([name.len()]).filter_map(|end| name.get(..end))
 }
 
 /// A conversion that a tick's noise makes impossible, said to the user.
