@@ -1,5 +1,7 @@
 //! Random graphs: the plan gives what the language says, and never asks more often than it promises.
 
+#[path = "fixture/arithmetic.rs"]
+mod arithmetic;
 mod fixture;
 #[path = "fixture/interpret.rs"]
 mod interpret;

@@ -30,6 +30,8 @@ pub(crate) enum Moment {
     At(Point),
     /// In the tick that state was kept in.
     Before,
+    /// At one or another, as a branch says.
+    Either,
     /// At several.
     Several,
 }
@@ -38,8 +40,17 @@ impl Moment {
     fn join(self, other: Moment) -> Moment {
         match (self, other) {
             (Moment::None, one) | (one, Moment::None) => one,
-            (a, b) if a == b => a,
+            (a, b) if a == b && a != Moment::Either => a,
             _ => Moment::Several,
+        }
+    }
+
+    /// Of what is one of two.
+    fn branch(self, other: Moment) -> Moment {
+        match (self, other) {
+            (Moment::None, one) | (one, Moment::None) => one,
+            (a, b) if a == b => a,
+            _ => Moment::Either,
         }
     }
 }
@@ -212,13 +223,13 @@ impl Engine<'_> {
         }
         let found = match self.graph.node(node).op.clone() {
             _ if self.graph.node(node).space.is_none() => Moment::None,
-            Op::Add(a, b)
-            | Op::Sub(a, b)
-            | Op::Mul(a, b)
-            | Op::If(_, a, b)
-            | Op::Where(_, a, b) => {
+            Op::Add(a, b) | Op::Sub(a, b) | Op::Mul(a, b) => {
                 let a = self.moment(a);
                 a.join(self.moment(b))
+            }
+            Op::If(_, a, b) | Op::Where(_, a, b) => {
+                let a = self.moment(a);
+                a.branch(self.moment(b))
             }
             Op::Neg(a) | Op::Div(a, _) => self.moment(a),
             Op::Convert(convert) => self.moment(convert.value),

@@ -3,31 +3,37 @@
 //! The reading knows nothing of kinds, graphs or plans: it walks the tree of each tick anew, with
 //! state by name and branches taken lazily, and converts with the formulas of the language.
 
+#[path = "../fixture/arithmetic.rs"]
+mod arithmetic;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 #[path = "../fixture/interpret.rs"]
 mod interpret;
+mod primitives;
 mod read;
 #[path = "../fixture/reference.rs"]
 mod reference;
+mod value;
 mod write;
 
-use fixture::target;
+use arithmetic::{SIZE, Value as Plain};
+use fixture::{target, twice};
 use guide_compiler::check::{Inline, check, inline};
 use guide_compiler::diagnostics::Severity;
 use guide_compiler::memory::Memory;
-use guide_compiler::plan::{Plan, Space};
+use guide_compiler::plan::{Plan, Segment, Space, Tick};
 use guide_compiler::resolve::resolve;
 use guide_compiler::schedule::plan;
 use guide_compiler::show;
 use guide_compiler::sources::{Loaded, SourceMap};
 use proptest::prelude::*;
+use value::{Guided, Place, Tensor};
 
 const STEPS: u32 = 5;
 const SAMPLES: usize = 2;
 
-/// A program's plan; the text of its errors if it has any.
-fn compile(text: &str, native: Space) -> Result<Plan, String> {
+/// A program's plan for a sampler of so many evaluations a step; the text of its errors if it has any.
+fn compile(text: &str, native: Space, evaluations: usize) -> Result<Plan, String> {
     let memory = Memory::with_library(guide_stdlib::files().iter().copied());
     let mut files = SourceMap::default();
     let root = Loaded {
@@ -49,11 +55,16 @@ fn compile(text: &str, native: Space) -> Result<Plan, String> {
     if bag.has_errors() {
         return Err(format!("{:#?}", bag.into_sorted()));
     }
-    plan(&graph, &target("random", STEPS, native)).map_err(|b| format!("{:#?}", b.into_sorted()))
+    let mut target = target("random", STEPS, native);
+    if evaluations == 2 {
+        target.timetable = twice(&target.timetable);
+    }
+    plan(&graph, &target).map_err(|b| format!("{:#?}", b.into_sorted()))
 }
 
-fn space_at(plan: &Plan, step: u32) -> Space {
-    let here = |s: &&guide_compiler::plan::Segment| (s.steps.0..s.steps.1).contains(&step);
+fn space_at(plan: &Plan, tick: &Tick) -> Space {
+    let here =
+        |s: &&Segment| s.substep == tick.substep && (s.steps.0..s.steps.1).contains(&tick.step);
     let segment = plan.segments.iter().find(here);
     segment.expect("a segment for each step").result.space
 }
@@ -61,27 +72,62 @@ fn space_at(plan: &Plan, step: u32) -> Space {
 /// Compares every tick of every sample; numbers that run away, where rounding decides, are refused.
 fn same(text: &str, plan: &Plan, native: Space) -> Result<(), TestCaseError> {
     for sample in 0..SAMPLES {
-        let expected = read::run(text, &plan.timetable.ticks, STEPS, native, sample, |step| {
-            space_at(plan, step)
-        });
+        let (ticks, per) = (&plan.timetable.ticks, plan.head.per_evaluation);
+        let expected = read::run(text, ticks, STEPS, native, sample, per);
         let found = interpret::run(plan, sample);
         prop_assert_eq!(expected.len(), found.len());
-        for (tick, (a, b)) in expected.iter().zip(&found).enumerate() {
-            let b = b.denoise.clone().expect("a prediction").elements();
-            let size = a.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
-            if !size.is_finite() || size > 1e4 {
-                return Err(TestCaseError::reject("numbers that run away"));
-            }
-            for (x, y) in a.iter().zip(b) {
-                prop_assert!(
-                    (x - y).abs() <= 1e-6 * (1.0 + size),
-                    "tick {tick}, sample {sample}: {a:?} but {b:?}\n{text}\n{}",
-                    show::text(plan)
-                );
+        for (at, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            let place = Place { ticks, at, sample };
+            let space = space_at(plan, &ticks[at]);
+            let expected = expected.as_ref().map(|guided| halves(guided, space, place));
+            let found = found.denoise.as_ref().map(|denoise| {
+                let or_0 =
+                    |value: &Option<Plain>| value.as_ref().map_or([0.0; SIZE], Plain::elements);
+                let renoise = found.renoise.as_ref().unwrap_or(denoise);
+                [
+                    denoise.elements(),
+                    renoise.elements(),
+                    or_0(&found.shift),
+                    or_0(&found.moves),
+                ]
+            });
+            let about = || format!("tick {at}, sample {sample}\n{text}\n{}", show::text(plan));
+            prop_assert_eq!(
+                expected.is_some(),
+                found.is_some(),
+                "one holds: {}",
+                about()
+            );
+            for (a, b) in expected.iter().flatten().zip(found.iter().flatten()) {
+                let size = a.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+                if !size.is_finite() || size > 1e4 {
+                    return Err(TestCaseError::reject("numbers that run away"));
+                }
+                let near = a
+                    .iter()
+                    .zip(b)
+                    .all(|(x, y)| (x - y).abs() <= 1e-6 * (1.0 + size));
+                prop_assert!(near, "{a:?} but {b:?}: {}", about());
             }
         }
     }
     Ok(())
+}
+
+/// What is stepped toward, what is re-noised with, and the two that are added.
+fn halves(guided: &Guided, space: Space, place: Place<'_>) -> [[f64; SIZE]; 4] {
+    // A step moves once, before it begins.
+    let moves = guided.moves.clone();
+    let moves = moves.filter(|_| place.ticks[place.at].substep == 0);
+    let denoise = guided.denoise.leaving(space, place);
+    let renoise = guided.renoise.as_ref();
+    let or_0 = |added: &Option<Tensor>| added.as_ref().map_or([0.0; SIZE], Tensor::elements);
+    [
+        denoise,
+        renoise.map_or(denoise, |renoise| renoise.leaving(space, place)),
+        or_0(&guided.shift),
+        or_0(&moves),
+    ]
 }
 
 proptest! {
@@ -91,12 +137,27 @@ proptest! {
     fn a_plan_does_what_the_text_says(choices in prop::collection::vec(any::<u16>(), 20..300)) {
         let text = write::program(&choices);
         for native in [Space::Eps, Space::V] {
-            let plan = compile(&text, native)
-                .map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
-            prop_assert_eq!(plan.check(), Ok(()));
-            same(&text, &plan, native)?;
+            check_plan(&text, native, 1)?;
         }
     }
+
+    #[test]
+    fn a_plan_of_two_evaluations_a_step_does_what_the_text_says(
+        choices in prop::collection::vec(any::<u16>(), 20..300),
+    ) {
+        let text = write::program(&choices);
+        check_plan(&text, Space::Eps, 2)?;
+        let each = text.replace("share: Scalar = 0.3) {", "share: Scalar = 0.3) per evaluation {");
+        prop_assert_ne!(&text, &each);
+        check_plan(&each, Space::Eps, 2)?;
+    }
+}
+
+fn check_plan(text: &str, native: Space, evaluations: usize) -> Result<(), TestCaseError> {
+    let plan = compile(text, native, evaluations)
+        .map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+    prop_assert_eq!(plan.check(), Ok(()));
+    same(text, &plan, native)
 }
 
 #[test]
@@ -104,18 +165,14 @@ fn a_known_program_is_read_as_the_language_says() {
     let text = "guide g() {\n    let c = x0(predict(cond))\n    let d = c - x0(predict(uncond))\n    \
                 let m = d + 0.5 * prev(m, init: 0)\n    \
                 c + (if progress in 0.2..0.6 { m } else { 0 })\n}\n";
-    let plan = compile(text, Space::Eps).expect("a plan");
+    let plan = compile(text, Space::Eps, 1).expect("a plan");
     same(text, &plan, Space::Eps).expect("the same");
-    let first = read::run(text, &plan.timetable.ticks, STEPS, Space::Eps, 0, |_| {
-        Space::X0
-    });
-    let tick = &plan.timetable.ticks[0];
+    let ticks = &plan.timetable.ticks;
+    let read = read::run(text, ticks, STEPS, Space::Eps, 0, false);
+    let first = read[0].as_ref().expect("a prediction").denoise.elements();
+    let tick = &ticks[0];
     let x = reference::latent(tick, 0).elements();
     let eps = reference::network("cond", &reference::latent(tick, 0), tick).elements();
     let x0 = (x[0] - tick.sigma * eps[0]) / tick.alpha;
-    assert!(
-        (first[0][0] - x0).abs() < 1e-9,
-        "{} is not {x0}",
-        first[0][0]
-    );
+    assert!((first[0] - x0).abs() < 1e-9, "{} is not {x0}", first[0]);
 }

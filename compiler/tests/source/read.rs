@@ -3,63 +3,30 @@
 use std::collections::BTreeMap;
 
 use guide_compiler::plan::{Space, Tick};
+use guide_compiler::primitives::Primitive;
 use guide_grammar::ast::{
     ArmBody, BinaryOp, Block, Call, Else, Expr, ExprNode, File, Function, ItemKind, Pattern,
     UnaryOp,
 };
 use guide_grammar::parse;
-use guide_grammar::span::FileId;
+use guide_grammar::span::{FileId, Span};
 
-use super::reference::{SIZE, divide, latent, network};
-
-/// A value of one sample.
-#[derive(Clone, Debug)]
-enum Value {
-    Number(f64),
-    Bool(bool),
-    Tensor(Tensor),
-    Tuple(Vec<Value>),
-    Word(String),
-}
-
-#[derive(Clone, Debug)]
-struct Tensor {
-    elements: [f64; SIZE],
-    /// Nothing where none is known, as of a unit vector.
-    space: Option<Space>,
-    /// How many predictions' worth it is: 1 for a prediction, 0 for a direction.
-    weight: f64,
-    /// The tick it was made in.
-    tick: usize,
-}
-
-impl Value {
-    fn number(&self) -> f64 {
-        match self {
-            Value::Number(v) => *v,
-            other => panic!("{other:?} is not a number"),
-        }
-    }
-
-    fn truth(&self) -> bool {
-        match self {
-            Value::Bool(v) => *v,
-            other => panic!("{other:?} is not a truth value"),
-        }
-    }
-}
+use super::arithmetic::{self, Value as Plain, divide};
+use super::primitives;
+use super::reference::{latent, network};
+use super::value::{Guided, Place, Tensor, Value};
 
 type Frame = BTreeMap<String, Value>;
 
-/// What the guide of a text gives in each tick, in the space that `wanted` names for it.
+/// What the guide of a text gives in each tick; nothing where it holds.
 pub fn run(
     text: &str,
     ticks: &[Tick],
     steps: u32,
     native: Space,
     sample: usize,
-    wanted: impl Fn(u32) -> Space,
-) -> Vec<[f64; SIZE]> {
+    per_evaluation: bool,
+) -> Vec<Option<Guided>> {
     let mut files = vec![parsed(text)];
     let operators = guide_stdlib::files()
         .iter()
@@ -78,25 +45,46 @@ pub fn run(
         .iter()
         .filter(|i| matches!(i.kind, ItemKind::Function(_)));
     let guide = functions[own.count() - 1];
-    let mut kept = BTreeMap::new();
+    let (mut kept, mut keeps) = (BTreeMap::new(), BTreeMap::new());
+    let mut decided = BTreeMap::new();
     let mut answers = Vec::new();
-    for (at, tick) in ticks.iter().enumerate() {
+    for at in 0..ticks.len() {
+        let first = ticks[at].substep == 0 || per_evaluation;
+        if first {
+            // What a step keeps is read from the next one on.
+            kept.extend(std::mem::take(&mut keeps));
+            decided.clear();
+        }
         let mut reader = Reader {
             functions: &functions,
-            ticks,
-            at,
+            place: Place { ticks, at, sample },
             steps,
             native,
-            sample,
+            first,
             kept: &kept,
             keeps: BTreeMap::new(),
+            decided: &mut decided,
         };
         let result = reader.call(guide, &[], Vec::new(), "");
-        answers.push(reader.converted(&result, wanted(tick.step)).elements);
-        let keeps = reader.keeps;
-        kept.extend(keeps);
+        answers.push(outcome(result));
+        if first {
+            keeps = reader.keeps;
+        }
     }
     answers
+}
+
+/// A prediction is an outcome too.
+fn outcome(value: Value) -> Option<Guided> {
+    match value {
+        Value::Outcome(guided) => guided.map(|guided| *guided),
+        other => Some(Guided {
+            denoise: other.tensor(),
+            renoise: None,
+            shift: None,
+            moves: None,
+        }),
+    }
 }
 
 fn parsed(text: &str) -> File {
@@ -107,15 +95,17 @@ fn parsed(text: &str) -> File {
 
 struct Reader<'a> {
     functions: &'a [&'a Function],
-    ticks: &'a [Tick],
-    at: usize,
+    place: Place<'a>,
     steps: u32,
     native: Space,
-    sample: usize,
     /// What earlier ticks kept, by path.
     kept: &'a BTreeMap<String, Value>,
     /// What this tick keeps.
     keeps: BTreeMap<String, Value>,
+    /// Whether this is a step's first evaluation, which decides for its others.
+    first: bool,
+    /// The truth values that it found, by path and place in the text.
+    decided: &'a mut BTreeMap<(String, Span), bool>,
 }
 
 impl Reader<'_> {
@@ -156,8 +146,11 @@ impl Reader<'_> {
                     frame.insert(name.node.clone(), value);
                 }
                 (Pattern::Tuple(names, _), Value::Tuple(values)) => {
-                    let parts = names.iter().map(|n| n.node.clone()).zip(values);
-                    frame.extend(parts);
+                    for (name, value) in names.iter().zip(values) {
+                        self.keeps
+                            .insert(format!("{path}/{}", name.node), value.clone());
+                        frame.insert(name.node.clone(), value);
+                    }
                 }
                 (pattern, value) => panic!("{pattern:?} of {value:?}"),
             }
@@ -166,9 +159,23 @@ impl Reader<'_> {
     }
 
     fn expr(&mut self, expr: &Expr, frame: &mut Frame, path: &str) -> Value {
+        let value = self.evaluated(expr, frame, path);
+        let Value::Plain(Plain::Bool(found)) = value else {
+            return value;
+        };
+        let place = (path.to_owned(), expr.span);
+        if self.first {
+            self.decided.insert(place, found);
+            return value;
+        }
+        // The branches are those of the first evaluation, so it came by here.
+        Value::of_bool(self.decided[&place])
+    }
+
+    fn evaluated(&mut self, expr: &Expr, frame: &mut Frame, path: &str) -> Value {
         match &expr.node {
-            ExprNode::Number(text) => Value::Number(text.parse().expect("a number")),
-            ExprNode::Bool(value) => Value::Bool(*value),
+            ExprNode::Number(text) => Value::of_number(text.parse().expect("a number")),
+            ExprNode::Bool(value) => Value::of_bool(*value),
             ExprNode::Group(inner) => self.expr(inner, frame, path),
             ExprNode::Tuple(parts) => {
                 Value::Tuple(parts.iter().map(|p| self.expr(p, frame, path)).collect())
@@ -180,11 +187,11 @@ impl Reader<'_> {
                 self.called(call, Some(value), frame, path)
             }
             ExprNode::Unary(UnaryOp::Not, value) => {
-                Value::Bool(!self.expr(value, frame, path).truth())
+                Value::of_bool(!self.expr(value, frame, path).truth())
             }
             ExprNode::Unary(UnaryOp::Neg, value) => {
                 let value = self.expr(value, frame, path);
-                self.scaled(&value, -1.0)
+                self.product(&Value::of_number(-1.0), &value)
             }
             ExprNode::Binary(a, op, b) => self.binary(a, op.node, b, frame, path),
             ExprNode::In(value, range) => {
@@ -192,8 +199,8 @@ impl Reader<'_> {
                 let n = f64::from(self.steps);
                 let from = self.expr(&range.from, frame, path).number();
                 let to = self.expr(&range.to, frame, path).number();
-                let step = self.ticks[self.at].step;
-                Value::Bool(((from * n) as u32..(to * n) as u32).contains(&step))
+                let step = self.tick().step;
+                Value::of_bool(((from * n) as u32..(to * n) as u32).contains(&step))
             }
             ExprNode::If(branches) => {
                 if self.expr(&branches.condition, frame, path).truth() {
@@ -212,13 +219,18 @@ impl Reader<'_> {
         }
     }
 
+    fn tick(&self) -> &Tick {
+        &self.place.ticks[self.place.at]
+    }
+
     fn name(&self, name: &str, frame: &Frame) -> Value {
-        let tick = &self.ticks[self.at];
+        let tick = self.tick();
         match (frame.get(name), name) {
             (Some(value), _) => value.clone(),
-            (None, "progress") => Value::Number(f64::from(tick.step) / f64::from(self.steps)),
-            (None, "sigma") => Value::Number(tick.sigma),
-            (None, "alpha") => Value::Number(tick.alpha),
+            (None, "progress") => Value::of_number(f64::from(tick.step) / f64::from(self.steps)),
+            (None, "sigma") => Value::of_number(tick.sigma),
+            (None, "alpha") => Value::of_number(tick.alpha),
+            (None, "hold") => Value::Outcome(None),
             (None, other) => Value::Word(other.to_owned()),
         }
     }
@@ -226,68 +238,53 @@ impl Reader<'_> {
     fn binary(&mut self, a: &Expr, op: BinaryOp, b: &Expr, frame: &mut Frame, path: &str) -> Value {
         let a = self.expr(a, frame, path);
         match op {
-            BinaryOp::And if !a.truth() => return Value::Bool(false),
-            BinaryOp::Or if a.truth() => return Value::Bool(true),
+            BinaryOp::And if !a.truth() => return Value::of_bool(false),
+            BinaryOp::Or if a.truth() => return Value::of_bool(true),
             _ => {}
         }
         let b = self.expr(b, frame, path);
-        match (op, &a, &b) {
-            (BinaryOp::And | BinaryOp::Or, _, _) => b,
-            (BinaryOp::Add, _, _) => self.sum(&a, &b, 1.0),
-            (BinaryOp::Sub, _, _) => self.sum(&a, &b, -1.0),
-            (BinaryOp::Mul, Value::Number(s), v) | (BinaryOp::Mul, v, Value::Number(s)) => {
-                self.scaled(v, *s)
-            }
-            (BinaryOp::Div, Value::Number(x), Value::Number(y)) => Value::Number(divide(*x, *y)),
-            (BinaryOp::Div, v, Value::Number(y)) => self.scaled(v, divide(1.0, *y)),
-            (BinaryOp::Lt, Value::Number(x), Value::Number(y)) => Value::Bool(x < y),
-            (BinaryOp::Ge, Value::Number(x), Value::Number(y)) => Value::Bool(x >= y),
-            (BinaryOp::Eq, Value::Number(x), Value::Number(y)) => Value::Bool(x == y),
+        match op {
+            BinaryOp::And | BinaryOp::Or => b,
+            BinaryOp::Add => self.sum(&a, &b, 1.0),
+            BinaryOp::Sub => self.sum(&a, &b, -1.0),
+            BinaryOp::Mul => self.product(&a, &b),
+            BinaryOp::Div => self.quotient(&a, &b),
+            BinaryOp::Lt => primitives::compare(&a, &b, |a, b| a < b),
+            BinaryOp::Ge => primitives::compare(&a, &b, |a, b| a >= b),
+            BinaryOp::Eq => primitives::compare(&a, &b, |a, b| a == b),
             _ => panic!("{op:?} of {a:?} and {b:?} is not part of these tests"),
         }
     }
 
-    fn tensor(&self, value: &Value) -> Tensor {
-        match value {
-            Value::Tensor(tensor) => tensor.clone(),
-            Value::Number(v) => Tensor {
-                elements: [*v; SIZE],
-                space: None,
-                weight: 0.0,
-                tick: self.at,
-            },
-            other => panic!("{other:?} is not a tensor"),
+    fn product(&self, a: &Value, b: &Value) -> Value {
+        match (a, b) {
+            (Value::Plain(a), Value::Plain(b)) => Value::Plain(a.zip(b, |a, b| a * b)),
+            (Value::Plain(by), Value::Tensor(of)) | (Value::Tensor(of), Value::Plain(by)) => {
+                Value::Tensor(of.scaled(by))
+            }
+            _ => panic!("a product of {a:?} and {b:?} is not part of these tests"),
         }
     }
 
-    fn scaled(&self, value: &Value, by: f64) -> Value {
-        match value {
-            Value::Number(v) => Value::Number(v * by),
-            other => {
-                let t = self.tensor(other);
-                Value::Tensor(Tensor {
-                    elements: t.elements.map(|v| v * by),
-                    weight: t.weight * by,
-                    ..t
-                })
-            }
+    fn quotient(&self, a: &Value, b: &Value) -> Value {
+        let by = b.plain();
+        match a {
+            Value::Tensor(of) => Value::Tensor(of.scaled(&by.map(|b| divide(1.0, b)))),
+            other => Value::Plain(other.plain().zip(&by, divide)),
         }
     }
 
     fn sum(&self, a: &Value, b: &Value, sign: f64) -> Value {
-        if let (Value::Number(x), Value::Number(y)) = (a, b) {
-            return Value::Number(x + sign * y);
+        match (a, b) {
+            (Value::Plain(a), Value::Plain(b)) => Value::Plain(a.zip(b, |a, b| a + sign * b)),
+            (Value::Outcome(None), _) => Value::Outcome(None),
+            (Value::Outcome(Some(guided)), _) => {
+                let denoise = guided.denoise.plus(&b.tensor(), sign, self.place.at);
+                let guided = (**guided).clone();
+                Value::Outcome(Some(Box::new(Guided { denoise, ..guided })))
+            }
+            _ => Value::Tensor(a.tensor().plus(&b.tensor(), sign, self.place.at)),
         }
-        let (a, b) = (self.tensor(a), self.tensor(b));
-        if let (Some(one), Some(other)) = (a.space, b.space) {
-            assert_eq!(one, other, "spaces are mixed");
-        }
-        Value::Tensor(Tensor {
-            elements: std::array::from_fn(|i| a.elements[i] + sign * b.elements[i]),
-            space: a.space.or(b.space),
-            weight: a.weight + sign * b.weight,
-            tick: self.at,
-        })
     }
 
     fn called(
@@ -298,8 +295,11 @@ impl Reader<'_> {
         path: &str,
     ) -> Value {
         let callee = call.callee.names.last().expect("a name").node.as_str();
-        if callee == "prev" {
-            return self.prev(call, frame, path);
+        match callee {
+            "prev" => return self.prev(call, frame, path),
+            "predict" => return self.predict(call, frame, path),
+            "where" => return self.by_condition(call, frame, path),
+            _ => {}
         }
         let mut positional: Vec<Value> = piped.into_iter().collect();
         let mut named = Vec::new();
@@ -315,7 +315,15 @@ impl Reader<'_> {
             let inner = format!("{path}/{callee}@{}", call.span.start);
             return self.call(function, &positional, named, &inner);
         }
-        self.primitive(callee, &positional)
+        let primitive = Primitive::find(callee).expect("a callable");
+        let mut args: Vec<Option<Value>> = positional.into_iter().map(Some).collect();
+        args.resize(primitive.parameters().len(), None);
+        for (name, value) in named {
+            let is = |(param, _): &(&str, Option<&str>)| *param == name;
+            let at = primitive.parameters().iter().position(is);
+            args[at.expect("a parameter")] = Some(value);
+        }
+        primitives::apply(primitive, &args, self.place)
     }
 
     /// The value of the latest earlier tick in which the `let` was made, `init` before.
@@ -323,90 +331,76 @@ impl Reader<'_> {
         let ExprNode::Path(name) = &call.args[0].value.node else {
             panic!("the `prev` of a name");
         };
-        match self.kept.get(&format!("{path}/{}", name.names[0].node)) {
+        let value = match self.kept.get(&format!("{path}/{}", name.names[0].node)) {
             Some(value) => value.clone(),
             None => self.expr(&call.args[1].value, frame, path),
-        }
-    }
-
-    fn primitive(&self, name: &str, args: &[Value]) -> Value {
-        let first = &args[0];
-        let norm = |t: &Tensor| t.elements.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let number = |f: fn(f64) -> f64| Value::Number(f(first.number()));
-        match name {
-            "predict" => self.predict(first),
-            "class" => Value::Word(format!("class({})", first.number())),
-            "eps" => Value::Tensor(self.converted(first, Space::Eps)),
-            "x0" => Value::Tensor(self.converted(first, Space::X0)),
-            "v" => Value::Tensor(self.converted(first, Space::V)),
-            "abs" => number(f64::abs),
-            "sin" => number(f64::sin),
-            "sigmoid" => number(|v| 1.0 / (1.0 + (-v).exp())),
-            "min" => Value::Number(first.number().min(args[1].number())),
-            "max" => Value::Number(first.number().max(args[1].number())),
-            "norm" => Value::Number(norm(&self.tensor(first))),
-            "dot" => {
-                let (a, b) = (self.tensor(first), self.tensor(&args[1]));
-                Value::Number(a.elements.iter().zip(b.elements).map(|(a, b)| a * b).sum())
-            }
-            "unit" => {
-                let t = self.tensor(first);
-                let length = norm(&t);
-                Value::Tensor(Tensor {
-                    elements: t.elements.map(|v| divide(v, length)),
-                    weight: 0.0,
-                    ..t
-                })
-            }
-            other => panic!("`{other}` is not part of these tests"),
-        }
-    }
-
-    fn predict(&self, condition: &Value) -> Value {
-        let Value::Word(label) = condition else {
-            panic!("{condition:?} is not a condition");
         };
-        let tick = &self.ticks[self.at];
-        let answer = network(label, &latent(tick, self.sample), tick);
-        Value::Tensor(Tensor {
-            elements: answer.elements(),
-            space: Some(self.native),
-            weight: 1.0,
-            tick: self.at,
-        })
+        value.of_before()
     }
 
-    /// In another space, by `x = alpha*x0 + sigma*eps` of the tick it was made in. A value of
-    /// weight w is w points' worth, so w times `x` stands behind it.
-    fn converted(&self, value: &Value, to: Space) -> Tensor {
-        let t = self.tensor(value);
-        let from = t.space.unwrap_or(to);
-        let tick = &self.ticks[t.tick];
-        let (a, s) = (tick.alpha, tick.sigma);
-        let x = latent(tick, self.sample).elements();
-        let elements = std::array::from_fn(|i| {
-            let (x, v) = (t.weight * x[i], t.elements[i]);
-            let x0 = match from {
-                Space::X0 => v,
-                Space::Eps => (x - s * v) / a,
-                Space::V => (a * x - s * v) / (a * a + s * s),
-                other => panic!("{other:?} is not part of these tests"),
-            };
-            let eps = match from {
-                Space::Eps => v,
-                _ => (x - a * x0) / s,
-            };
-            match to {
-                Space::X0 => x0,
-                Space::Eps => eps,
-                Space::V => a * eps - s * x0,
-                other => panic!("{other:?} is not part of these tests"),
+    /// `where(condition, a, b)`: lazily by a truth value, at each place by a map.
+    fn by_condition(&mut self, call: &Call, frame: &mut Frame, path: &str) -> Value {
+        let [condition, a, b] = &call.args[..] else {
+            panic!("three arguments");
+        };
+        match self.expr(&condition.value, frame, path) {
+            Value::Plain(Plain::Bool(true)) => self.expr(&a.value, frame, path),
+            Value::Plain(Plain::Bool(false)) => self.expr(&b.value, frame, path),
+            map => {
+                let a = self.expr(&a.value, frame, path);
+                let b = self.expr(&b.value, frame, path);
+                match (&a, &b) {
+                    (Value::Plain(a), Value::Plain(b)) => {
+                        Value::Plain(arithmetic::select(&map.plain(), a, b))
+                    }
+                    _ => Value::Tensor(Tensor::by_map(&map.plain(), &a.tensor(), &b.tensor())),
+                }
             }
-        });
-        Tensor {
-            elements,
-            space: Some(to),
-            ..t
+        }
+    }
+
+    fn predict(&mut self, call: &Call, frame: &mut Frame, path: &str) -> Value {
+        let mut label = match self.expr(&call.args[0].value, frame, path) {
+            Value::Word(word) if word == "negative" => "uncond".to_owned(),
+            condition => condition.word().to_owned(),
+        };
+        for arg in &call.args[1..] {
+            assert_eq!(arg.name.as_ref().expect("a name").node, "with");
+            label += &self.interventions(&arg.value, frame, path);
+        }
+        let tick = self.tick();
+        let answer = network(&label, &latent(tick, self.place.sample), tick);
+        let at = self.place.at;
+        Value::Tensor(Tensor::new(answer.elements(), Some(self.native), 1.0, at))
+    }
+
+    /// As a label names them.
+    fn interventions(&mut self, with: &Expr, frame: &mut Frame, path: &str) -> String {
+        match &with.node {
+            ExprNode::Path(_) => String::new(),
+            ExprNode::Call(call) => {
+                let args: Vec<String> = call
+                    .args
+                    .iter()
+                    .map(|arg| match self.expr(&arg.value, frame, path) {
+                        Value::Word(word) => word,
+                        number => number.number().to_string(),
+                    })
+                    .collect();
+                format!("~{}({})", call.callee.names[0].node, args.join(", "))
+            }
+            ExprNode::If(branches) => {
+                let Else::Block(otherwise) = &branches.otherwise else {
+                    panic!("two branches");
+                };
+                let taken = if self.expr(&branches.condition, frame, path).truth() {
+                    &branches.then
+                } else {
+                    otherwise
+                };
+                self.interventions(&taken.value, frame, path)
+            }
+            other => panic!("{other:?} is not part of these tests"),
         }
     }
 }
