@@ -61,7 +61,10 @@ pub fn apply(primitive: Primitive, args: &[Option<Value>], place: Place<'_>) -> 
 }
 
 /// A comparison: of numbers a truth value, of maps a map.
-pub fn compare(a: &Value, b: &Value, holds: fn(f64, f64) -> bool) -> Value {
+pub fn compare(a: &Value, b: &Value, holds: fn(f64, f64) -> bool, place: Place<'_>) -> Value {
+    for difference in a.plain().zip(&b.plain(), |a, b| a - b).elements() {
+        place.doubts(difference);
+    }
     match (a.plain(), b.plain()) {
         (Plain::Number(a), Plain::Number(b)) => Value::of_bool(holds(a, b)),
         (a, b) => Value::Plain(a.zip(&b, |a, b| f64::from(u8::from(holds(a, b))))),
@@ -114,6 +117,7 @@ fn reduced(op: ReduceOp, args: &[Option<Value>]) -> Value {
 fn unit(of: &Value, over: Axes, place: Place<'_>) -> Value {
     let tensor = of.tensor();
     let length = arithmetic::reduce(ReduceOp::Norm, over, &of.plain(), None, 0.0);
+    length.elements().into_iter().for_each(|n| place.doubts(n));
     let scaled = tensor.scaled(&length.map(|n| divide(f64::from(u8::from(n != 0.0)), n)));
     if tensor.is_direction() {
         return Value::Tensor(scaled);

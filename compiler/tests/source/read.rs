@@ -1,5 +1,6 @@
 //! Programs read from their syntax tree, tick by tick, in f64.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use guide_compiler::plan::{Space, Tick};
@@ -26,6 +27,7 @@ pub fn run(
     native: Space,
     sample: usize,
     per_evaluation: bool,
+    doubt: &Cell<bool>,
 ) -> Vec<Option<Guided>> {
     let mut files = vec![parsed(text)];
     let operators = guide_stdlib::files()
@@ -57,7 +59,12 @@ pub fn run(
         }
         let mut reader = Reader {
             functions: &functions,
-            place: Place { ticks, at, sample },
+            place: Place {
+                ticks,
+                at,
+                sample,
+                doubt,
+            },
             steps,
             native,
             first,
@@ -249,9 +256,9 @@ impl Reader<'_> {
             BinaryOp::Sub => self.sum(&a, &b, -1.0),
             BinaryOp::Mul => self.product(&a, &b),
             BinaryOp::Div => self.quotient(&a, &b),
-            BinaryOp::Lt => primitives::compare(&a, &b, |a, b| a < b),
-            BinaryOp::Ge => primitives::compare(&a, &b, |a, b| a >= b),
-            BinaryOp::Eq => primitives::compare(&a, &b, |a, b| a == b),
+            BinaryOp::Lt => primitives::compare(&a, &b, |a, b| a < b, self.place),
+            BinaryOp::Ge => primitives::compare(&a, &b, |a, b| a >= b, self.place),
+            BinaryOp::Eq => primitives::compare(&a, &b, |a, b| a == b, self.place),
             _ => panic!("{op:?} of {a:?} and {b:?} is not part of these tests"),
         }
     }
@@ -268,6 +275,7 @@ impl Reader<'_> {
 
     fn quotient(&self, a: &Value, b: &Value) -> Value {
         let by = b.plain();
+        by.elements().into_iter().for_each(|n| self.place.doubts(n));
         match a {
             Value::Tensor(of) => Value::Tensor(of.scaled(&by.map(|b| divide(1.0, b)))),
             other => Value::Plain(other.plain().zip(&by, divide)),

@@ -1,5 +1,7 @@
 //! Values as the reader of a text has them. A tensor remembers in which ticks its parts were made.
 
+use std::cell::Cell;
+
 use guide_compiler::plan::{Space, Tick};
 
 use super::arithmetic::{SIZE, Value as Plain};
@@ -51,6 +53,20 @@ pub struct Place<'a> {
     pub ticks: &'a [Tick],
     pub at: usize,
     pub sample: usize,
+    /// Set where rounding decides: by the direction of what is nearly 0, or between near numbers.
+    pub doubt: &'a Cell<bool>,
+}
+
+/// Below this, a length or a difference is rounding's.
+const NEARLY_0: f64 = 1e-9;
+
+impl Place<'_> {
+    /// Whether rounding decides about a number that is not exactly 0.
+    pub fn doubts(&self, number: f64) {
+        if number != 0.0 && number.abs() < NEARLY_0 {
+            self.doubt.set(true);
+        }
+    }
 }
 
 impl Value {
@@ -179,9 +195,34 @@ impl Tensor {
             map.map(|m| f64::from(u8::from(m == 0.0))),
         );
         let (a, b) = (a.scaled(&yes), b.scaled(&no));
-        Tensor {
+        let both = Tensor {
             space: a.common_space(&b),
             parts: a.parts.into_iter().chain(b.parts).collect(),
+        };
+        both.by_tick()
+    }
+
+    /// With one part for each tick, so that what adds up does not grow.
+    fn by_tick(self) -> Tensor {
+        let mut ticks: Vec<(usize, bool)> = self.parts.iter().map(|p| (p.tick, p.kept)).collect();
+        ticks.sort_unstable();
+        ticks.dedup();
+        let part = |(tick, kept): (usize, bool)| {
+            let here = |part: &&Part| (part.tick, part.kept) == (tick, kept);
+            let of = Tensor {
+                space: self.space,
+                parts: self.parts.iter().filter(here).cloned().collect(),
+            };
+            Part {
+                elements: of.elements(),
+                weight: of.weight(),
+                tick,
+                kept,
+            }
+        };
+        Tensor {
+            space: self.space,
+            parts: ticks.into_iter().map(part).collect(),
         }
     }
 
@@ -191,46 +232,19 @@ impl Tensor {
         let other = other.scaled(&Plain::Number(sign));
         let parts: Vec<Part> = self.parts.iter().chain(&other.parts).cloned().collect();
         let sum = Tensor { space, parts };
-        let (kept, made): (Vec<&Part>, Vec<&Part>) = sum.parts.iter().partition(|part| part.kept);
-        if kept.is_empty() && made.is_empty() {
-            return sum;
+        let kept = sum.parts.iter().filter(|part| part.kept).count();
+        if kept == 0 || kept == sum.parts.len() {
+            return sum.by_tick();
         }
-        // Parts of one tick are one, so that a state that adds up does not grow.
-        let mut ticks: Vec<(usize, bool)> = sum.parts.iter().map(|p| (p.tick, p.kept)).collect();
-        ticks.sort_unstable();
-        ticks.dedup();
-        if !kept.is_empty() && !made.is_empty() {
-            let whole = Part {
-                elements: sum.elements(),
-                weight: sum.weight(),
-                tick: at,
-                kept: false,
-            };
-            return Tensor {
-                space,
-                parts: vec![whole],
-            };
-        }
-        let parts = ticks.into_iter().map(|(tick, kept)| {
-            let of = Tensor {
-                space,
-                parts: sum
-                    .parts
-                    .iter()
-                    .filter(|p| p.tick == tick)
-                    .cloned()
-                    .collect(),
-            };
-            Part {
-                elements: of.elements(),
-                weight: of.weight(),
-                tick,
-                kept,
-            }
-        });
+        let whole = Part {
+            elements: sum.elements(),
+            weight: sum.weight(),
+            tick: at,
+            kept: false,
+        };
         Tensor {
             space,
-            parts: parts.collect(),
+            parts: vec![whole],
         }
     }
 
