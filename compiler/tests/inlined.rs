@@ -204,6 +204,14 @@ fn settings_are_in_force_and_shown() {
         "scale=-0.25 shape=\"one\" layers=mid"
     );
     assert_eq!(
+        shown(&set("layers", "mid - (up + down)")),
+        "scale=7.5 shape=\"one\" layers=mid - up - down"
+    );
+    assert_eq!(
+        shown(&set("layers", "all - (up - cross)")),
+        "scale=7.5 shape=\"one\" layers=all - (up - cross)"
+    );
+    assert_eq!(
         shown(&set("layers", "[7, 8] + up - \"up.1.attn.0\"")),
         "scale=7.5 shape=\"one\" layers=[7, 8] + up - \"up.1.attn.0\""
     );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use guide_compiler::plan::{Input, InputId, Need, Plan};
+use guide_compiler::plan::{Input, InputDefault, InputId, Need, Plan};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings};
@@ -75,6 +75,14 @@ pub fn bind(
             None => return Err(unknown(plan, name)),
         }
     }
+    for (at, input) in plan.inputs.iter().enumerate() {
+        let texts = match &input.default {
+            Some(InputDefault::Text(text)) => vec![text.clone()],
+            Some(InputDefault::Texts(texts)) => texts.clone(),
+            _ => continue,
+        };
+        bound.prompts.entry(InputId(at as u32)).or_insert(texts);
+    }
     Ok(bound)
 }
 
@@ -86,6 +94,7 @@ pub fn complete(plan: &Plan, bound: &Bound) -> Result<()> {
     let is_bound = |at: usize, input: &Input| {
         bound.prompts.contains_key(&InputId(at as u32))
             || bound.bindings.inputs.contains_key(&input.name)
+            || input.default.is_some()
     };
     let inputs = plan.inputs.iter().enumerate();
     let missing: Vec<&Input> = inputs

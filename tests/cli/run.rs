@@ -200,6 +200,66 @@ fn what_is_not_bound_is_named() {
         .with(0);
 }
 
+/// What is bound replaces a default, and a default is what it says: the picture is that of the same
+/// thing bound.
+#[test]
+fn a_default_stands_for_what_is_not_bound() {
+    let text = "input style: Prompt = \"lemon\"\ninput region: Mask = 0.5\ninput pace: Table = [[1, 2]]\nguide a() {\n    let u = predict(uncond)\n    u + pace[0][1] * region * (predict(style) - u)\n}\n";
+    let sandbox = Sandbox::new().with("a.guide", text);
+    let lines = sandbox.run(&["plan", "a.guide"]).with(0).stdout;
+    for line in [
+        "input style: Prompt = \"lemon\"",
+        "input region: Mask = 0.5",
+        "input pace: Table = [[1.0, 2.0]]",
+    ] {
+        assert!(lines.contains(line), "{lines}");
+    }
+    let picture = |name: &str, more: &[&str]| {
+        let mut args = vec!["--out", name];
+        args.extend(more);
+        sandbox.run(&run(&args)).with(0);
+        image::open(sandbox.path(name))
+            .expect("a picture")
+            .to_rgb8()
+    };
+    let by_default = picture("a.png", &[]);
+    let bound = picture("b.png", &["--bind", "style=lemon"]);
+    let other = picture("c.png", &["--bind", "style=strawberry"]);
+    assert_eq!(by_default, bound);
+    assert_ne!(by_default, other);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_first() {
+    let sandbox = sandbox().with("file", "");
+    let ended = sandbox
+        .run(&run(&["--out", "file/inside"]))
+        .with(3)
+        .says(&["G0803", "file/inside"]);
+    assert!(!ended.stderr.contains("step 1"), "before sampling starts");
+    sandbox
+        .run(&run(&["--out", "one.png", "--batch", "2"]))
+        .with(2);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_output_is_found_first() {
+    let sandbox = sandbox();
+    let binary = env!("CARGO_BIN_EXE_guidec");
+    // A file that may not grow stands for a disk without room.
+    let line = format!("trap '' XFSZ; ulimit -f 8; exec {binary} run a.guide --steps 2");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &line])
+        .current_dir(sandbox.path("."))
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("G0803") && !said.contains("step 1"), "{said}");
+    assert_eq!(sandbox.names("."), ["a.guide"], "nothing is left");
+}
+
 #[test]
 #[cfg(unix)]
 fn an_interruption_leaves_nothing() {

@@ -355,11 +355,7 @@ impl<'p> Engine<'p> {
 
     /// Layers, `Some(None)` where a parameter leaves them open.
     pub(crate) fn layers(&mut self, value: Value, expr: &Expr) -> Option<Option<Layers>> {
-        let term = |term: LayerTerm| {
-            Some(Some(Layers {
-                terms: vec![(true, term)],
-            }))
-        };
+        let term = |term: LayerTerm| Some(Some(Layers::of(term)));
         match value {
             Value::Layers(layers) => Some(layers),
             Value::Text(name) => term(LayerTerm::Named(name)),

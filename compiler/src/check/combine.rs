@@ -5,7 +5,7 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{Op, SpaceTerm};
-use crate::plan::{Binary, LayerTerm, Layers, Space};
+use crate::plan::{Binary, Space};
 use crate::resolved::Expr;
 
 use super::engine::Engine;
@@ -54,7 +54,7 @@ impl<'p> Engine<'p> {
             {
                 match (self.layers(a, left), self.layers(b, right)) {
                     (Some(Some(a)), Some(Some(b))) => {
-                        Value::Layers(Some(join_layers(a, b, op == BinaryOp::Add)))
+                        Value::Layers(Some(a.joined(b, op == BinaryOp::Add)))
                     }
                     (Some(_), Some(_)) => Value::Layers(None),
                     _ => Value::Error,
@@ -164,8 +164,11 @@ impl<'p> Engine<'p> {
         } else {
             a.weight.add(&b.weight)
         };
+        let plain = a.plain && b.plain;
+        if kind == Kind::Raw {
+            return Value::Data(self.raw_of(make(a.node, b.node), &[&a, &b], plain, span));
+        }
         if kind != Kind::Tensor {
-            let plain = a.plain && b.plain;
             return Value::Data(self.computed(make(a.node, b.node), kind, weight, plain, span));
         }
         let Some((a, b)) = self.unify(a, b, left, right, at) else {
@@ -186,7 +189,7 @@ impl<'p> Engine<'p> {
             weight,
             space,
             pinned,
-            plain: a.plain && b.plain,
+            plain,
             origin,
         };
         Value::Data(self.tensor(make(a.node, b.node), data, span))
@@ -268,12 +271,8 @@ impl<'p> Engine<'p> {
             }
             Kind::Raw => {
                 self.warn_products(&a, &b, left, right, at);
-                Value::Data(self.opaque(
-                    op,
-                    Kind::Raw,
-                    plain && !a.is_tensor() && !b.is_tensor(),
-                    span,
-                ))
+                let plain = plain && !a.is_tensor() && !b.is_tensor();
+                Value::Data(self.raw_of(op, &[&a, &b], plain, span))
             }
             kind => Value::Data(self.computed(op, kind, weight, plain, span)),
         }
@@ -307,12 +306,8 @@ impl<'p> Engine<'p> {
             Kind::Tensor => Value::Data(self.scaled(op, b, a, weight, span)),
             Kind::Raw => {
                 self.warn_products(&a, &b, left, right, at);
-                Value::Data(self.opaque(
-                    op,
-                    Kind::Raw,
-                    plain && !a.is_tensor() && !b.is_tensor(),
-                    span,
-                ))
+                let plain = plain && !a.is_tensor() && !b.is_tensor();
+                Value::Data(self.raw_of(op, &[&a, &b], plain, span))
             }
             kind => Value::Data(self.computed(op, kind, weight, plain, span)),
         }
@@ -352,7 +347,9 @@ impl<'p> Engine<'p> {
                 let op = Op::Neg(data.node);
                 match data.kind {
                     Kind::Tensor => Value::Data(self.tensor(op, Data { weight, ..data }, span)),
-                    Kind::Latent => Value::Data(self.opaque(op, Kind::Raw, data.plain, span)),
+                    Kind::Latent | Kind::Raw => {
+                        Value::Data(self.raw_of(op, &[&data], data.plain, span))
+                    }
                     kind => Value::Data(self.computed(op, kind, weight, data.plain, span)),
                 }
             }
@@ -412,14 +409,4 @@ fn is_layers(value: &Value) -> bool {
         Value::Word(word) => super::coerce::layer_word(word).is_some(),
         _ => false,
     }
-}
-
-/// `a + b`, `a - b`: terms taken in order. Taking away a difference gives back what it took.
-pub(crate) fn join_layers(mut a: Layers, b: Layers, add: bool) -> Layers {
-    a.terms.extend(
-        b.terms
-            .into_iter()
-            .map(|(plus, term): (bool, LayerTerm)| (plus == add, term)),
-    );
-    a
 }

@@ -268,30 +268,35 @@ impl<'p> Engine<'p> {
         let (text, kind) = match &input.kind.node {
             KindNode::Prompts => ("Prompt[]", None),
             KindNode::Plain(plain) => (plain_name(*plain), Some(*plain)),
-            KindNode::Scalar => ("Scalar", None),
             _ => return Value::Error,
         };
         let id = self.input_id(name, text);
         let source = Source::Input(id);
         match (text, kind) {
             ("Prompt[]", _) => Value::Prompts(source),
-            (_, Some(PlainKind::Prompt)) => Value::Condition(Condition::Known(plan::Condition::Prompt(id))),
+            (_, Some(PlainKind::Prompt)) => {
+                Value::Condition(Condition::Known(plan::Condition::Prompt(id)))
+            }
             (_, Some(PlainKind::Table)) => Value::Table(source),
             (_, Some(PlainKind::Image)) => Value::Plain(PlainInput::Image, source),
             (_, Some(PlainKind::Trajectory)) => Value::Plain(PlainInput::Trajectory, source),
             (_, Some(PlainKind::Tokens)) => Value::Plain(PlainInput::Tokens, source),
             (_, Some(PlainKind::Map | PlainKind::Mask)) => {
-                let meta = Meta { shape: Shape::Map, space: None, kind: "map".into() };
+                let meta = Meta {
+                    shape: Shape::Map,
+                    space: None,
+                    kind: "map".into(),
+                };
                 let node = self.graph.add(Op::Input(id), meta, span);
                 let name = name.to_string();
                 let weight = self.node_weight(node, |_| name);
-                Value::Data(Data { weight, ..Data::of(Kind::Map, node) })
+                Value::Data(Data {
+                    weight,
+                    ..Data::of(Kind::Map, node)
+                })
             }
-            _ => self.fail(
-                Diagnostic::new(Code::WrongKind, format!("an input cannot be a `{text}`"))
-                    .at(input.kind.span, "this kind cannot be bound")
-                    .help("use `Mask`, `Map`, `Image`, `Prompt`, `Prompt[]`, `Table`, `Trajectory` or `Tokens`; a number is a parameter of the guide"),
-            ),
+            // Said where the item is checked.
+            _ => Value::Error,
         }
     }
 
@@ -299,10 +304,27 @@ impl<'p> Engine<'p> {
         if let Some(at) = self.inputs.iter().position(|i| i.name == name) {
             return plan::InputId(at as u32);
         }
+        // Any file that uses the input may give the default.
+        let stated = self.program.items.iter().find_map(|item| match &item.kind {
+            ItemKind::Input(input) if item.name.node == name && input.default.is_some() => {
+                Some(input)
+            }
+            _ => None,
+        });
+        let mut default = stated.and_then(|input| self.input_default(input));
         let count = match self.mode {
             super::engine::Mode::Inline(request) if kind == "Prompt[]" => {
-                let found = request.prompt_counts.iter().find(|(n, _)| n == name);
-                Some(found.map_or(0, |(_, count)| *count))
+                match request.prompt_counts.iter().find(|(n, _)| n == name) {
+                    Some((_, count)) => {
+                        // The plan is made for so many prompts, not for the default's.
+                        default = None;
+                        Some(*count)
+                    }
+                    None => Some(match &default {
+                        Some(plan::InputDefault::Texts(texts)) => texts.len() as u32,
+                        _ => 0,
+                    }),
+                }
             }
             _ => None,
         };
@@ -310,6 +332,7 @@ impl<'p> Engine<'p> {
             name: name.to_string(),
             kind: kind.to_string(),
             count,
+            default,
         });
         plan::InputId(self.inputs.len() as u32 - 1)
     }

@@ -77,9 +77,10 @@ impl<'p> Engine<'p> {
             ArgKind::Layers => match self.layers(value, expr)? {
                 Some(layers) => Some(WithArg::Layers(layers)),
                 // Layers that a parameter leaves open: any will do, since no graph is kept.
-                None => Some(WithArg::Layers(Layers {
-                    terms: vec![(true, LayerTerm::Named(self.text(expr)))],
-                })),
+                None => {
+                    let name = LayerTerm::Named(self.text(expr));
+                    Some(WithArg::Layers(Layers::of(name)))
+                }
             },
             ArgKind::Number => self
                 .step_scalar(value, &format!("`{name}`"), expr)

@@ -182,6 +182,10 @@ impl<'p> Engine<'p> {
             };
             return Value::Data(self.tensor(op(a.node, b.node), data, span));
         }
+        if kind == Kind::Raw {
+            let op = op(a.node, b.node);
+            return Value::Data(self.raw_of(op, &[&a, &b], plain, span));
+        }
         let meta = Meta {
             shape: shape_of(kind),
             space: None,

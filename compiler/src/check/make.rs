@@ -25,6 +25,21 @@ impl Engine<'_> {
         Data { weight, ..data }
     }
 
+    /// A raw result: it belongs to the space of the first of `operands` that has one, once it is
+    /// vouched for.
+    pub(crate) fn raw_of(&mut self, op: Op, operands: &[&Data], plain: bool, span: Span) -> Data {
+        let result = self.opaque(op, Kind::Raw, plain, span);
+        match operands.iter().find(|operand| operand.has_space()) {
+            Some(home) => Data {
+                space: home.space.clone(),
+                pinned: home.pinned,
+                origin: home.origin.clone(),
+                ..result
+            },
+            None => result,
+        }
+    }
+
     /// A result that is no tensor. A scalar's value over the limits becomes an unknown of its own.
     pub(crate) fn computed(
         &mut self,

@@ -25,6 +25,7 @@ mod expr;
 mod finish;
 mod guide;
 mod init;
+mod input;
 mod intervention;
 mod join;
 mod lint;

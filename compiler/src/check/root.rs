@@ -107,7 +107,8 @@ impl<'p> Engine<'p> {
     fn check_item(&mut self, id: ItemId, item: &'p Item) {
         let function = match &item.kind {
             ItemKind::Function(function) => function.as_ref(),
-            ItemKind::Resource(_) | ItemKind::Input(_) => return,
+            ItemKind::Resource(resource) => return self.check_resource(resource),
+            ItemKind::Input(input) => return self.check_input(input),
         };
         self.graph.objective = function.kind == FunctionKind::Objective;
         self.frames.push(Frame::new(
@@ -345,7 +346,7 @@ impl<'p> Engine<'p> {
             },
             Value::Choice(Choice::Known(word, _)) => super::text::quoted(word),
             Value::Text(text) => super::text::quoted(text),
-            Value::Layers(Some(layers)) => layers_text(layers),
+            Value::Layers(Some(layers)) => layers.to_string(),
             Value::Axes(Some(axes)) => match axes {
                 plan::Axes::All => "all".into(),
                 plan::Axes::Channels => "channels".into(),
@@ -361,36 +362,4 @@ impl<'p> Engine<'p> {
             .as_ref()
             .map_or_else(String::new, |default| self.text(default))
     }
-}
-
-/// Layers as text in the language.
-fn layers_text(layers: &plan::Layers) -> String {
-    let mut text = String::new();
-    for (plus, term) in &layers.terms {
-        text.push_str(match (text.is_empty(), plus) {
-            (true, _) => "",
-            (false, true) => " + ",
-            (false, false) => " - ",
-        });
-        text.push_str(&match term {
-            plan::LayerTerm::Mid => "mid".to_string(),
-            plan::LayerTerm::Down => "down".to_string(),
-            plan::LayerTerm::Up => "up".to_string(),
-            plan::LayerTerm::All => "all".to_string(),
-            plan::LayerTerm::SelfAttention => "self".to_string(),
-            plan::LayerTerm::Cross => "cross".to_string(),
-            plan::LayerTerm::Named(name) => super::text::quoted(name),
-            plan::LayerTerm::Blocks(blocks) => {
-                format!(
-                    "[{}]",
-                    blocks
-                        .iter()
-                        .map(u32::to_string)
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                )
-            }
-        });
-    }
-    text
 }

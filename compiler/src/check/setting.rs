@@ -173,9 +173,9 @@ impl<'p> Engine<'p> {
             }
             (a, b) if matches!(op, ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
                 match (self.layers(a, &place), self.layers(b, &place)) {
-                    (Some(Some(a)), Some(Some(b))) => Value::Layers(Some(
-                        super::combine::join_layers(a, b, op == ast::BinaryOp::Add),
-                    )),
+                    (Some(Some(a)), Some(Some(b))) => {
+                        Value::Layers(Some(a.joined(b, op == ast::BinaryOp::Add)))
+                    }
                     _ => Value::Error,
                 }
             }

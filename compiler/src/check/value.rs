@@ -203,6 +203,18 @@ impl Value {
 }
 
 impl Data {
+    /// Whether what is made of it belongs to its space: a tensor's, or the one that a raw value
+    /// remembers.
+    pub(crate) fn has_space(&self) -> bool {
+        match self.kind {
+            Kind::Tensor => true,
+            Kind::Raw => {
+                self.space != SpaceTerm::Native || self.pinned || self.origin != Origin::Free
+            }
+            _ => false,
+        }
+    }
+
     /// What it is, for messages: with its article.
     pub(crate) fn describe(&self) -> String {
         match self.kind {

@@ -65,10 +65,18 @@ impl Plan {
             Condition::Prompt(id) | Condition::PromptAt(id, _) => Some(id),
             _ => None,
         });
-        match needed.chain(asked).find(|id| id.index() >= inputs) {
-            Some(id) => Err(format!("it speaks of input {} of {inputs}", id.0)),
-            None => Ok(()),
+        if let Some(id) = needed.chain(asked).find(|id| id.index() >= inputs) {
+            return Err(format!("it speaks of input {} of {inputs}", id.0));
         }
+        for input in &self.inputs {
+            if input.default.as_ref().is_some_and(|d| !input.takes(d)) {
+                return Err(format!(
+                    "the default of `{}` is not a `{}`",
+                    input.name, input.kind
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn ticks(&self) -> Result<(), String> {

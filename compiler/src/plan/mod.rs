@@ -4,16 +4,20 @@
 //! cannot know. Saved as JSON it is `guide-plan/1`, in which an unknown field is an error.
 
 mod check;
+mod layers;
 mod noise;
 mod ops;
 mod sizes;
 mod timetable;
 mod walk;
 
+pub use layers::{LayerTerm, Layers};
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
 pub use timetable::*;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -253,37 +257,6 @@ pub enum ArgValue {
     Text(String),
 }
 
-/// A set of layers: terms added and taken away in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Layers {
-    /// `true` adds the term, `false` takes it away.
-    pub terms: Vec<(bool, LayerTerm)>,
-}
-
-/// One term of a set of layers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum LayerTerm {
-    /// `mid`
-    Mid,
-    /// `down`
-    Down,
-    /// `up`
-    Up,
-    /// `all`
-    All,
-    /// `self`
-    #[serde(rename = "self")]
-    SelfAttention,
-    /// `cross`
-    Cross,
-    /// `"up.1.attn.0"`: that layer, or all layers below that name.
-    Named(String),
-    /// `[7, 8, 9]`
-    Blocks(Vec<u32>),
-}
-
 /// Something the user binds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -294,6 +267,56 @@ pub struct Input {
     pub kind: String,
     /// For a `Prompt[]`, how many prompts are bound.
     pub count: Option<u32>,
+    /// What it is where nothing is bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<InputDefault>,
+}
+
+/// What an input is where nothing is bound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum InputDefault {
+    /// Of a `Prompt`.
+    Text(String),
+    /// Of a `Prompt[]`.
+    Texts(Vec<String>),
+    /// Of a `Mask` or `Map`: the same everywhere.
+    Number(#[serde(with = "crate::plan::float")] f64),
+    /// Of a `Table`: rows of one length.
+    Table(Vec<Vec<f64>>),
+}
+
+impl Input {
+    /// Whether a default fits its kind, and says how many prompts there are.
+    fn takes(&self, default: &InputDefault) -> bool {
+        match default {
+            InputDefault::Text(_) => self.kind == "Prompt",
+            InputDefault::Texts(texts) => {
+                self.kind == "Prompt[]" && self.count.is_none_or(|n| n as usize == texts.len())
+            }
+            InputDefault::Number(number) => {
+                matches!(self.kind.as_str(), "Mask" | "Map") && number.is_finite()
+            }
+            InputDefault::Table(rows) => {
+                let width = rows.first().map_or(0, Vec::len);
+                self.kind == "Table" && rows.iter().all(|row| row.len() == width)
+            }
+        }
+    }
+}
+
+/// As the item is written, its default included: `input region: Mask = 0.5`.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "input {}: {}", self.name, self.kind)?;
+        match &self.default {
+            None => Ok(()),
+            Some(InputDefault::Text(text)) => write!(f, " = {text:?}"),
+            Some(InputDefault::Texts(texts)) => write!(f, " = {texts:?}"),
+            Some(InputDefault::Number(number)) => write!(f, " = {number}"),
+            Some(InputDefault::Table(rows)) => write!(f, " = {rows:?}"),
+        }
+    }
 }
 
 /// A value that crosses steps, kept for each sample.

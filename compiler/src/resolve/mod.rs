@@ -45,7 +45,7 @@ pub fn resolve(root: Loaded, sources: &dyn Sources, files: &mut SourceMap) -> (P
     }
     let mut program = Program { modules, items };
     world.report_import_cycles();
-    needs::report_conflicts(&program, &mut world.bag);
+    needs::report_conflicts(&program, world.files, &mut world.bag);
     recursion::report_and_cut(&mut program, &world.calls, &mut world.bag);
     (program, world.bag)
 }

@@ -7,10 +7,12 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::resolved::{Item, ItemKind, KindNode, Program};
+use crate::sources::SourceMap;
 
-/// Refuses one name that two modules need as two kinds of thing.
-pub(super) fn report_conflicts(program: &Program, bag: &mut Bag) {
+/// Refuses one name that two modules need as two kinds of thing, or with two defaults.
+pub(super) fn report_conflicts(program: &Program, files: &SourceMap, bag: &mut Bag) {
     let mut known: BTreeMap<&str, (&Item, String)> = BTreeMap::new();
+    let mut defaults: BTreeMap<&str, (&Item, Span)> = BTreeMap::new();
     for item in &program.items {
         let Some(what) = need(item) else { continue };
         let name = item.name.node.as_str();
@@ -37,6 +39,26 @@ pub(super) fn report_conflicts(program: &Program, bag: &mut Bag) {
             }
             Some(_) => {}
         }
+        let Some(default) = default(item) else {
+            continue;
+        };
+        let (first, before) = *defaults.entry(name).or_insert((item, default));
+        if first.module != item.module && files.snippet(before) != files.snippet(default) {
+            let message = format!("the input `{name}` has two defaults");
+            bag.push(
+                Diagnostic::new(Code::ResourceConflict, message)
+                    .at(before, "one default")
+                    .at(default, "another")
+                    .help("leave one of them out, or rename one of the inputs"),
+            );
+        }
+    }
+}
+
+fn default(item: &Item) -> Option<Span> {
+    match &item.kind {
+        ItemKind::Input(input) => input.default.as_ref().map(|expr| expr.span),
+        _ => None,
     }
 }
 

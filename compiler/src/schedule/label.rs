@@ -143,7 +143,7 @@ fn intervention(with: &Intervention, defaults: &[bool]) -> String {
 
 fn argument(arg: &InterventionArg) -> String {
     match &arg.value {
-        ArgValue::Layers(layers) => show::layers(layers),
+        ArgValue::Layers(layers) => layers.to_string(),
         ArgValue::Number(value) => show::number(*value),
         ArgValue::Text(text) => text.clone(),
     }

@@ -8,7 +8,7 @@ use super::gather::Impossible;
 use super::merge::Scheduled;
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::{Graph, NodeId, Outcome};
-use crate::plan::{ArgValue, LayerTerm, Layers};
+use crate::plan::{ArgValue, LayerTerm};
 use crate::show;
 use guide_grammar::span::Span;
 
@@ -96,12 +96,11 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
             };
             for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
                 if let ArgValue::Layers(wanted) = &arg.value
-                    && let Some(missing) = missing(wanted, known)
-                    && said.insert(written(missing))
+                    && let Some(missing) = wanted.missing(known)
+                    && said.insert(missing.to_string())
                 {
                     let name = &target.facts.name;
-                    let message =
-                        format!("the model `{name}` has no layers `{}`", written(missing));
+                    let message = format!("the model `{name}` has no layers `{missing}`");
                     let span = scheduled.exprs.span(*expr);
                     bag.push(
                         Diagnostic::new(Code::NoSuchLayers, message)
@@ -112,36 +111,6 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
             }
         }
     }
-}
-
-/// The first term of a set of layers that names none of the model's.
-fn missing<'a>(wanted: &'a Layers, known: &[String]) -> Option<&'a LayerTerm> {
-    let below = |name: &str| {
-        known.iter().any(|k| {
-            k.strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    };
-    let absent = |(adds, term): &&(bool, LayerTerm)| {
-        let there = match term {
-            LayerTerm::Mid => below("mid"),
-            LayerTerm::Down => below("down"),
-            LayerTerm::Up => below("up"),
-            LayerTerm::Named(name) => below(name),
-            LayerTerm::All | LayerTerm::SelfAttention | LayerTerm::Cross => true,
-            LayerTerm::Blocks(blocks) => blocks
-                .iter()
-                .all(|b| below(&format!("blocks.{b}")) || below(&format!("block.{b}"))),
-        };
-        !there && *adds
-    };
-    wanted.terms.iter().find(absent).map(|(_, term)| term)
-}
-
-fn written(term: &LayerTerm) -> String {
-    show::layers(&Layers {
-        terms: vec![(true, term.clone())],
-    })
 }
 
 /// What to name instead: the layer whose name is nearest, else the model's sides.

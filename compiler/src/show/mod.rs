@@ -11,7 +11,7 @@ pub use dot::dot;
 pub use expression::{binary, unary};
 pub use svg::svg;
 pub use text::text;
-pub use words::{layers, number, table};
+pub use words::{number, table};
 
 use crate::plan::Plan;
 

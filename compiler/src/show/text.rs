@@ -71,13 +71,13 @@ fn head(plan: &Plan, out: &mut String) {
 fn need(plan: &Plan, need: &Need) -> String {
     match need {
         Need::NullCondition => "null condition".to_string(),
-        Need::Layers(layers) => format!("layers {}", words::layers(layers)),
+        Need::Layers(layers) => format!("layers {layers}"),
         Need::Model(name) => format!("model {name}"),
         Need::Classifier(name) => format!("classifier {name}"),
         Need::Loss(name) => format!("loss {name}"),
         Need::Target => "target".to_string(),
         Need::Input(id) => match plan.inputs.get(id.index()) {
-            Some(input) => format!("input {}: {}", input.name, input.kind),
+            Some(input) => input.to_string(),
             None => "input".to_string(),
         },
     }

@@ -1,6 +1,6 @@
 //! Numbers and layers as people write them.
 
-use crate::plan::{LayerTerm, Layers, Number};
+use crate::plan::Number;
 
 /// A number in its shortest form, with no more than 12 digits: `7.5`, `10`, `inf`, `1e-8`.
 pub fn number(value: f64) -> String {
@@ -30,37 +30,6 @@ pub fn digits(value: f64, most: usize) -> String {
         format!("{rounded}")
     } else {
         format!("{rounded:e}")
-    }
-}
-
-/// A set of layers: `mid`, `[7, 8, 9]`, `all - cross`.
-pub fn layers(layers: &Layers) -> String {
-    let mut text = String::new();
-    for (at, (adds, term)) in layers.terms.iter().enumerate() {
-        match (at, adds) {
-            (0, true) => {}
-            (0, false) => text.push('-'),
-            (_, true) => text.push_str(" + "),
-            (_, false) => text.push_str(" - "),
-        }
-        text.push_str(&layer(term));
-    }
-    text
-}
-
-fn layer(term: &LayerTerm) -> String {
-    match term {
-        LayerTerm::Mid => "mid".to_string(),
-        LayerTerm::Down => "down".to_string(),
-        LayerTerm::Up => "up".to_string(),
-        LayerTerm::All => "all".to_string(),
-        LayerTerm::SelfAttention => "self".to_string(),
-        LayerTerm::Cross => "cross".to_string(),
-        LayerTerm::Named(name) => format!("\"{name}\""),
-        LayerTerm::Blocks(blocks) => {
-            let blocks: Vec<String> = blocks.iter().map(u32::to_string).collect();
-            format!("[{}]", blocks.join(", "))
-        }
     }
 }
 

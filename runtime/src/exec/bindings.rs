@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Input, Plan, Shape};
+use guide_compiler::plan::{Input, InputDefault, Plan, Shape};
 
 use super::dims::Dims;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -83,7 +83,15 @@ fn bind_one(
             format!("input `{name}` is a `{kind}`, and it is bound to {found}"),
         )
     };
-    match (shape_of(input), binding) {
+    let default = match &input.default {
+        Some(InputDefault::Number(value)) => {
+            let shape = [&[1], dims.shape_of(Shape::Map).as_slice()].concat();
+            Some(Binding::Tensor(Tensor::full(*value as f32, shape, device)?))
+        }
+        Some(InputDefault::Table(rows)) => Some(Binding::Table(rows.clone())),
+        _ => None,
+    };
+    match (shape_of(input), binding.or(default.as_ref())) {
         (_, None) => Err(RuntimeError::new(
             ErrorKind::NotBound,
             format!("input `{name}` is not bound"),

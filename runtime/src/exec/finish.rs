@@ -51,8 +51,13 @@ pub(super) fn finish(
         if holds {
             out.fill(0.0);
         } else {
-            complete(frame, places, slot, outs, b, operand, j, out)?;
-            if !kernels::finite(out) {
+            let finite = if places.is_written(j, operand, slot) {
+                slot.finite[j]
+            } else {
+                complete(frame, places, slot, outs, b, operand, j, out)?;
+                kernels::finite(out)
+            };
+            if !finite {
                 return Err(frame.not_finite(b, PART_NAMES[j], None));
             }
         }
@@ -99,9 +104,6 @@ fn complete(
                 Ok(())
             }
         };
-    }
-    if places.outs[part].is_some() && places.outs[part] == value {
-        return Ok(());
     }
     let shape = program::shape_of(frame.plan, frame.segment, operand);
     if is_number(shape) {

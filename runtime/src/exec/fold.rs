@@ -10,11 +10,11 @@ use crate::ops::{axes, scalar::narrow};
 pub struct Fold {
     op: ReduceOp,
     count: f64,
-    /// Sum, largest or smallest; the mean for a standard deviation.
+    /// Sum, largest or smallest; for a standard deviation the sum of distances from `third`.
     first: f64,
-    /// Squares of the first operand, or squared distances from the mean.
+    /// Squares of the first operand, or squared distances from `third`.
     second: f64,
-    /// Squares of the second operand.
+    /// Squares of the second operand; for a standard deviation the first element.
     third: f64,
 }
 
@@ -48,13 +48,16 @@ impl Fold {
                 self.second += kernels::dot(a, a);
                 self.third += kernels::dot(b, b);
             }
-            // Chan, Golub and LeVeque 1979: means and squared distances of two parts.
+            // Shifted data (Chan, Golub and LeVeque 1983): one reading of the elements. The first
+            // element is itself among them, so what cancels is at most as many times the result as
+            // there are elements, and f64 has 29 bits more than they.
             ReduceOp::Std => {
-                let mean = kernels::sum(a) / count;
-                let far = mean - self.first;
-                let all = self.count + count;
-                self.second += kernels::spread(a, mean) + far * far * self.count * count / all;
-                self.first += far * count / all;
+                if self.count == 0.0 {
+                    self.third = a.first().copied().map_or(0.0, f64::from);
+                }
+                let (sum, squares) = kernels::moments(a, self.third);
+                self.first += sum;
+                self.second += squares;
             }
             ReduceOp::Largest => self.first = extreme(a, self.first, narrow::max),
             ReduceOp::Smallest => self.first = extreme(a, self.first, narrow::min),
@@ -85,7 +88,12 @@ impl Fold {
             ReduceOp::Mean => self.first / self.count,
             ReduceOp::Norm => self.first.sqrt(),
             ReduceOp::Cosine => axes::cosine(self.first, self.second, self.third),
-            ReduceOp::Std => (self.second / (self.count - 1.0)).sqrt(),
+            ReduceOp::Std => {
+                let around_mean = self.second - self.first * self.first / self.count;
+                // Rounding may leave a little less than nothing; NaN stays.
+                let around_mean = if around_mean < 0.0 { 0.0 } else { around_mean };
+                (around_mean / (self.count - 1.0)).sqrt()
+            }
             ReduceOp::LogSumExp if self.first.is_finite() => self.first + self.second.ln(),
             _ => self.first,
         }

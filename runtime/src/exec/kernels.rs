@@ -4,6 +4,8 @@
 //! vectors: elements are independent, sums run in [`LANES`] lanes that are folded in order, and no
 //! multiplication is fused with an addition.
 
+use super::wide::widest;
+
 /// Lanes of a sum.
 const LANES: usize = 16;
 
@@ -141,10 +143,24 @@ pub fn sum(a: &[f32]) -> f64 {
     sum2(a, a, |a, _| a)
 }
 
-/// Sum of squared distances from `mean`.
+/// Sum of the distances from `from`, and of their squares.
 #[inline(always)]
-pub fn spread(a: &[f32], mean: f64) -> f64 {
-    sum2(a, a, |a, _| (a - mean) * (a - mean))
+pub fn moments(a: &[f32], from: f64) -> (f64, f64) {
+    let (mut sums, mut squares) = ([0f64; LANES], [0f64; LANES]);
+    let (whole, rest) = a.as_chunks::<LANES>();
+    for a in whole {
+        for i in 0..LANES {
+            let far = f64::from(a[i]) - from;
+            sums[i] += far;
+            squares[i] += far * far;
+        }
+    }
+    for ((sum, square), a) in sums.iter_mut().zip(&mut squares).zip(rest) {
+        let far = f64::from(*a) - from;
+        *sum += far;
+        *square += far * far;
+    }
+    (sums.iter().sum(), squares.iter().sum())
 }
 
 /// Sum of products.
@@ -153,9 +169,14 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum2(a, b, |a, b| a * b)
 }
 
-/// Whether all are finite.
+widest! {
+    /// Whether all are finite.
+    pub fn finite(values: &[f32]) -> bool = all_finite;
+}
+
+/// The same, to be compiled with the loops around it.
 #[inline(always)]
-pub fn finite(values: &[f32]) -> bool {
+pub fn all_finite(values: &[f32]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
     values.iter().fold(0u32, |bad, v| {
         bad | u32::from(v.to_bits() & EXPONENT == EXPONENT)

@@ -25,6 +25,7 @@ mod run;
 mod sample;
 mod validate;
 mod whole;
+mod wide;
 
 use std::sync::OnceLock;
 

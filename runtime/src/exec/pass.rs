@@ -6,6 +6,7 @@ use super::fold::Fold;
 use super::kernels::{self, In};
 use super::program::{Arg, Does, Dst, Pass, Src};
 use super::sample::{Frame, Slot};
+use super::wide::widest;
 use crate::error::Result;
 use crate::ops::scalar::narrow;
 
@@ -206,8 +207,9 @@ pub fn run<'f>(
         regs: &mut slot.regs,
         rows: &mut slot.rows,
         outs,
+        finite: &mut slot.finite,
     };
-    wide::blocks(&program, &mut folds, &mut memory, n, area);
+    blocks_in_widest(&program, &mut folds, &mut memory, n, area);
     for (value, fold) in folds {
         slot.numbers[value] = fold.finish();
         slot.done[value] = true;
@@ -219,6 +221,7 @@ struct Memory<'a, 'o> {
     regs: &'a mut [Vec<f32>],
     rows: &'a mut [Vec<f32>],
     outs: &'a mut Outs<'o>,
+    finite: &'a mut [bool; 4],
 }
 
 impl Memory<'_, '_> {
@@ -245,6 +248,17 @@ impl Memory<'_, '_> {
             At::Reg(_) | At::One(_) => &[],
         }
     }
+}
+
+widest! {
+    /// Takes all blocks through a pass.
+    fn blocks_in_widest(
+        program: &[(Dst, Do<'_>)],
+        folds: &mut [(usize, Fold)],
+        memory: &mut Memory<'_, '_>,
+        n: usize,
+        area: usize,
+    ) = blocks;
 }
 
 #[inline(always)]
@@ -281,6 +295,8 @@ fn blocks(
                 Dst::Out(place) => {
                     if let Some(out) = memory.outs[*place].take() {
                         one(&mut out[from..to], does, memory, from, to, area, &mut spare);
+                        // Here the block is still in the nearest cache.
+                        memory.finite[*place] &= kernels::all_finite(&out[from..to]);
                         memory.outs[*place] = Some(out);
                     }
                 }
@@ -411,42 +427,5 @@ fn unary(out: &mut [f32], f: Unary, a: In<'_>) {
         Unary::Floor => kernels::map(out, a, f32::floor),
         Unary::InverseOrZero => kernels::map(out, a, narrow::inverse_or_zero),
         f => kernels::map(out, a, |a| narrow::unary(f, a)),
-    }
-}
-
-/// The same loops for the widest vectors that the machine has; they give the same numbers on all.
-mod wide {
-    use super::{Do, Dst, Fold, Memory};
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn avx2(
-        program: &[(Dst, Do<'_>)],
-        folds: &mut [(usize, Fold)],
-        memory: &mut Memory<'_, '_>,
-        n: usize,
-        area: usize,
-    ) {
-        super::blocks(program, folds, memory, n, area);
-    }
-
-    /// Takes all blocks through a pass.
-    #[allow(
-        unsafe_code,
-        reason = "the one call that the compiler cannot see to be guarded"
-    )]
-    pub(super) fn blocks(
-        program: &[(Dst, Do<'_>)],
-        folds: &mut [(usize, Fold)],
-        memory: &mut Memory<'_, '_>,
-        n: usize,
-        area: usize,
-    ) {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the machine has the instructions, as just asked; the function is otherwise safe.
-            return unsafe { avx2(program, folds, memory, n, area) };
-        }
-        super::blocks(program, folds, memory, n, area);
     }
 }

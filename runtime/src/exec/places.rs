@@ -6,6 +6,7 @@
 use guide_compiler::plan::{Op, Operand, Plan, Segment, Shape};
 
 use super::program::{Draft, Dst, Src, is_number};
+use super::sample::Slot;
 
 /// The places of a segment's values.
 #[derive(Clone, Debug)]
@@ -44,6 +45,11 @@ fn value_of(operand: &Operand) -> Option<usize> {
 }
 
 impl Places {
+    /// Whether a pass has written this part of a result itself, for this sample.
+    pub(super) fn is_written(&self, part: usize, operand: &Operand, slot: &Slot) -> bool {
+        value_of(operand).is_some_and(|v| self.outs[part] == Some(v) && slot.done[v])
+    }
+
     /// Finds a place for every value that outlives its pass.
     pub(super) fn new(plan: &Plan, segment: &Segment, waves: &[(Vec<Op>, Vec<Draft>)]) -> Self {
         let states = plan.states.len();

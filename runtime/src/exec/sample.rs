@@ -61,6 +61,8 @@ pub struct Slot {
     pub cells: Vec<Cell>,
     /// What the step's first evaluation decided, where it was computed.
     pub decisions: Vec<Option<f64>>,
+    /// Of each part of the result, whether all that passes wrote of it in this tick is finite.
+    pub finite: [bool; 4],
 }
 
 /// A prediction's answer for some samples.
@@ -161,6 +163,7 @@ impl Slot {
             rows: Vec::new(),
             cells: Vec::new(),
             decisions: Vec::new(),
+            finite: [true; 4],
         }
     }
 

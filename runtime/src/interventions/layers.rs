@@ -42,73 +42,18 @@ impl LayerSet {
 /// `NoSuchLayers` where a term matches nothing (listing near names), where the network has no numbered
 /// blocks, or where nothing is left.
 pub fn select(layers: &Layers, names: &[String]) -> Result<LayerSet> {
-    let mut set = vec![false; names.len()];
-    for (adds, term) in &layers.terms {
-        let mut found = false;
-        for (held, name) in set.iter_mut().zip(names) {
-            if matches(term, name) {
-                found = true;
-                *held = *adds;
-            }
-        }
-        if !found {
-            return Err(nothing(term, names));
-        }
+    if let Some(term) = layers.missing(names) {
+        return Err(nothing(term, names));
     }
+    let set: Vec<bool> = names.iter().map(|name| layers.holds(name)).collect();
     if !set.contains(&true) {
         return Err(RuntimeError::new(
             ErrorKind::NoSuchLayers,
-            format!("the layers `{}` are none", show(layers)),
+            format!("the layers `{layers}` are none"),
         )
         .help("take away less, or add layers"));
     }
     Ok(LayerSet(set))
-}
-
-/// The selector as it is written in the language.
-pub fn show(layers: &Layers) -> String {
-    let mut text = String::new();
-    for (place, (adds, term)) in layers.terms.iter().enumerate() {
-        text += match (place, adds) {
-            (0, true) => "",
-            (0, false) => "-",
-            (_, true) => " + ",
-            (_, false) => " - ",
-        };
-        text += &show_term(term);
-    }
-    text
-}
-
-fn show_term(term: &LayerTerm) -> String {
-    match term {
-        LayerTerm::Mid => "mid".into(),
-        LayerTerm::Down => "down".into(),
-        LayerTerm::Up => "up".into(),
-        LayerTerm::All => "all".into(),
-        LayerTerm::SelfAttention => "self".into(),
-        LayerTerm::Cross => "cross".into(),
-        LayerTerm::Named(name) => format!("\"{name}\""),
-        LayerTerm::Blocks(blocks) => {
-            let blocks: Vec<String> = blocks.iter().map(u32::to_string).collect();
-            format!("[{}]", blocks.join(", "))
-        }
-    }
-}
-
-fn matches(term: &LayerTerm, name: &str) -> bool {
-    match term {
-        LayerTerm::Mid => first(name) == "mid",
-        LayerTerm::Down => first(name) == "down",
-        LayerTerm::Up => first(name) == "up",
-        LayerTerm::All => true,
-        LayerTerm::SelfAttention => last(name) == "self",
-        LayerTerm::Cross => last(name) == "cross",
-        LayerTerm::Named(prefix) => name
-            .strip_prefix(prefix.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
-        LayerTerm::Blocks(_) => false,
-    }
 }
 
 fn first(name: &str) -> &str {
@@ -121,7 +66,7 @@ fn last(name: &str) -> &str {
 
 /// Why a term matches nothing, with the nearest names.
 fn nothing(term: &LayerTerm, names: &[String]) -> RuntimeError {
-    let shown = show_term(term);
+    let shown = term.to_string();
     let error = |message: String| RuntimeError::new(ErrorKind::NoSuchLayers, message);
     match term {
         LayerTerm::Blocks(_) => error(format!(
@@ -166,31 +111,9 @@ fn near(name: &str, names: &[String]) -> Vec<String> {
             }
         }
     }
-    all.sort_by_cached_key(|one| distance(name, one));
+    all.sort_by_cached_key(|one| strsim::levenshtein(name, one));
     all.truncate(5);
     all
-}
-
-/// The edit distance between two names (Levenshtein).
-pub(crate) fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (above, b) in row.iter_mut().skip(1).zip(&other) {
-            let here = (corner + usize::from(a != *b))
-                .min(left + 1)
-                .min(*above + 1);
-            corner = *above;
-            *above = here;
-            left = here;
-        }
-        if let Some(edge) = row.first_mut() {
-            *edge = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -246,6 +169,21 @@ mod tests {
             ]),
             ["down.0.resnet.0", "down.0.attn.0.cross", "mid.attn.0.cross"]
         );
+        let up_but_cross = Layers {
+            terms: vec![(true, LayerTerm::Up), (false, LayerTerm::Cross)],
+        };
+        assert_eq!(
+            chosen(vec![
+                (true, LayerTerm::Cross),
+                (true, LayerTerm::Set(up_but_cross))
+            ]),
+            [
+                "down.0.attn.0.cross",
+                "mid.attn.0.cross",
+                "up.1.attn.10.self",
+                "up.1.attn.1.self"
+            ]
+        );
     }
 
     #[test]
@@ -281,12 +219,5 @@ mod tests {
             text.starts_with("the layers `mid - mid` are none"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
     }
 }

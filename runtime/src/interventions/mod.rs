@@ -154,8 +154,7 @@ fn self_attentions(intervention: &Intervention, names: &[String]) -> Result<Laye
             RuntimeError::new(
                 ErrorKind::NoSuchLayers,
                 format!(
-                    "the layers `{}` hold no self-attention, which `{}` works on",
-                    layers::show(argument),
+                    "the layers `{argument}` hold no self-attention, which `{}` works on",
                     intervention.name
                 ),
             )

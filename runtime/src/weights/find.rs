@@ -266,7 +266,7 @@ fn way_out(name: &str, places: &Places) -> String {
     names.push(embedded::NAME.to_owned());
     let near: Vec<String> = names
         .into_iter()
-        .filter(|one| crate::interventions::layers::distance(one, name) <= 2)
+        .filter(|one| strsim::levenshtein(one, name) <= 2)
         .map(|one| format!("`--model {one}`"))
         .collect();
     if !near.is_empty() {

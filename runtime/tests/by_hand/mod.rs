@@ -478,6 +478,7 @@ pub fn everything(steps: u32) -> (Plan, Tensor) {
         name: "region".into(),
         kind: "Mask".into(),
         count: None,
+        default: None,
     });
     let mask: Vec<f32> = (0..120).map(|i| (i % 7) as f32 / 6.0).collect();
     (

@@ -5,7 +5,6 @@ use guide_compiler::memory::Memory;
 use guide_compiler::model;
 use guide_compiler::pipeline::{Request, compile, read};
 use guide_compiler::plan::{Need, Plan};
-use guide_compiler::show;
 use guide_compiler::sources::Loaded;
 
 use super::item::StdItem;
@@ -71,12 +70,12 @@ fn evaluations(plan: &Plan) -> String {
 fn needs(plan: &Plan) -> String {
     let needs = plan.head.needs.iter().map(|need| match need {
         Need::NullCondition => "null condition".to_owned(),
-        Need::Layers(layers) => format!("layers {}", show::layers(layers)),
+        Need::Layers(layers) => format!("layers {layers}"),
         Need::Model(name) => format!("model {name}"),
         Need::Classifier(name) => format!("classifier {name}"),
         Need::Loss(name) => format!("loss {name}"),
         Need::Input(id) => match plan.inputs.get(id.index()) {
-            Some(input) => format!("input {}: {}", input.name, input.kind),
+            Some(input) => input.to_string(),
             None => "an input".to_owned(),
         },
         Need::Target => "a class to aim at".to_owned(),

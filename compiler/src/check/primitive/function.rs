@@ -31,13 +31,7 @@ impl<'p> Engine<'p> {
             self.not_pinned(&format!("`{name}`"), span, Some(&arg.value));
         }
         let plain = data.plain && !data.is_tensor();
-        self.keep_space(
-            self.is_spaced(&data).then_some(&data),
-            Op::Unary(unary, data.node),
-            kind,
-            plain,
-            span,
-        )
+        self.keep_space(Op::Unary(unary, data.node), kind, &[&data], plain, span)
     }
 
     /// A function of two values.
@@ -67,14 +61,8 @@ impl<'p> Engine<'p> {
             }
         }
         let plain = a.plain && b.plain && !a.is_tensor() && !b.is_tensor();
-        let source = [&a, &b].into_iter().find(|d| self.is_spaced(d));
-        self.keep_space(
-            source,
-            Op::Binary(binary, a.node, b.node),
-            kind,
-            plain,
-            span,
-        )
+        let op = Op::Binary(binary, a.node, b.node);
+        self.keep_space(op, kind, &[&a, &b], plain, span)
     }
 
     /// `clamp(a, low, high)` of scalars, maps or per-channel values.
@@ -127,30 +115,19 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// Whether a raw result of it belongs to its space again once it is vouched for.
-    fn is_spaced(&self, data: &Data) -> bool {
-        matches!(data.kind, Kind::Tensor | Kind::Raw)
-    }
-
     /// A result that, if raw, remembers where it came from.
     fn keep_space(
         &mut self,
-        source: Option<&Data>,
         op: Op,
         kind: Kind,
+        operands: &[&Data],
         plain: bool,
         span: Span,
     ) -> Value {
-        let result = self.opaque(op, kind, plain, span);
-        match source {
-            Some(source) if kind == Kind::Raw => Value::Data(Data {
-                space: source.space.clone(),
-                pinned: source.pinned,
-                origin: source.origin.clone(),
-                ..result
-            }),
-            _ => Value::Data(result),
-        }
+        Value::Data(match kind {
+            Kind::Raw => self.raw_of(op, operands, plain, span),
+            kind => self.opaque(op, kind, plain, span),
+        })
     }
 }
 

@@ -172,7 +172,7 @@ impl<'p> Engine<'p> {
         let inverse = self.inverse_norm(data.node, over, span);
         let op = Op::Mul(data.node, inverse);
         if data.kind == Kind::Raw {
-            return Value::Data(self.opaque(op, Kind::Raw, false, span));
+            return Value::Data(self.raw_of(op, &[&data], false, span));
         }
         let affine = !data.weight.is_zero();
         let result = Data {

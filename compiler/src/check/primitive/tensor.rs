@@ -47,15 +47,7 @@ impl<'p> Engine<'p> {
                 }
                 self.settled("clip", op, data, of, span)
             }
-            Kind::Raw | Kind::Latent => {
-                let result = self.opaque(op, Kind::Raw, data.plain, span);
-                Value::Data(Data {
-                    space: data.space,
-                    pinned: data.pinned,
-                    origin: data.origin,
-                    ..result
-                })
-            }
+            Kind::Raw | Kind::Latent => Value::Data(self.raw_of(op, &[&data], data.plain, span)),
             kind => {
                 let plain = data.plain;
                 Value::Data(self.opaque(op, kind, plain, span))
@@ -174,15 +166,7 @@ impl<'p> Engine<'p> {
                 }
             }
             Kind::Map => Value::Data(self.opaque(op, Kind::Map, data.plain, span)),
-            Kind::Raw | Kind::Latent => {
-                let result = self.opaque(op, Kind::Raw, data.plain, span);
-                Value::Data(Data {
-                    space: data.space,
-                    pinned: data.pinned,
-                    origin: data.origin,
-                    ..result
-                })
-            }
+            Kind::Raw | Kind::Latent => Value::Data(self.raw_of(op, &[&data], data.plain, span)),
             Kind::Open => Value::Data(data),
             _ => self.wrong_kind(&Value::Data(data), "a tensor or map", span, of.value.span),
         }
