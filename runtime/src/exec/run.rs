@@ -60,7 +60,7 @@ impl<'a> Job<'a> {
 }
 
 /// Elements times instructions from which on threads pay for themselves.
-const PARALLEL_FROM: usize = 1 << 16;
+const PARALLEL_FROM: usize = 1 << 17;
 
 /// The engine.
 #[derive(Debug)]
