@@ -5,6 +5,7 @@
 //! multiplication is fused with an addition.
 
 use super::wide::widest;
+use crate::ops::scalar::narrow;
 
 /// Lanes of a sum.
 const LANES: usize = 16;
@@ -42,6 +43,15 @@ pub fn map2(out: &mut [f32], a: In<'_>, b: In<'_>, f: impl Fn(f32, f32) -> f32) 
                 *out = f(*a, *b);
             }
         }
+    }
+}
+
+/// `out = a / b`, where `0/0 = 0`. One number for all divides without a look at each element.
+#[inline(always)]
+pub fn divide(out: &mut [f32], a: In<'_>, b: In<'_>) {
+    match b {
+        In::One(b) if b != 0.0 => map(out, a, |a| a / b),
+        b => map2(out, a, b, narrow::div),
     }
 }
 
@@ -151,15 +161,40 @@ fn folded(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
-/// Sum.
+// Reductions and checks are functions of their own, not parts of the loop over a pass: there the
+// compiler has so much in hand that it leaves the lanes of a sum in memory.
+widest! {
+    /// Sum.
+    pub fn sum(a: &[f32]) -> f64 = sum_in_lanes;
+}
+
+widest! {
+    /// Sum of products.
+    pub fn dot(a: &[f32], b: &[f32]) -> f64 = dot_in_lanes;
+}
+
+widest! {
+    /// Sum of the distances from `from`, and of their squares.
+    pub fn moments(a: &[f32], from: f64) -> (f64, f64) = moments_in_lanes;
+}
+
+widest! {
+    /// Whether all are finite.
+    pub fn finite(values: &[f32]) -> bool = finite_in_lanes;
+}
+
 #[inline(always)]
-pub fn sum(a: &[f32]) -> f64 {
+fn sum_in_lanes(a: &[f32]) -> f64 {
     sum2(a, a, |a, _| a)
 }
 
-/// Sum of the distances from `from`, and of their squares.
 #[inline(always)]
-pub fn moments(a: &[f32], from: f64) -> (f64, f64) {
+fn dot_in_lanes(a: &[f32], b: &[f32]) -> f64 {
+    sum2(a, b, |a, b| a * b)
+}
+
+#[inline(always)]
+fn moments_in_lanes(a: &[f32], from: f64) -> (f64, f64) {
     let (mut sums, mut squares) = ([0f64; LANES], [0f64; LANES]);
     let (whole, rest) = a.as_chunks::<LANES>();
     for a in whole {
@@ -177,20 +212,8 @@ pub fn moments(a: &[f32], from: f64) -> (f64, f64) {
     (folded(sums), folded(squares))
 }
 
-/// Sum of products.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    sum2(a, b, |a, b| a * b)
-}
-
-widest! {
-    /// Whether all are finite.
-    pub fn finite(values: &[f32]) -> bool = all_finite;
-}
-
-/// The same, to be compiled with the loops around it.
-#[inline(always)]
-pub fn all_finite(values: &[f32]) -> bool {
+fn finite_in_lanes(values: &[f32]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
     values.iter().fold(0u32, |bad, v| {
         bad | u32::from(v.to_bits() & EXPONENT == EXPONENT)

@@ -296,7 +296,7 @@ fn blocks(
                     if let Some(out) = memory.outs[*place].take() {
                         one(&mut out[from..to], does, memory, from, to, area, &mut spare);
                         // Here the block is still in the nearest cache.
-                        memory.finite[*place] &= kernels::all_finite(&out[from..to]);
+                        memory.finite[*place] &= kernels::finite(&out[from..to]);
                         memory.outs[*place] = Some(out);
                     }
                 }
@@ -350,7 +350,7 @@ fn one(
             }
         }
         Do::Copy(a) => kernels::map(out, get(a), |a| a),
-        Do::Div(a, b) => kernels::map2(out, get(a), get(b), narrow::div),
+        Do::Div(a, b) => kernels::divide(out, get(a), get(b)),
         Do::Unary(f, a) => unary(out, *f, get(a)),
         Do::Binary(Binary::Min, a, b) => kernels::map2(out, get(a), get(b), narrow::min),
         Do::Binary(Binary::Max, a, b) => kernels::map2(out, get(a), get(b), narrow::max),

@@ -12,12 +12,14 @@ macro_rules! widest {
         $vis fn $name($($arg: $kind),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
+            #[inline(never)]
             fn avx2($($arg: $kind),*) $(-> $result)? {
                 $loops($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f")]
+            #[inline(never)]
             fn avx512($($arg: $kind),*) $(-> $result)? {
                 $loops($($arg),*)
             }
