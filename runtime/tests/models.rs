@@ -8,7 +8,7 @@ use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::interventions::Hooks;
 use guide_runtime::models::embedded;
 use guide_runtime::models::sd::{
-    ClipConfig, TextEncoder, UNet, UNetConfig, Vae, VaeConfig, layer_names,
+    ClipConfig, TextEncoder, UNet, UNetConfig, Vae, VaeConfig, facts, layer_names,
 };
 use guide_runtime::tokenizer::ClipTokenizer;
 use guide_runtime::weights::{Source, Weights};
@@ -295,6 +295,39 @@ fn sizes_that_the_model_cannot_make_are_refused() -> Result<()> {
         let error = pipeline.latent_size(width, height).unwrap_err();
         assert_eq!(error.kind, ErrorKind::BadSize);
         assert_eq!(error.help.as_deref(), Some(help));
+    }
+    Ok(())
+}
+
+/// What a selector may name is found twice: by the compiler, before there are weights, and by the
+/// network itself.
+#[test]
+fn the_compiler_names_the_layers_that_networks_have() -> Result<()> {
+    let tiny = MODELS.map(|model| Source::Folder(support::oracle().join("models").join(model)));
+    for source in tiny.into_iter().chain([embedded::source()]) {
+        let configs = ["unet/config.json", "scheduler/scheduler_config.json"];
+        let [config, scheduler] = configs.map(|path| source.text(path).unwrap());
+        let changes = [
+            serde_json::json!({}),
+            serde_json::json!({"layers_per_block": 3}),
+            serde_json::json!({"transformer_layers_per_block": 2}),
+        ];
+        for change in changes {
+            let mut fields: serde_json::Value = serde_json::from_str(&config).unwrap();
+            for (name, value) in change.as_object().unwrap() {
+                fields[name] = value.clone();
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let texts = [fields.to_string(), scheduler.clone()];
+            for (path, text) in configs.iter().zip(&texts) {
+                let file = folder.path().join(path);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, text).unwrap();
+            }
+            let network = facts(&Source::Folder(folder.path().to_owned()), "one")?;
+            let compiler = guide_compiler::model::of_configs("one", &texts[0], &texts[1]);
+            assert_eq!(compiler.unwrap().facts, network, "{change}");
+        }
     }
     Ok(())
 }

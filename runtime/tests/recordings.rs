@@ -10,7 +10,9 @@ use candle_core::{Device, Tensor};
 use guide_runtime::error::ErrorKind;
 use guide_runtime::eval::{eval, write};
 use guide_runtime::exec::{Bindings, Executor};
+use guide_runtime::predictor::Predictor;
 use guide_runtime::recording::{Recorder, parse, read};
+use proptest::prelude::*;
 
 const LATENT: [usize; 3] = [4, 12, 10];
 
@@ -183,4 +185,27 @@ fn what_was_recorded_can_be_evaluated() {
         ErrorKind::OutputUnwritable
     );
     assert_eq!(read(&nowhere).unwrap_err().kind, ErrorKind::Unreadable);
+}
+
+proptest! {
+    /// The twin of the fuzz target: whatever the bytes, they are read or refused.
+    #[test]
+    fn recording_is_checked(
+        at in any::<prop::sample::Index>(),
+        length in 0..9_usize,
+        bytes in prop::collection::vec(any::<u8>(), 0..9),
+        in_header in any::<bool>(),
+    ) {
+        let mut file = file(|_, _| ());
+        let header = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+        let start = at.index(if in_header { header } else { file.len() });
+        let end = (start + length).min(file.len());
+        file.splice(start..end, bytes);
+        if let Ok(mut recording) = parse(&file, "r") {
+            // What is read can be evaluated, or is refused.
+            let mut plan = cfg(2.0, recording.steps());
+            plan.head.model.latent = recording.facts().latent;
+            let _ = eval(&plan, &mut recording, &Bindings::default());
+        }
+    }
 }
