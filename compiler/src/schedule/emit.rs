@@ -93,7 +93,7 @@ impl<'a> Emit<'a> {
             rows: Vec::new(),
         };
         draft.collect(&keeps)?;
-        let tasks = draft.tasks();
+        let tasks = draft.ordered_tasks();
         let stages = order::order(&tasks, draft.emit.fuse);
         draft.number(&stages);
         Ok(draft.finish(&stages, &keeps))
@@ -227,6 +227,27 @@ impl Draft<'_, '_> {
             open.extend(self.emit.guards.variables(guard.unwrap_or(ALWAYS)));
         }
         Ok((seen, extra))
+    }
+
+    /// What is to be done, in a way that can be ordered.
+    ///
+    /// Two decisions may each be needed only where the other has come out in some way, in two parts
+    /// of a rule. What is on such a circle is computed for every sample instead, with all that it
+    /// reads.
+    fn ordered_tasks(&mut self) -> BTreeMap<ExprId, Task> {
+        loop {
+            let tasks = self.tasks();
+            let circles = order::circles(&tasks);
+            if circles.is_empty() {
+                return tasks;
+            }
+            let mut open: Vec<ExprId> = circles.into_iter().collect();
+            while let Some(expr) = open.pop() {
+                if self.guards_of.insert(expr, ALWAYS) != Some(ALWAYS) {
+                    open.extend(self.reads(expr).into_iter().filter(|r| self.is_task(*r)));
+                }
+            }
+        }
     }
 
     fn tasks(&self) -> BTreeMap<ExprId, Task> {

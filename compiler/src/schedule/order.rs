@@ -80,7 +80,31 @@ pub fn order(tasks: &BTreeMap<ExprId, Task>, fuse: bool) -> Vec<Stage> {
     result
 }
 
-/// All tasks, each after what it needs, else in source order.
+/// The tasks that wait for one another in a circle, and what lies between circles; none where all can
+/// be done.
+pub fn circles(tasks: &BTreeMap<ExprId, Task>) -> BTreeSet<ExprId> {
+    let done: BTreeSet<ExprId> = topological(tasks).into_iter().collect();
+    let mut stuck: BTreeSet<ExprId> = tasks
+        .keys()
+        .copied()
+        .filter(|e| !done.contains(e))
+        .collect();
+    // What only comes after a circle is not part of one.
+    loop {
+        let awaited: BTreeSet<ExprId> = stuck
+            .iter()
+            .filter_map(|expr| tasks.get(expr))
+            .flat_map(|task| task.after.iter().copied())
+            .collect();
+        let before = stuck.len();
+        stuck.retain(|expr| awaited.contains(expr));
+        if stuck.len() == before {
+            return stuck;
+        }
+    }
+}
+
+/// All tasks, each after what it needs, else in source order. Those on a circle are left out.
 fn topological(tasks: &BTreeMap<ExprId, Task>) -> Vec<ExprId> {
     let mut users: BTreeMap<ExprId, Vec<ExprId>> = BTreeMap::new();
     let mut missing: BTreeMap<ExprId, usize> = BTreeMap::new();

@@ -185,3 +185,20 @@ fn a_known_program_is_read_as_the_language_says() {
     let x0 = (x[0] - tick.sigma * eps[0]) / tick.alpha;
     assert!((first[0] - x0).abs() < 1e-9, "{} is not {x0}", first[0]);
 }
+
+/// Each of two decisions is needed only where the other came out in some way.
+#[test]
+fn decisions_that_wait_for_each_other_are_made_for_every_sample() {
+    for (z, first, second) in [(0.5, 0.5, 0.5), (2.0, 0.5, 2.0), (1.0, 1.0, 1.0)] {
+        let text = format!(
+            "guide g() {{\n    let c = x0(predict(cond))\n    let u = x0(predict(uncond))\n    \
+             let n = x0(predict(null))\n    let z = norm(c) >= {z:?}\n    \
+             let first = norm(u) >= {first:?}\n    let second = norm(n) >= {second:?}\n    \
+             if z {{ if first {{ if second {{ c }} else {{ u }} }} else {{ n }} }}\n    \
+             else {{ if second {{ if first {{ c }} else {{ n }} }} else {{ u }} }}\n}}\n"
+        );
+        let plan = compile(&text, Space::Eps, 1).expect("a plan");
+        assert_eq!(plan.check(), Ok(()));
+        same(&text, &plan, Space::Eps).expect("the same");
+    }
+}
