@@ -1,10 +1,10 @@
 //! The CPU's way to run a tick: each sample through all passes of a wave, samples beside one another.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::Tensor;
+use candle_core::utils::barrier_pool;
 use guide_compiler::plan::{Init, NoiseCurve, Operand, Plan, Segment, Shape, Tick};
-use rayon::prelude::*;
 
 use super::ask::{Heard, Now};
 use super::bindings::Bound;
@@ -60,7 +60,7 @@ impl<'a> Job<'a> {
 }
 
 /// Elements times instructions from which on threads pay for themselves.
-const PARALLEL_FROM: usize = 1 << 17;
+const PARALLEL_FROM: usize = 1 << 16;
 
 /// The engine.
 #[derive(Debug)]
@@ -204,14 +204,11 @@ impl Arithmetic for Passes {
                     Ok(())
                 }
             };
-            // The first error in order of the samples, whichever thread came first.
+            let samples = slots.iter_mut().zip(parts).enumerate();
             if work >= PARALLEL_FROM && batch > 1 {
-                let all = slots.par_iter_mut().zip(parts).enumerate().map(one);
-                let all: Vec<Result<()>> = all.collect();
-                all.into_iter().collect::<Result<Vec<()>>>()?;
+                beside(samples.collect(), one)?;
             } else {
-                let mut all = slots.iter_mut().zip(parts).enumerate();
-                all.try_for_each(one)?;
+                samples.into_iter().try_for_each(one)?;
             }
             if is_last {
                 begun.hold = held(&job.segment.result.hold, batch, |b, operand| {
@@ -244,6 +241,30 @@ fn commit(slot: &mut Slot) {
             slot.rows.swap(s, states + s);
         }
     }
+}
+
+/// Does the work of all samples on the threads that the networks' tensor operations use, and gives
+/// the first error in order of the samples, whichever thread came first.
+fn beside<W: Send>(samples: Vec<W>, one: impl Fn(W) -> Result<()> + Sync) -> Result<()> {
+    let places: Vec<Mutex<(Option<W>, Result<()>)>> = samples
+        .into_iter()
+        .map(|work| Mutex::new((Some(work), Ok(()))))
+        .collect();
+    let threads = barrier_pool();
+    // The same samples to the same thread in each tick: its cache has their last numbers.
+    let share = places.len().div_ceil(threads.n_workers() + 1).max(1);
+    // INVARIANT: `one` uses no tensor operations; they would wait for the same threads.
+    threads.execute(|thread| {
+        for place in places.iter().skip(thread * share).take(share) {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(work) = place.0.take() {
+                place.1 = one(work);
+            }
+        }
+    });
+    places
+        .into_iter()
+        .try_for_each(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner).1)
 }
 
 fn run_wave(
