@@ -78,7 +78,6 @@ pub(super) fn begin(slots: &mut [Slot], job: &Job<'_>) {
         if job.begins {
             slot.begin_step(job.plan);
         }
-        slot.finite = [true; 4];
         slot.done.clear();
         slot.done.resize(job.segment.values.len(), false);
         slot.numbers.clear();

@@ -3,6 +3,7 @@
 use guide_compiler::plan::{Hold, Operand};
 
 use super::kernels;
+use super::page::Sheet;
 use super::pass::Outs;
 use super::places::{self, Places};
 use super::program::{self, Src, is_number};
@@ -47,19 +48,16 @@ pub(super) fn finish(
     slot.decide(frame, b)?;
     for (j, operand) in places::parts(frame.segment).into_iter().enumerate() {
         let Some(operand) = operand else { continue };
-        let Some(out) = outs[j].take() else { continue };
+        let Some(mut out) = outs[j].take() else {
+            continue;
+        };
         if holds {
             out.fill(0.0);
-        } else {
-            let finite = if places.is_written(j, operand, slot) {
-                slot.finite[j]
-            } else {
-                complete(frame, places, slot, outs, b, operand, j, out)?;
-                kernels::finite(out)
-            };
-            if !finite {
-                return Err(frame.not_finite(b, PART_NAMES[j], None));
-            }
+        } else if !places.is_written(j, operand, slot) {
+            complete(frame, places, slot, outs, b, operand, j, &mut out)?;
+        }
+        if !out.is_finite() {
+            return Err(frame.not_finite(b, PART_NAMES[j], None));
         }
         outs[j] = Some(out);
     }
@@ -78,7 +76,7 @@ fn complete(
     b: usize,
     operand: &Operand,
     part: usize,
-    out: &mut [f32],
+    out: &mut Sheet<'_>,
 ) -> Result<()> {
     let value = if let Operand::Value(id) = operand {
         Some(id.index())
@@ -94,7 +92,7 @@ fn complete(
             // A branch without a renoise of its own re-noises with what it steps toward.
             1 => match &outs[0] {
                 Some(denoise) => {
-                    out.copy_from_slice(denoise);
+                    out.write(0, denoise.written());
                     Ok(())
                 }
                 None => Ok(()),
@@ -111,7 +109,7 @@ fn complete(
         return Ok(());
     }
     match slot.whole(frame, outs, b, &places.read(operand))? {
-        Some(values) if values.len() == out.len() => out.copy_from_slice(values),
+        Some(values) if values.len() == out.len() => out.write(0, values),
         _ => {
             return Err(broken(format!(
                 "the plan reads a prediction that it did not ask for, in tick {}, sample {b}",

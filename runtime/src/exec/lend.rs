@@ -5,6 +5,7 @@ use guide_compiler::plan::{Operand, Shape, Use};
 
 use super::ask::{Heard, Known, pick};
 use super::bindings::Bound;
+use super::page::Page;
 use super::places::Places;
 use super::program::Src;
 use super::run::Job;
@@ -97,7 +98,7 @@ pub(super) struct Samples<'a> {
     pub job: &'a Job<'a>,
     pub slots: &'a [Slot],
     pub places: &'a Places,
-    pub outs: &'a [Vec<f32>],
+    pub outs: &'a [Page],
     pub heard: &'a [Heard],
 }
 
@@ -128,9 +129,7 @@ impl Known for Samples<'_> {
         with_frame(self.job, self.heard, |frame| {
             for b in rows {
                 let values = match &src {
-                    Src::Out(j) => {
-                        super::sample::sample_of(&self.outs[*j], *b, self.job.dims.batch)
-                    }
+                    Src::Out(j) => self.outs.get(*j).map(|page| page.written(*b)),
                     src => self.slots[*b].whole(frame, &[None, None, None, None], *b, src)?,
                 };
                 data.extend_from_slice(

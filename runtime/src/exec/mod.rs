@@ -18,6 +18,7 @@ mod fold;
 mod kernels;
 mod lend;
 mod lower;
+mod page;
 mod pass;
 mod places;
 mod program;

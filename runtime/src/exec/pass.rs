@@ -4,6 +4,7 @@ use guide_compiler::plan::{Binary, Compare, Op, Shape, Unary};
 
 use super::fold::Fold;
 use super::kernels::{self, In};
+use super::page::Sheet;
 use super::program::{Arg, Does, Dst, Pass, Src};
 use super::sample::{Frame, Slot};
 use super::wide::widest;
@@ -43,7 +44,7 @@ enum Do<'a> {
 }
 
 /// The parts of the result that passes write, for one sample.
-pub type Outs<'a> = [Option<&'a mut [f32]>; 4];
+pub(super) type Outs<'a> = [Option<Sheet<'a>>; 4];
 
 struct Resolve<'a, 'f> {
     slot: &'a Slot,
@@ -207,7 +208,6 @@ pub fn run<'f>(
         regs: &mut slot.regs,
         rows: &mut slot.rows,
         outs,
-        finite: &mut slot.finite,
     };
     blocks_in_widest(&program, &mut folds, &mut memory, n, area);
     for (value, fold) in folds {
@@ -221,7 +221,6 @@ struct Memory<'a, 'o> {
     regs: &'a mut [Vec<f32>],
     rows: &'a mut [Vec<f32>],
     outs: &'a mut Outs<'o>,
-    finite: &'a mut [bool; 4],
 }
 
 impl Memory<'_, '_> {
@@ -231,8 +230,8 @@ impl Memory<'_, '_> {
             At::Reg(reg) => In::Many(&self.regs[*reg][..to - from]),
             At::Row(row) => In::Many(&self.rows[*row][from..to]),
             At::Out(out) => self.outs[*out]
-                .as_deref()
-                .map_or(In::One(f32::NAN), |values| In::Many(&values[from..to])),
+                .as_ref()
+                .map_or(In::One(f32::NAN), |out| In::Many(&out.written()[from..to])),
             At::Of(values) => In::Many(&values[from..to]),
             At::One(value) => In::One(*value),
         }
@@ -243,7 +242,10 @@ impl Memory<'_, '_> {
     fn all<'s>(&'s self, at: &At<'s>) -> &'s [f32] {
         match at {
             At::Row(row) => &self.rows[*row],
-            At::Out(out) => self.outs[*out].as_deref().unwrap_or_default(),
+            At::Out(out) => self.outs[*out]
+                .as_ref()
+                .map(Sheet::written)
+                .unwrap_or_default(),
             At::Of(values) => values,
             At::Reg(_) | At::One(_) => &[],
         }
@@ -269,7 +271,7 @@ fn blocks(
     n: usize,
     area: usize,
 ) {
-    let mut spare = vec![0f32; BLOCK];
+    let (mut block, mut spare) = (vec![0f32; BLOCK], vec![0f32; BLOCK]);
     for from in (0..n).step_by(BLOCK) {
         let to = (from + BLOCK).min(n);
         for (dst, does) in program {
@@ -293,11 +295,17 @@ fn blocks(
                     memory.rows[*row] = out;
                 }
                 Dst::Out(place) => {
-                    if let Some(out) = memory.outs[*place].take() {
-                        one(&mut out[from..to], does, memory, from, to, area, &mut spare);
-                        // Here the block is still in the nearest cache.
-                        memory.finite[*place] &= kernels::finite(&out[from..to]);
-                        memory.outs[*place] = Some(out);
+                    one(
+                        &mut block[..to - from],
+                        does,
+                        memory,
+                        from,
+                        to,
+                        area,
+                        &mut spare,
+                    );
+                    if let Some(out) = &mut memory.outs[*place] {
+                        out.write(from, &block[..to - from]);
                     }
                 }
                 Dst::Fold(_) => {

@@ -12,6 +12,7 @@ use super::dims::Dims;
 use super::engine::{self, Arithmetic};
 use super::finish::finish;
 use super::lend::{Samples, with_frame};
+use super::page::Page;
 use super::pass::{self, BLOCK, Outs};
 use super::places::{self, Places};
 use super::program::{self, Step, WaveProgram, is_number};
@@ -124,7 +125,7 @@ impl Passes {
 #[derive(Debug)]
 pub(super) struct Written {
     /// Each part of the result, for all samples.
-    outs: Vec<Vec<f32>>,
+    outs: Vec<Page>,
     hold: Vec<bool>,
 }
 
@@ -146,11 +147,10 @@ impl Arithmetic for Passes {
             }
         }
         engine::begin(&mut self.slots, job);
-        let room = job.dims.batch * job.dims.channels * job.dims.area;
-        let parts = places::parts(job.segment);
-        let room = |part: &Option<_>| vec![0.0; part.map_or(0, |_: &Operand| room)];
+        let share = job.dims.channels * job.dims.area;
+        let page = |part: Option<&Operand>| Page::new(job.dims.batch, part.map_or(0, |_| share));
         Ok(Written {
-            outs: parts.iter().map(room).collect(),
+            outs: places::parts(job.segment).into_iter().map(page).collect(),
             hold: vec![false; job.dims.batch],
         })
     }
@@ -189,8 +189,7 @@ impl Arithmetic for Passes {
         with_frame(job, heard, |frame| {
             let program = waves.get(wave);
             let work = program.map_or(0, |program| program.work) * n * batch;
-            let outs = begun.outs.iter_mut();
-            let mut split: Vec<_> = outs.map(|out| out.chunks_mut(n.max(1))).collect();
+            let mut split: Vec<_> = begun.outs.iter_mut().map(Page::sheets).collect();
             let parts: Vec<Outs<'_>> = (0..batch)
                 .map(|_| std::array::from_fn(|j| split[j].next()))
                 .collect();
@@ -226,7 +225,8 @@ impl Arithmetic for Passes {
         let parts = places::parts(job.segment);
         for ((tensor, part), out) in tensors.iter_mut().zip(parts).zip(begun.outs) {
             if part.is_some() {
-                *tensor = Some(Tensor::from_vec(out, shape.clone(), job.x.device())?);
+                let numbers = out.into_numbers();
+                *tensor = Some(Tensor::from_vec(numbers, shape.clone(), job.x.device())?);
             }
         }
         Ok((tensors, begun.hold))

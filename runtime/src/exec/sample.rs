@@ -4,6 +4,8 @@ use guide_compiler::plan::{Code, Guard, Op, Operand, Plan, Segment, Term, Tick};
 
 use super::bindings::Bound;
 use super::dims::Dims;
+use super::page::Sheet;
+use super::pass::Outs;
 use super::program::{Arg, Src};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::ops::random::Stream;
@@ -61,8 +63,6 @@ pub struct Slot {
     pub cells: Vec<Cell>,
     /// What the step's first evaluation decided, where it was computed.
     pub decisions: Vec<Option<f64>>,
-    /// Of each part of the result, whether all that passes wrote of it in this tick is finite.
-    pub finite: [bool; 4],
 }
 
 /// A prediction's answer for some samples.
@@ -163,7 +163,6 @@ impl Slot {
             rows: Vec::new(),
             cells: Vec::new(),
             decisions: Vec::new(),
-            finite: [true; 4],
         }
     }
 
@@ -286,7 +285,7 @@ impl Slot {
     pub fn whole<'s>(
         &'s self,
         frame: &Frame<'s>,
-        outs: &'s [Option<&mut [f32]>; 4],
+        outs: &'s Outs<'_>,
         b: usize,
         src: &Src,
     ) -> Result<Option<&'s [f32]>> {
@@ -297,7 +296,7 @@ impl Slot {
                 }
                 Some(&self.rows[*row])
             }
-            Src::Out(out) => outs[*out].as_deref(),
+            Src::Out(out) => outs[*out].as_ref().map(Sheet::written),
             Src::Prediction(id) => frame.answer(*id, b),
             Src::Latent => sample_of(frame.x, b, frame.dims.batch),
             Src::Input(id) => match frame.inputs[*id] {

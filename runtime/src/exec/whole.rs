@@ -99,7 +99,7 @@ pub fn run(
         Some(Dst::Row(row)) => slot.rows[row] = to,
         Some(Dst::Out(place)) => {
             if let Some(out) = &mut outs[place] {
-                out.copy_from_slice(&to);
+                out.write(0, &to);
             }
         }
         _ => {}
