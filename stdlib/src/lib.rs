@@ -39,6 +39,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/cfg_zero_star.guide",
     "rules/composed.guide",
     "rules/dynamic_threshold.guide",
+    "rules/feedback.guide",
     "rules/frequency_band.guide",
     "rules/frequency_decoupled.guide",
     "rules/limited_interval.guide",

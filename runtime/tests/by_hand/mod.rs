@@ -191,7 +191,7 @@ impl Build {
     }
 }
 
-fn facts() -> ModelFacts {
+pub fn facts() -> ModelFacts {
     ModelFacts {
         name: "fake".into(),
         space: Space::Eps,
