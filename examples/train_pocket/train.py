@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from recipe import autoencoder, data, denoiser, export, judges, measure, reference
+from recipe import autoencoder, data, denoiser, export, judges, keep, measure, reference
 from recipe.folders import RECIPE, Trouble, Work
 
 STAGES = {
@@ -17,6 +17,7 @@ STAGES = {
     "unet": (denoiser.run_unet, {"steps": 12000, "batch": 32, "rate": 1e-3}),
     "weak": (denoiser.run_weak, {"steps": 2000, "batch": 32, "rate": 1e-3}),
     "judges": (judges.run, {"steps": 2500, "batch": 64, "rate": 2e-3}),
+    "keep": (keep.run, {}),
     "export": (export.run, {}),
     "measure": (measure.run, {"prompts": 0, "seeds": 2, "rules": ",".join(measure.RULES)}),
     "reference": (reference.run, {}),

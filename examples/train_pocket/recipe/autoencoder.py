@@ -70,7 +70,7 @@ def trained_vae(work, init):
     if init is not None:
         return networks.load_vae(init)
     vae = networks.new_autoencoder()
-    put_state({"vae": vae}, finished(work, "vae")["average"])
+    put_state({"vae": vae}, finished(work, "vae"))
     return vae
 
 
@@ -100,7 +100,7 @@ def whole_vae(work, options, unfinished=False):
     vae = trained_vae(work, options.init)
     saved = load_checkpoint(work.checkpoint("decoder"))
     if saved is not None:
-        average = saved["average"] if unfinished else finished(work, "decoder")["average"]
+        average = saved["average"] if unfinished else finished(work, "decoder")
         put_state({"decoder": vae.decoder, "post": vae.post_quant_conv}, average)
     vae.register_to_config(scaling_factor=scaling_factor(work, options))
     return vae.eval()

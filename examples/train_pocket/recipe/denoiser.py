@@ -7,7 +7,7 @@ from .autoencoder import read_latents, whole_vae
 from .captions import draw_caption
 from .data import load_things, spoken, write_grid
 from .diffusion import Noise, sample
-from .folders import STYLES, finished, read_json
+from .folders import STYLES, finished, kept, read_json
 from .guidance import Networks, cfg
 from .training import put_state, state_of, train
 
@@ -61,7 +61,10 @@ def run_unet(work, options):
         unet, encoder = networks.new_unet(networks.MAIN), networks.new_text_encoder(words)
     else:
         unet, encoder = networks.load_unet(options.init), networks.load_text_encoder(options.init)
-    teach(work, options, "unet", unet, encoder, words, {"unet": unet, "text": encoder})
+    modules = {"unet": unet, "text": encoder}
+    if options.init is None and kept("unet").exists() and not work.checkpoint("unet").exists():
+        put_state(modules, finished(work, "unet"))
+    teach(work, options, "unet", unet, encoder, words, modules)
 
 
 def run_weak(work, options):
@@ -93,14 +96,14 @@ def teach(work, options, stage, unet, encoder, words, modules):
 def trained_text_encoder(work, words):
     """The averaged text encoder of the stage `unet`."""
     encoder = networks.new_text_encoder(words)
-    put_state({"text": encoder}, finished(work, "unet")["average"])
+    put_state({"text": encoder}, finished(work, "unet"))
     return encoder.eval()
 
 
 def trained_unet(work, stage):
     """The averaged UNet of the stage `unet` or `weak`."""
     unet = networks.new_unet(networks.MAIN if stage == "unet" else networks.WEAK)
-    put_state({"unet": unet}, finished(work, stage)["average"])
+    put_state({"unet": unet}, finished(work, stage))
     return unet.eval()
 
 

@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 RECIPE = Path(__file__).resolve().parent.parent
 STYLES = ["flat", "glossy", "drawn"]
+KEPT = RECIPE / "finished"
 
 
 class Trouble(Exception):
@@ -55,14 +57,21 @@ def load_checkpoint(path):
 
 
 def finished(work, stage):
-    """The checkpoint of a stage that ran to its end."""
+    """The averaged weights of a stage that ran to its end: of this run, else those kept beside the recipe."""
+    if not work.checkpoint(stage).exists() and kept(stage).exists():
+        return {key: value.float() for key, value in load_file(kept(stage)).items()}
     state = load_checkpoint(work.needs(work.checkpoint(stage), stage))
     if state["step"] < state["steps"]:
         raise Trouble(
             f"the stage `{stage}` stopped at step {state['step']} of {state['steps']}; "
             f"run `python train.py {stage}` again to finish it"
         )
-    return state
+    return state["average"]
+
+
+def kept(stage):
+    """The file of a finished stage's weights that comes with the recipe."""
+    return KEPT / f"{stage}.safetensors"
 
 
 def read_json(path, stage):

@@ -124,5 +124,5 @@ def accuracy(judge, kind, variants, truth):
 def trained_judge(work, kind, labels):
     """The averaged judge."""
     judge = Judge(config_of(kind, labels))
-    put_state({"judge": judge}, finished(work, f"judge_{kind}")["average"])
+    put_state({"judge": judge}, finished(work, f"judge_{kind}"))
     return judge.eval()
