@@ -1,21 +1,22 @@
 //! A segment as the plan holds it: operations with numbered values, waves, batches, guards.
 
+mod tasks;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::expr::{ExprId, Exprs, FilterForm, Form, Term};
-use super::gather::{Gather, Impossible};
+use super::gather::Impossible;
 use super::guard::{ALWAYS, GuardId, Guards, NEVER};
 use super::live::{Demand, Formulas};
 use super::lower::Lowered;
 use super::merge;
-use super::order::{self, Pass, Stage, Task};
+use super::order::{self, Stage};
 use super::scalar::{ScalarId, Scalars};
 use super::tables::Used;
 use crate::graph::{CellId, NodeId};
 use crate::plan::{
     Batch, Code, Compare, Decide, DecisionId, Filter, Group, Guard, Hold, Keep, Literal, Number,
-    Op, Operand, Outcome, PredictionId, Reduce, ReduceOp, Segment, Shape, StateId, Use, Value,
-    ValueId, Wave,
+    Op, Operand, Outcome, PredictionId, Reduce, Segment, Shape, StateId, Use, Value, ValueId, Wave,
 };
 use crate::primitives::INTERVENTIONS;
 
@@ -124,177 +125,6 @@ impl<'a> Emit<'a> {
 }
 
 impl Draft<'_, '_> {
-    fn is_constant(&self, expr: ExprId) -> bool {
-        self.emit.exprs.as_scalar(expr).is_some()
-    }
-
-    fn is_task(&self, expr: ExprId) -> bool {
-        match self.emit.exprs.form(expr) {
-            Form::Latent | Form::Target | Form::Input(_) | Form::Entry(..) | Form::State(_) => {
-                false
-            }
-            Form::Held(_) => false,
-            Form::Shift(_) | Form::Share(_) => false,
-            _ => !self.is_constant(expr),
-        }
-    }
-
-    fn reads(&self, expr: ExprId) -> Vec<ExprId> {
-        match self.sums.get(&expr) {
-            Some(terms) => terms.iter().flat_map(|t| t.by.iter().copied()).collect(),
-            None => super::expr::operands(&self.form(expr)),
-        }
-    }
-
-    /// The form of an expression without the operands that none of its samples needs.
-    fn form(&self, expr: ExprId) -> Form {
-        let needed = |operand: &ExprId| self.work.demand.contains_key(operand);
-        match self.emit.exprs.form(expr).clone() {
-            Form::Select(c, a, b) if !needed(&b) => Form::Select(c, a, a),
-            Form::Select(c, a, b) if !needed(&a) => Form::Select(c, b, b),
-            Form::And(a, b) if !needed(&b) => Form::And(a, a),
-            Form::Or(a, b) if !needed(&b) => Form::Or(a, a),
-            form => form,
-        }
-    }
-
-    /// Everything that is computed, from what leaves and what is kept.
-    fn collect(&mut self, keeps: &[Keeping]) -> Result<(), Impossible> {
-        // Sums may ask for products of their own, for more samples the more of them do: until no
-        // sum asks for more.
-        let mut extra = BTreeMap::new();
-        loop {
-            let (seen, found) = self.reach(keeps, extra.clone())?;
-            if found == extra {
-                for expr in seen {
-                    let guard = self
-                        .work
-                        .demand
-                        .get(&expr)
-                        .or_else(|| extra.get(&expr))
-                        .copied();
-                    self.guards_of.insert(expr, guard.unwrap_or(ALWAYS));
-                }
-                return Ok(());
-            }
-            extra = found;
-        }
-    }
-
-    fn reach(
-        &mut self,
-        keeps: &[Keeping],
-        mut extra: Extra,
-    ) -> Result<(BTreeSet<ExprId>, Extra), Impossible> {
-        let result = &self.work.tick.result;
-        let mut open: Vec<ExprId> = [result.denoise, result.renoise, result.shift, result.moves]
-            .into_iter()
-            .flatten()
-            .collect();
-        if self.emit.exprs.as_flag(result.hold).is_none() {
-            open.push(result.hold);
-        }
-        open.extend(self.work.decide.values());
-        for (_, value, guard) in keeps {
-            open.push(*value);
-            open.extend(self.emit.guards.variables(*guard));
-        }
-        let mut seen = BTreeSet::new();
-        while let Some(expr) = open.pop() {
-            if !self.is_task(expr) || !seen.insert(expr) {
-                continue;
-            }
-            if self.emit.exprs.is_linear(expr) {
-                let mut gather = Gather {
-                    exprs: self.emit.exprs,
-                    scalars: self.emit.scalars,
-                    guards: self.emit.guards,
-                    demand: self.work.demand,
-                    extra,
-                    ticks: self.emit.ticks,
-                };
-                let terms = gather.terms(expr, self.work.ticks)?;
-                extra = gather.extra;
-                self.sums.insert(expr, terms);
-            }
-            open.extend(self.reads(expr));
-            let guard = self
-                .work
-                .demand
-                .get(&expr)
-                .or_else(|| extra.get(&expr))
-                .copied();
-            open.extend(self.emit.guards.variables(guard.unwrap_or(ALWAYS)));
-        }
-        Ok((seen, extra))
-    }
-
-    /// What is to be done, in a way that can be ordered.
-    ///
-    /// Two decisions may each be needed only where the other has come out in some way, in two parts
-    /// of a rule. What is on such a circle is computed for every sample instead, with all that it
-    /// reads.
-    fn ordered_tasks(&mut self) -> BTreeMap<ExprId, Task> {
-        loop {
-            let tasks = self.tasks();
-            let circles = order::circles(&tasks);
-            if circles.is_empty() {
-                return tasks;
-            }
-            let mut open: Vec<ExprId> = circles.into_iter().collect();
-            while let Some(expr) = open.pop() {
-                if self.guards_of.insert(expr, ALWAYS) != Some(ALWAYS) {
-                    open.extend(self.reads(expr).into_iter().filter(|r| self.is_task(*r)));
-                }
-            }
-        }
-    }
-
-    fn tasks(&self) -> BTreeMap<ExprId, Task> {
-        let mut tasks = BTreeMap::new();
-        for (expr, guard) in &self.guards_of {
-            let reads = self.reads(*expr);
-            let mut after: BTreeSet<ExprId> =
-                reads.iter().copied().filter(|r| self.is_task(*r)).collect();
-            after.extend(
-                self.emit
-                    .guards
-                    .variables(*guard)
-                    .into_iter()
-                    .filter(|v| self.is_task(*v)),
-            );
-            tasks.insert(
-                *expr,
-                Task {
-                    pass: self.pass(*expr),
-                    guard: *guard,
-                    after,
-                },
-            );
-        }
-        tasks
-    }
-
-    fn pass(&self, expr: ExprId) -> Pass {
-        let exprs = self.emit.exprs;
-        let large = !matches!(
-            exprs.shape(expr),
-            Shape::Scalar | Shape::Bool | Shape::Class
-        );
-        match exprs.form(expr) {
-            Form::Predict(_) => Pass::Network,
-            Form::Reduce {
-                op: ReduceOp::Quantile,
-                ..
-            }
-            | Form::Filter(..) => Pass::Alone,
-            Form::Random(..) | Form::Gaussian(_) => Pass::Alone,
-            Form::Reduce { .. } => Pass::Reduction,
-            _ if large => Pass::Elementwise,
-            _ => Pass::Number,
-        }
-    }
-
     /// Numbers the values in order of execution and names them.
     fn number(&mut self, stages: &[Stage]) {
         let mut used = self.emit.taken.clone();
