@@ -28,6 +28,30 @@ pub fn rule(name: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
+/// What a plan is made for.
+pub struct Ask {
+    pub settings: Vec<(String, String)>,
+    /// How many prompts stand in each list.
+    pub lists: Vec<(String, u32)>,
+    pub facts: ModelFacts,
+    pub timetable: Timetable,
+    /// A recording follows any outcome.
+    pub sampler: Option<Sampler>,
+}
+
+impl Ask {
+    /// With all defaults, for a recording.
+    pub fn new(facts: ModelFacts, timetable: Timetable) -> Self {
+        Self {
+            settings: Vec::new(),
+            lists: Vec::new(),
+            facts,
+            timetable,
+            sampler: None,
+        }
+    }
+}
+
 /// Plans guide `name` of `text` with these settings, for a sampler or, without one, for a recording.
 ///
 /// # Errors
@@ -40,6 +64,26 @@ pub fn planned(
     timetable: Timetable,
     sampler: Option<Sampler>,
 ) -> Result<Plan, String> {
+    let request = Ask {
+        settings,
+        sampler,
+        ..Ask::new(facts, timetable)
+    };
+    ask(name, text, request)
+}
+
+/// Plans guide `name` of `text`.
+///
+/// # Errors
+/// All diagnostics, as text.
+pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
+    let Ask {
+        settings,
+        lists,
+        facts,
+        timetable,
+        sampler,
+    } = ask;
     let sources = Memory::with_library(guide_stdlib::files().iter().copied());
     let mut files = SourceMap::default();
     let root = Loaded {
@@ -69,9 +113,9 @@ pub fn planned(
         .unwrap_or(0);
     let request = Inline {
         settings,
+        prompt_counts: lists,
         negative: true,
         steps: Some(steps),
-        ..Inline::default()
     };
     let (graph, bag) = inline(&program, guide, &request);
     if bag.has_errors() {
