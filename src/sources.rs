@@ -195,9 +195,15 @@ fn std_root(file: &str, module: &str) -> Result<Loaded> {
     let files = guide_stdlib::files()
         .iter()
         .filter_map(|(path, _)| path.strip_suffix(".guide"));
-    let modules: Vec<(&str, &str)> = files
+    let mut modules: Vec<(&str, &str)> = files
         .filter_map(|m| Some((m.rsplit('/').next()?, m)))
         .collect();
+    // Of one name in several folders, the one in the folder that was asked for, else the rule itself.
+    let folder = module.rsplit_once('/').map_or("", |(folder, _)| folder);
+    modules.sort_by_key(|(_, m)| {
+        let elsewhere = m.rsplit_once('/').is_none_or(|(own, _)| own != folder);
+        (elsewhere, m.matches('/').count())
+    });
     let near = suggest::nearest(name, modules.iter().map(|(name, _)| *name)).or(Some(name));
     let found = modules.iter().find(|(name, _)| Some(*name) == near);
     Err(match found {

@@ -8,8 +8,17 @@ use fixture::target;
 use guide_compiler::plan::{Plan, Space};
 use guide_compiler::show;
 
-fn planned(path: &str, text: &str, space: Space) -> Plan {
-    let name = path.trim_start_matches("rules/").trim_end_matches(".guide");
+/// The files of the library that hold a guide: path, name and text.
+fn guides() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let named = |(path, text): &(&'static str, &'static str)| {
+        let stem = path.rsplit('/').next()?.strip_suffix(".guide")?;
+        let holds = text.contains(&format!("\nguide {stem}("));
+        holds.then_some((*path, stem, *text))
+    };
+    guide_stdlib::files().iter().filter_map(named)
+}
+
+fn planned(path: &str, name: &str, text: &str, space: Space) -> Plan {
     let path = format!("stdlib/{path}");
     let mut target = target(name, 6, space);
     target.file = path.clone();
@@ -19,30 +28,32 @@ fn planned(path: &str, text: &str, space: Space) -> Plan {
 
 #[test]
 fn every_rule_of_the_library_has_a_readable_plan() {
-    let mut count = 0;
-    for (path, text) in guide_stdlib::files()
-        .iter()
-        .filter(|(p, _)| p.starts_with("rules/"))
-    {
-        let plan = planned(path, text, Space::Eps);
+    let (mut rules, mut dialects) = (0, 0);
+    for (path, name, text) in guides() {
+        let plan = planned(path, name, text, Space::Eps);
         assert_eq!(plan.check(), Ok(()), "{path}");
-        let name = path.trim_start_matches("rules/").trim_end_matches(".guide");
-        insta::with_settings!({ snapshot_suffix => name, omit_expression => true }, {
-            insta::assert_snapshot!("rule", show::text(&plan));
+        let variant = path.strip_prefix("dialects/");
+        let file = variant.and_then(|path| path.strip_suffix(".guide"));
+        let snapshot = file.map_or("rule", |_| "dialect");
+        let suffix = file.map_or(name.to_owned(), |file| file.replace('/', "__"));
+        insta::with_settings!({ snapshot_suffix => suffix, omit_expression => true }, {
+            insta::assert_snapshot!(snapshot, show::text(&plan));
         });
-        count += 1;
+        *if variant.is_some() {
+            &mut dialects
+        } else {
+            &mut rules
+        } += 1;
     }
-    assert!(count > 15, "the library has {count} rules");
+    assert!(rules > 15, "the library has {rules} rules");
+    assert!(dialects > 25, "the library has {dialects} dialects");
 }
 
 #[test]
 fn every_rule_has_a_plan_in_every_space() {
-    for (path, text) in guide_stdlib::files()
-        .iter()
-        .filter(|(p, _)| p.starts_with("rules/"))
-    {
+    for (path, name, text) in guides() {
         for space in [Space::V, Space::X0, Space::Flow, Space::Score] {
-            let plan = planned(path, text, space);
+            let plan = planned(path, name, text, space);
             assert_eq!(plan.check(), Ok(()), "{path} in {space:?}");
             let read: Plan = serde_json::from_str(&show::json(&plan)).expect("what was written");
             assert_eq!(read, plan, "{path} in {space:?}");

@@ -1,7 +1,9 @@
 //! The standard library: `.guide` files under `ops/`, `rules/`, `directions/` and `schedules/`,
-//! embedded as text. The mathematics of every rule stands in these files and nowhere else.
+//! embedded as text, and under `dialects/` the variants by which other tools differ from the rules. The
+//! mathematics of every rule stands in these files and nowhere else.
 //!
-//! A file holds one item of its own name, so that `std::ops::momentum` is `ops/momentum.guide`.
+//! A file holds one item of its own name, so that `std::ops::momentum` is `ops/momentum.guide` and
+//! `std::dialects::diffusers::apg` is `dialects/diffusers/apg.guide`.
 
 macro_rules! embed {
     ($($path:literal,)*) => {
@@ -10,6 +12,39 @@ macro_rules! embed {
 }
 
 const FILES: &[(&str, &str)] = embed![
+    "dialects/a1111/cfg.guide",
+    "dialects/a1111/cfg_rescale.guide",
+    "dialects/a1111/composed.guide",
+    "dialects/comfyui/apg.guide",
+    "dialects/comfyui/cfg_norm.guide",
+    "dialects/comfyui/cfg_zero_star.guide",
+    "dialects/comfyui/dual_cfg.guide",
+    "dialects/comfyui/dynamic_thresholding.guide",
+    "dialects/comfyui/euler_cfg_pp.guide",
+    "dialects/comfyui/mahiro.guide",
+    "dialects/comfyui/perp_neg.guide",
+    "dialects/comfyui/ranged.guide",
+    "dialects/comfyui/rescale_cfg.guide",
+    "dialects/comfyui/slg.guide",
+    "dialects/comfyui/slg_simple.guide",
+    "dialects/comfyui/tangential.guide",
+    "dialects/comfyui/within.guide",
+    "dialects/diffusers/apg.guide",
+    "dialects/diffusers/apg_mix.guide",
+    "dialects/diffusers/autoguidance.guide",
+    "dialects/diffusers/away_from.guide",
+    "dialects/diffusers/cfg.guide",
+    "dialects/diffusers/cfg_zero_star.guide",
+    "dialects/diffusers/dynamic_threshold.guide",
+    "dialects/diffusers/frequency_decoupled.guide",
+    "dialects/diffusers/magnitude_aware.guide",
+    "dialects/diffusers/pag.guide",
+    "dialects/diffusers/pag_pipeline.guide",
+    "dialects/diffusers/seg.guide",
+    "dialects/diffusers/slg.guide",
+    "dialects/diffusers/tangential.guide",
+    "dialects/sd_cpp/apg.guide",
+    "dialects/sd_cpp/slg.guide",
     "directions/semantic_gap.guide",
     "directions/skip.guide",
     "directions/smooth.guide",
@@ -18,6 +53,7 @@ const FILES: &[(&str, &str)] = embed![
     "ops/blend.guide",
     "ops/clip_pixels.guide",
     "ops/clip_quantile.guide",
+    "ops/damp_tangential.guide",
     "ops/during.guide",
     "ops/highpass.guide",
     "ops/limit_norm.guide",
@@ -74,19 +110,18 @@ pub fn text(module: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// The names directly under a folder (`""` is the root, with the folders), sorted, without endings.
+/// The names directly under a folder (`""` is the root), files without endings and folders, sorted.
 pub fn names(folder: &str) -> Vec<&'static str> {
-    let mut names: Vec<&str> = FILES
-        .iter()
-        .filter_map(|(path, _)| {
-            if folder.is_empty() {
-                return path.split('/').next();
-            }
-            path.strip_prefix(folder)?
-                .strip_prefix('/')?
-                .strip_suffix(".guide")
-        })
-        .collect();
+    let inside = |path: &'static str| {
+        let rest = match folder {
+            "" => path,
+            _ => path.strip_prefix(folder)?.strip_prefix('/')?,
+        };
+        let name = rest.split_once('/').map_or(rest, |(name, _)| name);
+        Some(name.strip_suffix(".guide").unwrap_or(name))
+    };
+    let mut names: Vec<&str> = FILES.iter().filter_map(|(path, _)| inside(path)).collect();
+    names.sort_unstable();
     names.dedup();
     names
 }
@@ -129,13 +164,16 @@ mod tests {
                 .next()
                 .and_then(|file| file.strip_suffix(".guide"));
             let name = name.expect("the path ends in .guide");
-            let keyword = if path.starts_with("rules/") {
-                "guide"
-            } else {
-                "fn"
+            let keywords: &[&str] = match path.split('/').next() {
+                Some("rules") => &["guide"],
+                Some("dialects") => &["guide", "fn"],
+                _ => &["fn"],
             };
-            let item = format!("\n{keyword} {name}");
-            assert!(text.contains(&item), "{path} holds `{keyword} {name}`");
+            let holds = |keyword: &&str| text.contains(&format!("\n{keyword} {name}"));
+            assert!(
+                keywords.iter().any(holds),
+                "{path} holds a {keywords:?} `{name}`"
+            );
             assert!(
                 text.ends_with("}\n") && !text.contains('\t'),
                 "{path} ends in one line break"
@@ -160,8 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn every_dialect_says_what_differs_from_the_rules() {
+        let dialects = || files().iter().filter(|(p, _)| p.starts_with("dialects/"));
+        assert!(dialects().count() >= 30);
+        for (path, text) in dialects() {
+            let docs = |line: &&str| line.starts_with("///");
+            let docs: Vec<&str> = text.lines().filter(docs).collect();
+            let docs = docs.join(" ").replace("///", "");
+            assert!(
+                docs.contains("`std::rules::") || docs.contains("`std::rules`"),
+                "{path}"
+            );
+            let says = ["iffer", "nothing like it"];
+            assert!(says.iter().any(|word| docs.contains(word)), "{path}");
+        }
+    }
+
+    #[test]
     fn folders_and_files_are_found_by_name() {
-        assert_eq!(names(""), ["directions", "ops", "rules", "schedules"]);
+        let roots = ["dialects", "directions", "ops", "rules", "schedules"];
+        assert_eq!(names(""), roots);
+        let tools = ["a1111", "comfyui", "diffusers", "sd_cpp"];
+        assert_eq!(names("dialects"), tools);
+        assert!(names("dialects/diffusers").contains(&"apg"));
         assert!(names("rules").contains(&"apg"));
         assert!(names("rule").is_empty());
         assert!(text("rules/apg").is_some_and(|text| text.contains("guide apg(")));

@@ -21,6 +21,34 @@ fn everything_in_a_list() {
 }
 
 #[test]
+fn another_tools_variant() {
+    let sandbox = Sandbox::new();
+    let page = sandbox
+        .run(&["doc", "std::dialects::diffusers::apg"])
+        .with(0)
+        .stdout;
+    insta::assert_snapshot!(page);
+    for end in ["dialects::diffusers::apg", "diffusers::apg"] {
+        assert_eq!(sandbox.run(&["doc", end]).with(0).stdout, page, "{end}");
+    }
+    // The name alone is the rule's, and the rule's page names the variants.
+    let rule = sandbox.run(&["doc", "apg"]).with(0).stdout;
+    assert!(rule.starts_with("std::rules::apg "), "{rule}");
+    let twins =
+        ["diffusers", "comfyui", "sd_cpp"].map(|tool| format!("std::dialects::{tool}::apg"));
+    assert!(
+        twins.iter().all(|twin| rule.contains(twin.as_str())),
+        "{rule}"
+    );
+    // What only another tool has is found by its name.
+    let mahiro = sandbox.run(&["doc", "mahiro"]).with(0).stdout;
+    assert!(
+        mahiro.starts_with("std::dialects::comfyui::mahiro "),
+        "{mahiro}"
+    );
+}
+
+#[test]
 fn a_rule_by_its_path() {
     let sandbox = Sandbox::new();
     let short = sandbox.run(&["doc", "momentum"]).with(0).stdout;

@@ -135,7 +135,16 @@ impl World<'_> {
                 }
             }
         }
-        items.sort_by(|a, b| (&a.folder, &a.file, &a.name).cmp(&(&b.folder, &b.file, &b.name)));
+        // The rule itself comes before the variants of its name in deeper folders.
+        items.sort_by_key(|item| {
+            let depth = item.folder.matches('/').count();
+            (
+                depth,
+                item.folder.clone(),
+                item.file.clone(),
+                item.name.clone(),
+            )
+        });
         let items: Rc<[LibraryItem]> = items.into();
         self.library = Some(items.clone());
         items

@@ -23,7 +23,7 @@ const PROMPTS: u32 = 2;
 
 /// The cost of a rule; nothing for what is not one.
 pub fn of(item: &StdItem) -> Option<Cost> {
-    if item.folder != "rules" {
+    if !item.is_guide {
         return None;
     }
     let request = Request {

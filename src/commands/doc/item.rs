@@ -1,6 +1,6 @@
 //! The items of the standard library, with what their comments say.
 
-use guide_grammar::ast::{Function, ItemKind};
+use guide_grammar::ast::{Function, FunctionKind, ItemKind};
 use guide_grammar::span::{FileId, Span, Spanned};
 
 /// The folders of the standard library, with what they hold.
@@ -9,14 +9,32 @@ pub const FOLDERS: &[(&str, &str)] = &[
     ("directions", "Directions (std::directions)"),
     ("ops", "Operators (std::ops)"),
     ("schedules", "Schedules (std::schedules)"),
+    (
+        "dialects/diffusers",
+        "As diffusers does it (std::dialects::diffusers)",
+    ),
+    (
+        "dialects/comfyui",
+        "As ComfyUI does it (std::dialects::comfyui)",
+    ),
+    (
+        "dialects/a1111",
+        "As the web UI by AUTOMATIC1111 does it (std::dialects::a1111)",
+    ),
+    (
+        "dialects/sd_cpp",
+        "As stable-diffusion.cpp does it (std::dialects::sd_cpp)",
+    ),
 ];
 
 /// A function or guide of the standard library.
 pub struct StdItem {
-    /// `rules`, `ops`, `directions`, `schedules`
+    /// `rules`, `ops`, `directions`, `schedules`, `dialects/diffusers`
     pub folder: &'static str,
     /// Its name.
     pub name: String,
+    /// Whether it is a guide.
+    pub is_guide: bool,
     /// The file's text.
     pub source: &'static str,
     /// The file's `//!` lines.
@@ -44,14 +62,22 @@ pub struct Param {
 impl StdItem {
     /// `std::rules::apg`
     pub fn path(&self) -> String {
-        format!("std::{}::{}", self.folder, self.name)
+        format!("std::{}::{}", self.folder.replace('/', "::"), self.name)
     }
 
-    /// Whether a user means it by that name.
+    /// Whether it is another tool's variant.
+    pub fn is_dialect(&self) -> bool {
+        self.folder.starts_with("dialects/")
+    }
+
+    /// Whether a user means it by that name: the whole path, or its end. The name alone of a variant
+    /// means it only where nothing else has it.
     pub fn is_called(&self, name: &str) -> bool {
-        name == self.name
-            || name == self.path()
-            || name == format!("{}::{}", self.folder, self.name)
+        let whole = self.path();
+        let is_end = whole
+            .strip_suffix(name)
+            .is_some_and(|before| before.ends_with("::"));
+        whole == name || (is_end && !(self.is_dialect() && name == self.name))
     }
 }
 
@@ -60,7 +86,7 @@ pub fn all() -> Vec<StdItem> {
     let mut items = Vec::new();
     for (folder, _) in FOLDERS {
         for (path, text) in guide_stdlib::files() {
-            if path.split('/').next() == Some(folder) {
+            if path.rsplit_once('/').map(|(own, _)| own) == Some(folder) {
                 items.extend(of_file(folder, text));
             }
         }
@@ -83,6 +109,7 @@ fn of_file(folder: &'static str, source: &'static str) -> Vec<StdItem> {
         .map(|(docs, function)| StdItem {
             folder,
             name: function.name.node.clone(),
+            is_guide: function.kind == FunctionKind::Guide,
             source,
             file_docs: file_docs.clone(),
             docs,

@@ -18,11 +18,9 @@ pub fn doc(name: Option<&str>, ui: Ui) -> Result<Exit> {
         ui.data(&list(&items))?;
         return Ok(Exit::Done);
     };
-    let mut pages: Vec<String> = items
-        .iter()
-        .filter(|item| item.is_called(name))
-        .map(|item| page::of_item(item, cost::of(item).as_ref()))
-        .collect();
+    let page = |item: &StdItem| page::of_item(item, cost::of(item).as_ref(), &twins(item, &items));
+    let called = items.iter().filter(|item| item.is_called(name));
+    let mut pages: Vec<String> = called.map(page).collect();
     pages.extend(
         INTERVENTIONS
             .iter()
@@ -31,10 +29,27 @@ pub fn doc(name: Option<&str>, ui: Ui) -> Result<Exit> {
     );
     pages.extend(Primitive::find(name).map(page::of_primitive));
     if pages.is_empty() {
+        pages = items
+            .iter()
+            .filter(|item| item.name == name)
+            .map(page)
+            .collect();
+    }
+    if pages.is_empty() {
         return Err(unknown(name, &items));
     }
     ui.data(&pages.join("\n"))?;
     Ok(Exit::Done)
+}
+
+/// The paths of what is called like an item in other folders: for a rule the variants, for a variant
+/// the rule and the other variants.
+fn twins(item: &StdItem, items: &[StdItem]) -> Vec<String> {
+    let other = items
+        .iter()
+        .filter(|other| other.name == item.name && other.folder != item.folder);
+    let relevant = other.filter(|other| other.is_dialect() || item.is_dialect());
+    relevant.map(StdItem::path).collect()
 }
 
 fn unknown(name: &str, items: &[StdItem]) -> Failure {

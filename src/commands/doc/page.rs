@@ -8,10 +8,10 @@ use super::item::{Param, StdItem};
 /// Characters in a line.
 pub const WIDTH: usize = 80;
 
-/// The page of an item of the standard library.
-pub fn of_item(item: &StdItem, cost: Option<&Cost>) -> String {
+/// The page of an item of the standard library. `twins` are the paths of what has its name elsewhere.
+pub fn of_item(item: &StdItem, cost: Option<&Cost>, twins: &[String]) -> String {
     let kind = match item.folder {
-        "rules" => "rule",
+        _ if item.is_guide => "rule",
         "directions" => "direction",
         "schedules" => "schedule",
         _ => "operator",
@@ -40,6 +40,9 @@ pub fn of_item(item: &StdItem, cost: Option<&Cost>) -> String {
     if let Some(cost) = cost {
         out.push_str(&format!("\nCost    {}\n", cost.evaluations));
         out.push_str(&format!("Needs   {}\n", cost.needs));
+    }
+    if !twins.is_empty() {
+        out.push_str(&format!("\nAlso    {}\n", twins.join("\n        ")));
     }
     let path = format!("stdlib/{}/{}.guide", item.folder, item.name);
     out.push_str(&format!("\nSource  {path}\n"));
