@@ -93,7 +93,7 @@ primitives! {
     Decode "decode" ("latent") "The picture of a latent, by the model's decoder.";
     Grad "grad" ("of", "wrt") "The gradient of a sample scalar.";
     Random "random" ("low", "high", "salt" = "") "A uniform random number for each sample, keyed by seed and step.";
-    Gaussian "gaussian" ("like" = "x", "salt" = "") "Standard normal noise, keyed by seed and step.";
+    Gaussian "gaussian" ("like" = "x", "salt" = "") "Standard normal noise in the shape of a value, one number for a scalar, keyed by seed and step.";
     GaussianBlur "gaussian_blur" ("a", "sigma", "taps" = "9") "Gaussian blur over space, reflect padding.";
     Band "band" ("a", "level", "of") "The full-size share of one level of a binomial pyramid.";
     Resample "resample" ("a", "factor") "Low-pass by bilinear resampling down and up again.";

@@ -18,18 +18,12 @@ impl<'p> Engine<'p> {
         match value {
             Value::Error => Value::Error,
             Value::Prompts(source) => self.prompt_at(source, at, of, index, span),
-            Value::Table(source) => match self.scalar(at, "a row", index) {
-                Some(row) => {
-                    self.whole(&row, "a row", index.span);
-                    Value::Row(source, row.node)
-                }
+            Value::Table(source) => match self.place(at, "a row", index) {
+                Some(row) => Value::Row(source, row),
                 None => Value::Error,
             },
-            Value::Row(source, row) => match self.scalar(at, "a column", index) {
-                Some(column) => {
-                    self.whole(&column, "a column", index.span);
-                    self.entry(source, row, column.node, span)
-                }
+            Value::Row(source, row) => match self.place(at, "a column", index) {
+                Some(column) => self.entry(source, row, column, span),
                 None => Value::Error,
             },
             Value::Data(data) if matches!(data.kind, Kind::Probs | Kind::Logits) => {
@@ -105,6 +99,20 @@ impl<'p> Engine<'p> {
             }
             _ => Value::Condition(Condition::Open(text, vec![data.node])),
         }
+    }
+
+    /// A row or a column of a table. What changes from step to step is looked at by the plan, which
+    /// knows the steps that ask for it.
+    fn place(&mut self, at: Value, what: &str, index: &'p Expr) -> Option<NodeId> {
+        let data = self.step_scalar(at, what, index)?;
+        if self.graph.stage(data.node) == Stage::Const {
+            let known = self.graph.constant(data.node).is_some();
+            let number = self.whole(&data, what, index.span);
+            if known && number.is_none() {
+                return None;
+            }
+        }
+        Some(data.node)
     }
 
     /// An entry of a table, a scalar.

@@ -252,13 +252,27 @@ impl Checker<'_> {
         ))
     }
 
+    /// A row or a column of a table.
+    fn place(&self, number: &Number) -> Result<(), String> {
+        self.number(number)?;
+        match number.values.iter().find(|at| !is_place(**at)) {
+            None => Ok(()),
+            Some(at) => Err(format!("takes entry {at} of a table")),
+        }
+    }
+
     fn operand(&self, operand: &Operand, made: &[bool], asked: &[bool]) -> Result<(), String> {
         let there = match operand {
             Operand::Value(id) => made.get(id.index()).copied().unwrap_or(false),
             Operand::Prediction(id) => asked.get(id.index()).copied().unwrap_or(false),
             Operand::State(id) => id.index() < self.plan.states.len(),
             Operand::Decision(id) => self.decided.contains(id),
-            Operand::Input(id) | Operand::Entry(id, _, _) => id.index() < self.plan.inputs.len(),
+            Operand::Input(id) => id.index() < self.plan.inputs.len(),
+            Operand::Entry(id, row, column) => {
+                self.place(row)?;
+                self.place(column)?;
+                id.index() < self.plan.inputs.len()
+            }
             Operand::Number(number) => return self.number(number),
             Operand::Latent | Operand::Target => true,
         };
@@ -291,6 +305,11 @@ impl Checker<'_> {
             Operand::Target => Shape::Class,
         }
     }
+}
+
+/// Whether a table may have a row or a column of this number.
+pub fn is_place(at: f64) -> bool {
+    at.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&at)
 }
 
 /// Whether a value of one shape can be kept in a state of another: a number fills a larger one.

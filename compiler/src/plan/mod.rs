@@ -11,6 +11,7 @@ mod sizes;
 mod timetable;
 mod walk;
 
+pub use check::is_place;
 pub use layers::{LayerTerm, Layers};
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;

@@ -133,8 +133,8 @@ pub enum Operand {
     Latent,
     /// A bound input (`Mask`, `Image` latents).
     Input(InputId),
-    /// An entry of a bound `Table`, by row and column.
-    Entry(InputId, u32, u32),
+    /// An entry of a bound `Table`, by row and column: whole numbers from 0 on, one a tick.
+    Entry(InputId, Number, Number),
     /// A number known when the plan is made, one a tick.
     Number(Number),
     /// The class aimed at.
@@ -214,7 +214,7 @@ pub enum Code {
         /// Upper end.
         high: Operand,
     },
-    /// Standard normal, in the shape of a latent, keyed likewise.
+    /// Standard normal, in the shape of its value, keyed likewise.
     Gaussian {
         /// The salt and the path of names to the call.
         key: String,

@@ -136,9 +136,10 @@ impl Segment {
             operands.extend(op.operands());
         }
         all.extend(self.uses().filter_map(|u| u.t.as_ref()));
-        all.extend(operands.into_iter().filter_map(|operand| match operand {
-            Operand::Number(number) => Some(number),
-            _ => None,
+        all.extend(operands.into_iter().flat_map(|operand| match operand {
+            Operand::Number(number) => vec![number],
+            Operand::Entry(_, row, column) => vec![row, column],
+            _ => Vec::new(),
         }));
         all
     }

@@ -171,7 +171,10 @@ impl Draft<'_, '_> {
             Form::Latent => return Operand::Latent,
             Form::Target => return Operand::Target,
             Form::Input(input) => return Operand::Input(*input),
-            Form::Entry(input, row, column) => return Operand::Entry(*input, *row, *column),
+            Form::Entry(input, row, column) => {
+                let (input, row, column) = (*input, *row, *column);
+                return Operand::Entry(input, self.number_of(row), self.number_of(column));
+            }
             Form::State(cell) => {
                 return Operand::State(self.emit.states.get(cell).copied().unwrap_or(StateId(0)));
             }

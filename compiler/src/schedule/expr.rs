@@ -92,7 +92,8 @@ pub enum Form {
     Latent,
     Target,
     Input(InputId),
-    Entry(InputId, u32, u32),
+    /// By row and column.
+    Entry(InputId, ScalarId, ScalarId),
     State(CellId),
     /// What the step's first evaluation decided about a node.
     Held(NodeId),

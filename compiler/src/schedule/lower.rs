@@ -293,10 +293,9 @@ impl<'a> Lowering<'a> {
             Op::Target => b.exprs.intern(Form::Target, shape, span),
             Op::Input(input) => b.exprs.intern(Form::Input(*input), shape, span),
             Op::Entry(input, row, column) => {
-                let (row, column) = (self.number(b, *row), self.number(b, *column));
-                // Ends of the range, so that a place out of the table is refused when it is bound.
-                let form = Form::Entry(*input, row as u32, column as u32);
-                b.exprs.intern(form, shape, span)
+                let (row, column) = (self.scalar(b, *row), self.scalar(b, *column));
+                b.exprs
+                    .intern(Form::Entry(*input, row, column), shape, span)
             }
             Op::Random(key, low, high) => {
                 let (low, high) = (self.value(b, *low), self.value(b, *high));

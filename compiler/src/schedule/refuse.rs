@@ -8,7 +8,7 @@ use super::gather::Impossible;
 use super::merge::Scheduled;
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::{Graph, NodeId, Outcome};
-use crate::plan::{ArgValue, LayerTerm};
+use crate::plan::{ArgValue, LayerTerm, is_place};
 use crate::show;
 use guide_grammar::span::Span;
 
@@ -19,6 +19,35 @@ pub fn refuse(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut B
         solver(graph, target, outcome, bag);
     }
     layers(target, scheduled, bag);
+    places(graph, scheduled, bag);
+}
+
+/// Entries that no table has: rows or columns below 0 or between two others.
+fn places(graph: &Graph, scheduled: &Scheduled, bag: &mut Bag) {
+    let mut said = BTreeSet::new();
+    for part in &scheduled.parts {
+        for expr in part.demand.keys() {
+            let Form::Entry(input, row, column) = scheduled.exprs.form(*expr) else {
+                continue;
+            };
+            for (what, id) in [("row", row), ("column", column)] {
+                let mut values = part.ticks.iter().map(|t| scheduled.scalars.at(*id, *t));
+                let Some(bad) = values.find(|value| !is_place(*value)) else {
+                    continue;
+                };
+                let name = graph.inputs.get(input.index());
+                let name = name.map_or("?", |input| input.name.as_str());
+                if said.insert((name, what)) {
+                    let message = format!("{what} {} of `{name}` is asked for", show::number(bad));
+                    bag.push(
+                        Diagnostic::new(Code::NotWhole, message)
+                            .at(scheduled.exprs.span(*expr), "no table has it")
+                            .help(format!("{what}s are whole and counted from 0")),
+                    );
+                }
+            }
+        }
+    }
 }
 
 fn unsupported(scheduled: &Scheduled, bag: &mut Bag) {

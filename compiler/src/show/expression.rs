@@ -53,8 +53,12 @@ impl<'a> Names<'a> {
                 .map_or("?".to_string(), |d| d.name.clone()),
             Operand::Latent => "x".to_string(),
             Operand::Input(id) => input(id),
-            Operand::Entry(id, row, 0) => format!("{}[{row}]", input(id)),
-            Operand::Entry(id, row, column) => format!("{}[{row}][{column}]", input(id)),
+            Operand::Entry(id, row, column) if column.values == [0.0] => {
+                format!("{}[{}]", input(id), row.text)
+            }
+            Operand::Entry(id, row, column) => {
+                format!("{}[{}][{}]", input(id), row.text, column.text)
+            }
             Operand::Number(number) => number.text.clone(),
             Operand::Target => "target".to_string(),
         }

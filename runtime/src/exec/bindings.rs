@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Input, InputDefault, Plan, Shape};
+use guide_compiler::plan::{Input, InputDefault, Number, Op, Operand, Plan, Shape};
 
 use super::dims::Dims;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -60,10 +60,48 @@ pub(super) fn bind(
     dims: &Dims,
     device: &Device,
 ) -> Result<Vec<Bound>> {
-    plan.inputs
+    let bound = plan
+        .inputs
         .iter()
         .map(|input| bind_one(input, bindings.inputs.get(&input.name), dims, device))
-        .collect()
+        .collect::<Result<Vec<Bound>>>()?;
+    for segment in &plan.segments {
+        let read = segment.ops().flat_map(Op::operands).chain(segment.ends());
+        for operand in read {
+            if let Operand::Entry(input, row, column) = operand {
+                let (input, table) = (&plan.inputs[input.index()], &bound[input.index()]);
+                measure(input, table, row, column)?;
+            }
+        }
+    }
+    Ok(bound)
+}
+
+/// Whether a table has the entries that the plan reads in any tick.
+fn measure(input: &Input, table: &Bound, row: &Number, column: &Number) -> Result<()> {
+    let Bound::Table(rows) = table else {
+        return Ok(());
+    };
+    let last = |number: &Number| number.values.iter().fold(0.0, |a: f64, b| a.max(*b)) as usize;
+    let (last_row, last_column) = (last(row), last(column));
+    let enough = rows.len() > last_row && rows.iter().all(|row| row.len() > last_column);
+    if enough {
+        return Ok(());
+    }
+    let name = &input.name;
+    let narrowest = rows.iter().map(Vec::len).min().unwrap_or(0);
+    Err(RuntimeError::new(
+        ErrorKind::BadBinding,
+        format!(
+            "the rule reads `{name}[{last_row}][{last_column}]`, and the table has {} rows of {narrowest} numbers",
+            rows.len()
+        ),
+    )
+    .help(format!(
+        "bind `{name}` to a table of at least {} rows and {} columns",
+        last_row + 1,
+        last_column + 1
+    )))
 }
 
 fn bind_one(

@@ -248,17 +248,20 @@ impl Tick<'_> {
                 ops::filter(&separable, &of)?
             }
             Code::Gaussian { key } => {
+                let shape = self.job.segment.values[op.out.index()].shape;
                 let salt = key.split(['/', ':', '@']).next().unwrap_or(key);
                 let named = |name: &str| self.job.gaussian.iter().find(|(known, _)| known == name);
-                if let Some((_, recorded)) = named(key).or_else(|| named(salt)) {
+                if let Some((_, recorded)) = named(key).or_else(|| named(salt))
+                    && shape == Shape::Tensor
+                {
                     recorded.get(self.job.index)?
                 } else {
-                    let n = dims.channels * dims.area;
+                    let n = dims.len(shape);
                     let mut all = vec![0f32; n * dims.batch];
                     for (slot, row) in self.engine.slots.iter().zip(all.chunks_mut(n.max(1))) {
                         Stream::new(slot.seed, self.job.tick.step, key).normal(row);
                     }
-                    Tensor::from_vec(all, dims.rows(dims.batch, Shape::Tensor), device)?
+                    Tensor::from_vec(all, dims.rows(dims.batch, shape), device)?
                 }
             }
             Code::Reduce(reduce) => {

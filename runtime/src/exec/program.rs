@@ -170,6 +170,7 @@ pub(super) fn join(shapes: impl Iterator<Item = Shape>) -> Shape {
 pub(super) fn classify(plan: &Plan, segment: &Segment, op: &Op) -> Class {
     let shape = segment.values[op.out.index()].shape;
     match &op.code {
+        Code::Gaussian { .. } if is_number(shape) => Class::Scalar,
         Code::Filter(..) | Code::Gaussian { .. } => Class::Whole,
         Code::Reduce(reduce) => {
             let of = join(

@@ -218,18 +218,9 @@ impl Slot {
             }
             Operand::Decision(id) => return Ok(self.decisions[id.index()]),
             Operand::Entry(input, row, column) => match &frame.inputs[input.index()] {
+                // INVARIANT: the tables were measured against what the plan reads when they were bound.
                 View::Other(Bound::Table(rows)) => {
-                    let name = &frame.plan.inputs[input.index()].name;
-                    *rows
-                        .get(*row as usize)
-                        .and_then(|entries| entries.get(*column as usize))
-                        .ok_or_else(|| {
-                            RuntimeError::new(
-                                ErrorKind::BadBinding,
-                                format!("table `{name}` has no entry [{row}, {column}]"),
-                            )
-                            .help(format!("bind `{name}` to a table with more rows"))
-                        })?
+                    rows[row.at(frame.k) as usize][column.at(frame.k) as usize]
                 }
                 _ => {
                     return Err(broken(
@@ -367,7 +358,10 @@ impl Slot {
                     .zip(get(high)?)
                     .map(|(low, high)| low + (high - low) * share)
             }
-            Code::Reduce(_) | Code::Filter(..) | Code::Gaussian { .. } => {
+            Code::Gaussian { key } => {
+                Some(Stream::new(self.seed, frame.tick.step, key).one_normal())
+            }
+            Code::Reduce(_) | Code::Filter(..) => {
                 return Err(broken("the plan gives a number where a tensor belongs"));
             }
         })

@@ -79,8 +79,9 @@ pub fn run(
                 .apply(&from, &mut to);
         }
         Code::Gaussian { key } => match noise(frame, key, b) {
-            Some(recorded) => to.copy_from_slice(recorded),
-            None => Stream::new(slot.seed, frame.tick.step, key).normal(&mut to),
+            // Noise is recorded in the shape of a latent.
+            Some(recorded) if shape == Shape::Tensor => to.copy_from_slice(recorded),
+            _ => Stream::new(slot.seed, frame.tick.step, key).normal(&mut to),
         },
         Code::Reduce(reduce) => {
             let Some(value) = reduce_whole(reduce, args, frame, slot, outs, b, &mut to)? else {

@@ -46,15 +46,23 @@ impl Stream {
         (self.bits(i) >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
+    /// The first of the normal numbers, in f64.
+    pub fn one_normal(self) -> f64 {
+        self.pair(0)[0]
+    }
+
+    /// Normal numbers `2*pair` and `2*pair + 1`.
+    fn pair(self, pair: u64) -> [f64; 2] {
+        // 1 - u lies in (0, 1], so that the logarithm is finite.
+        let radius = (-2.0 * (1.0 - self.uniform(2 * pair)).ln()).sqrt();
+        let angle = std::f64::consts::TAU * self.uniform(2 * pair + 1);
+        [radius * angle.cos(), radius * angle.sin()]
+    }
+
     /// Fills `to` with standard normal numbers.
     pub fn normal(self, to: &mut [f32]) {
         for (pair, out) in to.chunks_mut(2).enumerate() {
-            let pair = pair as u64;
-            // 1 - u lies in (0, 1], so that the logarithm is finite.
-            let radius = (-2.0 * (1.0 - self.uniform(2 * pair)).ln()).sqrt();
-            let angle = std::f64::consts::TAU * self.uniform(2 * pair + 1);
-            let both = [radius * angle.cos(), radius * angle.sin()];
-            for (value, normal) in out.iter_mut().zip(both) {
+            for (value, normal) in out.iter_mut().zip(self.pair(pair as u64)) {
                 *value = normal as f32;
             }
         }

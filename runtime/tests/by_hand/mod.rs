@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod compare;
 pub mod segments;
 
 use candle_core::{Device, Tensor};

@@ -9,10 +9,16 @@ use crate::ticks::Noise;
 use crate::walk;
 
 /// Rules whose numbers are checked elsewhere.
-const ELSEWHERE: &[(&str, &str)] = &[(
-    "feedback",
-    "`rules_by_paper` follows its estimate, with the rounding that it enlarges",
-)];
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "feedback",
+        "`rules_by_paper` follows its estimate, with the rounding that it enlarges",
+    ),
+    (
+        "linear_adaptive",
+        "`rules_by_formula` binds it a table for each run",
+    ),
+];
 
 /// Parameters to try, for each rule; the defaults are always tried.
 const SETS: &[(&str, &[Set])] = &[
@@ -244,8 +250,24 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "sine_edit",
+        &[
+            &[("pretrained", "1")],
+            &[("pretrained", "0")],
+            &[("from", "0"), ("pretrained", "0.75")],
+            &[("from", "1000"), ("scale", "3")],
+            &[("from", "1001")],
+            &[("scale", "1")],
+            &[("scale", "0")],
+        ],
+    ),
+    (
         "tangential",
         &[&[("scale", "1")], &[("scale", "0")], &[("scale", "15")]],
+    ),
+    (
+        "time_step",
+        &[&[("scale", "1")], &[("scale", "0")], &[("spread", "0.5")]],
     ),
 ];
 

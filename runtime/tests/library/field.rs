@@ -190,7 +190,10 @@ pub fn bindings(plan: &Plan, seeds: &[u64]) -> Bindings {
                 wave(SIZE),
                 &[&[1], LATENT.as_slice()].concat(),
             )),
-            "Table" => Binding::Table(vec![vec![1.5, 0.25], vec![-0.75, 0.5]]),
+            "Table" => Binding::Table(vec![
+                vec![1.5, 0.25, -0.5, 0.125, 0.75, -0.25, 0.0625],
+                vec![-0.75, 0.5, 0.25, -0.125, 1.0, 0.375, -0.25],
+            ]),
             _ => continue,
         };
         bindings.inputs.insert(input.name.clone(), value);

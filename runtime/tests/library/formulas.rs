@@ -49,6 +49,14 @@ const IDENTITY: &str = "cond~identity_attention(mid)";
 const SKIP: &str = "cond~skip_layers([7, 8, 9])";
 
 /// The rules by name.
+const TUNED: Needs = Needs {
+    labels: &["cond", "uncond", "tuned/source"],
+    weights: &[],
+};
+const MOVED: Needs = Needs {
+    labels: &["cond", "cond!moved"],
+    weights: &[],
+};
 pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("adaptive", PAIR, adaptive),
     ("apg", PAIR, apg),
@@ -73,7 +81,9 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("rectified_cfg_pp", HALF, rectified_cfg_pp),
     ("seg", BLURRED, seg),
     ("slg", SKIPPED, slg),
+    ("sine_edit", TUNED, sine_edit),
     ("tangential", PAIR, tangential),
+    ("time_step", MOVED, time_step),
 ];
 
 /// How many of these factors are not 0: predictions that a sum asks for.
@@ -99,6 +109,27 @@ fn autoguidance(now: &Now<'_>, _: &mut Memory) -> Made {
         &now.native("weak/cond"),
         now.num("scale", 2.0),
     )
+}
+
+fn time_step(now: &Now<'_>, _: &mut Memory) -> Made {
+    plain(
+        &now.native("cond"),
+        &now.native(MOVED.labels[1]),
+        now.num("scale", 3.0),
+    )
+}
+
+fn sine_edit(now: &Now<'_>, _: &mut Memory) -> Made {
+    let own = if now.tick.t1000 >= now.num("from", 500.0) {
+        now.num("pretrained", 0.4)
+    } else {
+        1.0
+    };
+    let scale = now.num("scale", 10.0);
+    let [c, u, tuned] = [0, 1, 2].map(|i| now.native(TUNED.labels[i]));
+    let factors = [scale * own, 1.0 - scale, scale * (1.0 - own)];
+    let made = mixed(&[(factors[0], &c), (factors[1], &u), (factors[2], &tuned)]);
+    Made::new(made, asked(&factors))
 }
 
 fn guided_where(now: &Now<'_>, inside: bool, scale: f64) -> Made {

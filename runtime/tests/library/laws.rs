@@ -53,6 +53,10 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     ("rectified_cfg_pp", "guides half a step ahead"),
     ("seg", "asks for no unconditional prediction"),
     ("tangential", "the unconditional prediction is damped"),
+    (
+        "time_step",
+        "guides from a prediction that is told another time",
+    ),
 ];
 
 /// Rules whose second evaluation of a step is not what a first one at its place would be, and why. What
@@ -64,6 +68,7 @@ const HELD: &[(&str, &str)] = &[
         "its heat comes from the noise of another step's first evaluation",
     ),
     ("limited_interval", "decides by `sigma_ratio`"),
+    ("sine_edit", "decides by `t1000`"),
 ];
 
 fn listed(list: &[(&str, &str)], rule: &Rule) -> bool {

@@ -4,12 +4,10 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{Op, OverRun, Stage};
-use crate::plan::Shape;
 use crate::resolved::Arg;
 
-use super::super::builder::Meta;
 use super::super::engine::Engine;
-use super::super::value::{Data, Kind, Value};
+use super::super::value::{Kind, Value};
 
 impl<'p> Engine<'p> {
     /// `random(low, high, salt:)`
@@ -30,37 +28,34 @@ impl<'p> Engine<'p> {
         Value::Data(self.opaque(Op::Random(key, a.node, b.node), Kind::Scalar, true, span))
     }
 
-    /// `gaussian(like:, salt:)`: in the shape of a latent.
+    /// `gaussian(like:, salt:)`: in the shape of a latent, a map or a per-channel value, or one number.
     pub(crate) fn gaussian(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
         let [like, salt] = args else {
             return Value::Error;
         };
-        if let Some(like) = like {
-            let value = self.expr(&like.value);
-            match value {
+        let kind = match like {
+            None => Kind::Raw,
+            Some(like) => match self.expr(&like.value) {
                 Value::Error => return Value::Error,
+                Value::Data(data) if data.kind.is_factor() => data.kind,
                 Value::Data(data)
                     if matches!(
                         data.kind,
                         Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open
-                    ) => {}
-                other => {
-                    return self.wrong_kind(&other, "a tensor or latent", span, like.value.span);
+                    ) =>
+                {
+                    Kind::Raw
                 }
-            }
-        }
+                other => {
+                    let wanted = "a tensor, latent, map, per-channel value or scalar";
+                    return self.wrong_kind(&other, wanted, span, like.value.span);
+                }
+            },
+        };
         let Some(key) = self.key("gaussian", *salt) else {
             return Value::Error;
         };
-        let meta = Meta {
-            shape: Shape::Tensor,
-            space: None,
-            kind: "raw".into(),
-        };
-        Value::Data(Data::of(
-            Kind::Raw,
-            self.graph.add(Op::Gaussian(key), meta, span),
-        ))
+        Value::Data(self.opaque(Op::Gaussian(key), kind, true, span))
     }
 
     /// The key of a random value: its salt and the path of names to the call.

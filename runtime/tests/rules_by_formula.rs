@@ -1,0 +1,258 @@
+//! Rules that estimate, mix or mistell predictions, against slow computations in f64.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod by_hand;
+mod pipeline;
+
+use by_hand::compare::{near, run_both, said, wide, zip};
+use by_hand::facts;
+use by_hand::segments::{Formula, answer, latent};
+use candle_core::Tensor;
+use guide_compiler::plan::{ModelFacts, Plan, Space, Tick};
+use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
+use guide_runtime::error::Result;
+use guide_runtime::exec::{Binding, Bindings, Executor};
+use guide_runtime::predictor::{Predictor, Question};
+
+const BATCH: usize = 3;
+
+fn planned(name: &str, steps: u32, set: &[(&str, f64)]) -> Plan {
+    let config = SchedulerConfig::stable_diffusion(Space::Eps);
+    let table = timetable(&config, Sampler::Ddim, None, steps).unwrap();
+    let settings = set.iter();
+    let settings = settings.map(|(name, value)| ((*name).to_owned(), format!("{value:?}")));
+    let text = pipeline::rule(name).unwrap();
+    pipeline::planned(name, text, settings.collect(), facts(), table, None).unwrap()
+}
+
+fn guided(u: &[f64], c: &[f64], scale: f64) -> Vec<f64> {
+    zip(u, c, |u, c| u + scale * (c - u))
+}
+
+/// LinearAG as a loop: the null predictions so far, asked for or estimated.
+fn linear_adaptive(
+    ticks: &[Tick],
+    sample: usize,
+    first: usize,
+    past: usize,
+    rows: &[Vec<f64>],
+) -> Vec<Vec<f64>> {
+    let mut known: Vec<Vec<f64>> = Vec::new();
+    for tick in 0..ticks.len() {
+        let c = |back: usize| said(ticks, tick - back, sample, "cond");
+        let u = if tick > first && (tick - first) % 2 == 1 {
+            let row = &rows[(tick - first - 1) / 2];
+            let mut sum = vec![0.0; c(0).len()];
+            for back in 0..=past {
+                sum = zip(&sum, &c(back), |sum, c| sum + row[back] * c);
+            }
+            for back in 1..=past {
+                sum = zip(&sum, &known[tick - back], |sum, u| {
+                    sum + row[past + back] * u
+                });
+            }
+            sum
+        } else {
+            said(ticks, tick, sample, "uncond")
+        };
+        known.push(u);
+    }
+    known
+}
+
+#[test]
+fn linear_adaptive_estimates_every_second_null_prediction() {
+    for (steps, start, past) in [(9, 0.25, 2), (6, 0.0, 3), (6, 0.5, 1)] {
+        let set = [("start", start), ("past", past as f64), ("scale", 3.5)];
+        let plan = planned("linear_adaptive", steps, &set);
+        let first = ((start * f64::from(steps)) as usize).max(past - 1);
+        let count = (steps as usize - first) / 2;
+        let entry =
+            |row: usize, column: usize| (0.7 * row as f64 + 1.3 * column as f64).sin() / 2.0;
+        let rows: Vec<Vec<f64>> = (0..count)
+            .map(|row| (0..=2 * past).map(|column| entry(row, column)).collect())
+            .collect();
+        let mut bindings = Bindings::default();
+        let table = Binding::Table(rows.clone());
+        bindings.inputs.insert("coefficients".to_owned(), table);
+        let ticks = &plan.timetable.ticks;
+        for (got, formula) in run_both(&plan, BATCH, &bindings, Formula::new) {
+            for sample in 0..BATCH {
+                let known = linear_adaptive(ticks, sample, first, past, &rows);
+                for (tick, got) in got.iter().enumerate() {
+                    let want = guided(&known[tick], &said(ticks, tick, sample, "cond"), 3.5);
+                    near(
+                        &got.denoise,
+                        sample,
+                        &want,
+                        &format!("start {start}, tick {tick}"),
+                    );
+                }
+            }
+            let asked = (0..ticks.len()).filter(|t| !formula.rows(*t, "uncond").is_empty());
+            assert_eq!(asked.count(), steps as usize - count);
+        }
+        assert_eq!(plan.cost.most, 2 * u64::from(steps) - count as u64);
+        assert_eq!(plan.cost.least, plan.cost.most);
+    }
+}
+
+#[test]
+fn a_table_that_is_too_small_is_refused_before_the_run() {
+    let plan = planned("linear_adaptive", 8, &[]);
+    let bound = |rows: Vec<Vec<f64>>| {
+        let mut bindings = Bindings::default();
+        let table = Binding::Table(rows);
+        bindings.inputs.insert("coefficients".to_owned(), table);
+        let device = candle_core::Device::Cpu;
+        let made = Executor::new(&plan, 1, &by_hand::LATENT, &device, &bindings);
+        made.map(|_| ()).map_err(|error| error.message)
+    };
+    assert_eq!(bound(vec![vec![0.0; 7]; 2]), Ok(()));
+    let short = bound(vec![vec![0.0; 7]]).unwrap_err();
+    assert!(
+        short.contains("`coefficients[1][0]`") && short.contains("1 rows of 7"),
+        "{short}"
+    );
+    let narrow = bound(vec![vec![0.0; 7], vec![0.0; 6]]).unwrap_err();
+    assert!(narrow.contains("rows of 6"), "{narrow}");
+}
+
+#[test]
+fn sine_mixes_two_models_while_the_noise_is_high() {
+    let (share, from, scale) = (0.3, 420.0, 6.0);
+    let plan = planned(
+        "sine_edit",
+        7,
+        &[("pretrained", share), ("from", from), ("scale", scale)],
+    );
+    let ticks = &plan.timetable.ticks;
+    let mixed = ticks.iter().filter(|tick| tick.t1000 >= from).count();
+    assert!(mixed > 1 && mixed + 1 < ticks.len());
+    for (got, formula) in run_both(&plan, BATCH, &Bindings::default(), Formula::new) {
+        for (tick, got) in got.iter().enumerate() {
+            for sample in 0..BATCH {
+                let c = said(ticks, tick, sample, "cond");
+                let u = said(ticks, tick, sample, "uncond");
+                let toward = if ticks[tick].t1000 >= from {
+                    let tuned = said(ticks, tick, sample, "tuned/source");
+                    zip(&c, &tuned, |c, tuned| share * c + (1.0 - share) * tuned)
+                } else {
+                    c
+                };
+                near(
+                    &got.denoise,
+                    sample,
+                    &guided(&u, &toward, scale),
+                    &format!("tick {tick}"),
+                );
+            }
+            let asks = formula.rows(tick, "tuned/source").len();
+            assert_eq!(asks, if ticks[tick].t1000 >= from { BATCH } else { 0 });
+        }
+    }
+    assert_eq!(plan.cost.most, 14 + mixed as u64);
+}
+
+/// Answers by formula, and remembers the times that were told to each sample.
+struct Told {
+    formula: Formula,
+    told: Vec<(usize, usize, f64)>,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self {
+            formula: Formula::new(),
+            told: Vec::new(),
+        }
+    }
+}
+
+impl Predictor for Told {
+    fn facts(&self) -> &ModelFacts {
+        self.formula.facts()
+    }
+
+    fn predict(
+        &mut self,
+        index: usize,
+        tick: &Tick,
+        asked: &[Question<'_>],
+    ) -> Result<Vec<Tensor>> {
+        for question in asked {
+            let times = question.told.iter().flatten();
+            let rows = question.rows.iter().zip(times);
+            self.told.extend(rows.map(|(row, t)| (index, *row, *t)));
+        }
+        self.formula.predict(index, tick, asked)
+    }
+}
+
+#[test]
+fn time_step_guides_away_from_a_wrong_time() {
+    let (spread, scale) = (0.2, 2.5);
+    let plan = planned("time_step", 6, &[("spread", spread), ("scale", scale)]);
+    let ticks = &plan.timetable.ticks;
+    let [one, other] = run_both(&plan, BATCH, &Bindings::default(), Told::new);
+    assert_eq!(one.1.told, other.1.told);
+    for (got, told) in [one, other] {
+        assert_eq!(told.told.len(), BATCH * ticks.len());
+        for (tick, sample, t) in told.told {
+            let c = said(ticks, tick, sample, "cond");
+            let i = wide(&answer("cond!moved", &latent(tick, sample), t, 0));
+            near(
+                &got[tick].denoise,
+                sample,
+                &guided(&i, &c, scale),
+                &format!("tick {tick}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn the_wrong_times_are_normal_around_the_right_one() {
+    let (spread, batch) = (0.2, 400);
+    let plan = planned("time_step", 6, &[("spread", spread)]);
+    let ticks = &plan.timetable.ticks;
+    let seeds = |from: u64| Bindings {
+        seeds: (from..from + batch).collect(),
+        ..Bindings::default()
+    };
+    let [(_, told), _] = run_both(&plan, batch as usize, &seeds(0), Told::new);
+    let drawn = |(tick, _, t): &(usize, usize, f64)| (t / ticks[*tick].t - 1.0) / spread;
+    let draws: Vec<f64> = told.told.iter().map(drawn).collect();
+    let mean =
+        |f: &dyn Fn(f64) -> f64| draws.iter().map(|d| f(*d)).sum::<f64>() / draws.len() as f64;
+    // Of 2400 draws: four standard errors of the mean, the variance and the fourth moment.
+    assert!(mean(&|d| d).abs() < 0.082, "{}", mean(&|d| d));
+    assert!(
+        (mean(&|d| d * d) - 1.0).abs() < 0.12,
+        "{}",
+        mean(&|d| d * d)
+    );
+    assert!(
+        (mean(&|d| d.powi(4)) - 3.0).abs() < 0.8,
+        "{}",
+        mean(&|d| d.powi(4))
+    );
+    let mut sorted = draws.clone();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup();
+    assert_eq!(
+        sorted.len(),
+        draws.len(),
+        "two samples or steps share a draw"
+    );
+    // A sample's draw is its seed's, whatever stands beside it.
+    let [(_, later), _] = run_both(&plan, batch as usize, &seeds(100), Told::new);
+    let of = |told: &Told, sample: usize| -> Vec<f64> {
+        told.told
+            .iter()
+            .filter(|one| one.1 == sample)
+            .map(|one| one.2)
+            .collect()
+    };
+    assert_eq!(of(&told, 120), of(&later, 20));
+}
