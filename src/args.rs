@@ -1,11 +1,17 @@
 //! Every command and option, with the help that users read.
 
+#[cfg(feature = "run")]
+mod fit;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guide_compiler::schedule::PASSES;
+
+#[cfg(feature = "run")]
+pub use fit::Fit;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -54,6 +60,10 @@ pub enum Command {
     #[cfg(feature = "run")]
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),
+    /// Find the coefficients of linear_adaptive from recorded runs of a model
+    #[cfg(feature = "run")]
+    #[command(after_help = fit::EXAMPLES)]
+    Fit(Box<Fit>),
     /// Format guides in place
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),

@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::plan(&args, ui),
         #[cfg(feature = "run")]
         Command::Eval(args) => commands::eval::eval(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Fit(args) => commands::fit::fit(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
         Command::Doc { name } => commands::doc::doc(name.as_deref(), ui),

@@ -44,12 +44,20 @@ pub fn read(path: &Path, name: &str) -> Result<Tensor> {
     Ok(tensor.to_dtype(DType::F32)?)
 }
 
+/// The numbers of latents, one after the other.
+///
+/// # Errors
+/// The device fails.
+pub fn numbers(latents: &Tensor) -> Result<Vec<f32>> {
+    Ok(latents.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
 /// Writes latents, `[B, C, H, W]`, so that they stand there whole or not at all.
 ///
 /// # Errors
 /// A place that cannot be written to.
 pub fn write(path: &Path, latents: &Tensor) -> Result<()> {
-    let numbers: Vec<f32> = latents.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(latents)?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
     let unwritable = |error: &dyn std::fmt::Display| {
         RuntimeError::new(

@@ -5,6 +5,7 @@ pub mod error;
 pub mod eval;
 pub mod exec;
 mod files;
+pub mod fit;
 pub mod image;
 pub mod inputs;
 pub mod interventions;

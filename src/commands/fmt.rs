@@ -54,6 +54,15 @@ fn one(file: &str, check: bool, ui: Ui) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A text that guidec made, in the layout of any other.
+#[cfg(feature = "run")]
+pub fn text(text: &str) -> Result<String> {
+    formatted(&Loaded {
+        path: "a guide".to_owned(),
+        text: text.to_owned(),
+    })
+}
+
 fn formatted(before: &Loaded) -> Result<String> {
     guide_grammar::format(&before.text).map_err(|error| {
         let diagnostics = match error {

@@ -7,6 +7,8 @@ pub mod doc;
 #[cfg(feature = "run")]
 pub mod eval;
 pub mod explain;
+#[cfg(feature = "run")]
+pub mod fit;
 pub mod fmt;
 #[cfg(feature = "run")]
 pub mod models;

@@ -38,6 +38,12 @@ fn eval() {
 }
 
 #[test]
+#[cfg(feature = "run")]
+fn fit() {
+    insta::assert_snapshot!(help(&["fit"]));
+}
+
+#[test]
 fn fmt() {
     insta::assert_snapshot!(help(&["fmt"]));
 }

@@ -8,6 +8,8 @@ mod doc;
 #[cfg(feature = "run")]
 mod eval;
 mod explain;
+#[cfg(feature = "run")]
+mod fit;
 mod fmt;
 mod help;
 mod imports;

@@ -1,9 +1,9 @@
 //! `guidec run`: compiles a guide and samples pictures with it.
 
 mod bar;
-mod device;
+pub mod device;
 mod memory;
-mod output;
+pub mod output;
 mod record;
 mod saved;
 mod summary;
@@ -139,7 +139,7 @@ fn bind(args: &Run, plan: &Plan, pipeline: &mut Pipeline) -> Result<Bindings> {
 }
 
 /// A flag that Ctrl-C sets. What is in work then ends at the next evaluation of a network.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|error| {
