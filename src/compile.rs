@@ -32,6 +32,7 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
         guide: source.guide.clone(),
         settings: target.set.clone(),
         prompt_counts: counts(&target.bind),
+        tables: tables(&target.bind),
         negative,
         facts: model.facts,
         times: Times::Sampler {
@@ -72,6 +73,25 @@ pub fn compile(source: &Source, request: &Request) -> Result<Compiled> {
             files: analysis.files,
         }),
     }
+}
+
+/// What is bound to a file of numbers, for tables that a plan reads. A file that is none is a mask or a
+/// picture, or is refused when it is bound.
+#[cfg(feature = "run")]
+pub fn tables(bind: &[(String, String)]) -> Vec<(String, Vec<Vec<f64>>)> {
+    let numbers = |value: &str| value.ends_with(".csv") || value.ends_with(".safetensors");
+    let files = bind.iter().filter(|(_, value)| numbers(value));
+    let read = |(name, value): &(String, String)| {
+        let rows = guide_runtime::inputs::table(value.as_ref(), name).ok()?;
+        Some((name.clone(), rows))
+    };
+    files.filter_map(read).collect()
+}
+
+/// Without the runtime no table is read.
+#[cfg(not(feature = "run"))]
+pub fn tables(_: &[(String, String)]) -> Vec<(String, Vec<Vec<f64>>)> {
+    Vec::new()
 }
 
 /// How often each name is bound: what counts for lists of prompts.

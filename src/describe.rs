@@ -39,6 +39,20 @@ fn configs(name: &str) -> std::result::Result<(String, [String; 2]), Diagnostic>
     ))
 }
 
+/// How many pixels of a picture one of a latent stands for, along a side: the decoder doubles the sides
+/// once between each two of its levels. Nothing where the model does not say; loading it will.
+#[cfg(feature = "run")]
+pub fn pixels(name: Option<&str>) -> Option<u32> {
+    let found = guide_runtime::weights::find::find(name.unwrap_or(EMBEDDED), &places()).ok()?;
+    let text = found.source.text("vae/config.json").ok()?;
+    let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let levels = config.get("block_out_channels")?.as_array()?.len();
+    u32::try_from(levels)
+        .ok()?
+        .checked_sub(1)
+        .and_then(|halvings| 1u32.checked_shl(halvings))
+}
+
 /// Where models may lie.
 #[cfg(feature = "run")]
 pub fn places() -> guide_runtime::weights::find::Places {

@@ -4,6 +4,8 @@
 //! Nodes are hash-consed: two equal computations are one node, so `predict(cond)` twice is one
 //! prediction. A node's operands stand before it, except through [`Op::Prev`].
 
+use std::collections::BTreeMap;
+
 use guide_grammar::span::Span;
 
 use crate::plan::{self, Axes, Binary, Compare, Layers, ReduceOp, Shape, Space, Unary};
@@ -45,6 +47,8 @@ pub struct Graph {
     pub needs: Vec<plan::Need>,
     /// The inputs that `needs` and nodes refer to.
     pub inputs: Vec<plan::Input>,
+    /// The rows of tables that are bound already, by the input's name.
+    pub tables: BTreeMap<String, Vec<Vec<f64>>>,
     /// `guide … per evaluation`: each substep is a tick of its own.
     pub per_evaluation: bool,
 }

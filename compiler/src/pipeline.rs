@@ -50,6 +50,8 @@ pub struct Request {
     pub settings: Vec<(String, String)>,
     /// How many prompts are bound to each `Prompt[]` input.
     pub prompt_counts: Vec<(String, u32)>,
+    /// The rows of tables that are bound.
+    pub tables: Vec<(String, Vec<Vec<f64>>)>,
     /// Whether a negative prompt is given, so that `uncond` and `null` differ.
     pub negative: bool,
     /// The model.
@@ -83,6 +85,7 @@ impl Request {
             guide: None,
             settings: Vec::new(),
             prompt_counts: Vec::new(),
+            tables: Vec::new(),
             negative: true,
             facts: model.facts,
             times: Times::Sampler {
@@ -209,6 +212,7 @@ fn graph_of(analysis: &Analysis, request: &Request) -> Result<(ItemId, Graph, Ba
     let inline = Inline {
         settings: request.settings.clone(),
         prompt_counts: request.prompt_counts.clone(),
+        tables: request.tables.clone(),
         negative: request.negative,
         steps: Some(request.steps),
     };

@@ -5,8 +5,10 @@ mod fixture;
 mod library;
 
 use fixture::target;
+use guide_compiler::diagnostics::Code;
 use guide_compiler::plan::{Plan, Space};
 use guide_compiler::show;
+use guide_compiler::timetable::Sampler;
 
 /// The files of the library that hold a guide: path, name and text.
 fn guides() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
@@ -18,19 +20,24 @@ fn guides() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> 
     guide_stdlib::files().iter().filter_map(named)
 }
 
-fn planned(path: &str, name: &str, text: &str, space: Space) -> Plan {
+/// The plan of a rule for a model of `space`; `None` for a flow model's rule, where no flow model can
+/// answer so: without signal, as in its first step, a score says nothing of the sample.
+fn planned(path: &str, name: &str, text: &str, space: Space) -> Option<Plan> {
     let path = format!("stdlib/{path}");
     let mut target = target(name, 6, space);
     target.file = path.clone();
-    library::planned(&path, text, name, &target)
-        .unwrap_or_else(|bag| panic!("{path}: {:?}", bag.into_sorted()))
+    match library::for_some_model(&path, text, name, target, Sampler::Euler) {
+        Ok(plan) => Some(plan),
+        Err(bag) if bag.iter().all(|d| d.code == Code::ConversionUndefined) => None,
+        Err(bag) => panic!("{path}: {:?}", bag.into_sorted()),
+    }
 }
 
 #[test]
 fn every_rule_of_the_library_has_a_readable_plan() {
     let (mut rules, mut dialects) = (0, 0);
     for (path, name, text) in guides() {
-        let plan = planned(path, name, text, Space::Eps);
+        let plan = planned(path, name, text, Space::Eps).expect("a plan");
         assert_eq!(plan.check(), Ok(()), "{path}");
         let variant = path.strip_prefix("dialects/");
         let file = variant.and_then(|path| path.strip_suffix(".guide"));
@@ -53,7 +60,10 @@ fn every_rule_of_the_library_has_a_readable_plan() {
 fn every_rule_has_a_plan_in_every_space() {
     for (path, name, text) in guides() {
         for space in [Space::V, Space::X0, Space::Flow, Space::Score] {
-            let plan = planned(path, name, text, space);
+            let Some(plan) = planned(path, name, text, space) else {
+                assert_eq!(space, Space::Score, "{path}");
+                continue;
+            };
             assert_eq!(plan.check(), Ok(()), "{path} in {space:?}");
             let read: Plan = serde_json::from_str(&show::json(&plan)).expect("what was written");
             assert_eq!(read, plan, "{path} in {space:?}");

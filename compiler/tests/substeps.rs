@@ -20,7 +20,7 @@ fn planned(text: &str, name: &str) -> Plan {
     let mut target = fixture::target(name, 6, Space::Eps);
     target.sampler = "heun".to_string();
     target.timetable = twice(&target.timetable);
-    let plan = library::planned("gate.guide", text, name, &target)
+    let plan = library::for_some_model("gate.guide", text, name, target, Sampler::Heun)
         .unwrap_or_else(|bag| panic!("{name}: {:?}", bag.into_sorted()));
     assert_eq!(plan.check(), Ok(()), "{name}");
     plan

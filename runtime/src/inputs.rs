@@ -140,11 +140,8 @@ fn read(
     encode: &dyn Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<Binding> {
     let path = Path::new(value);
-    let is_tensor = path
-        .extension()
-        .is_some_and(|ending| ending == "safetensors");
     match input.kind.as_str() {
-        "Mask" | "Map" | "Image" | "Latent" if is_tensor => {
+        "Mask" | "Map" | "Image" | "Latent" if is_safetensors(path) => {
             Ok(Binding::Tensor(latents::read(path, &input.name)?))
         }
         "Mask" | "Map" => {
@@ -155,7 +152,7 @@ fn read(
             let (height, width) = sizes.picture;
             Ok(Binding::Tensor(encode(&picture(path, height, width)?)?))
         }
-        "Table" => Ok(Binding::Table(table(path, &input.name, is_tensor)?)),
+        "Table" => Ok(Binding::Table(table(path, &input.name)?)),
         _ => value.parse().map(Binding::Number).map_err(|_| {
             bad(format!(
                 "the input `{}` is a `{}`, and `{value}` is no number",
@@ -163,6 +160,11 @@ fn read(
             ))
         }),
     }
+}
+
+fn is_safetensors(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "safetensors")
 }
 
 /// A picture file as a tensor `[1, 3, height, width]` in 0..1, each value the mean of the area that it
@@ -186,8 +188,13 @@ fn picture(path: &Path, height: usize, width: usize) -> Result<Tensor> {
     )?)
 }
 
-fn table(path: &Path, name: &str, is_tensor: bool) -> Result<Vec<Vec<f64>>> {
-    if is_tensor {
+/// The rows of a table: lines of a text with commas between the numbers, or the tensor `name` of a
+/// safetensors file.
+///
+/// # Errors
+/// `BadBinding` for what is no table, `Unreadable` for the file.
+pub fn table(path: &Path, name: &str) -> Result<Vec<Vec<f64>>> {
+    if is_safetensors(path) {
         let tensor = latents::read(path, name)?.to_dtype(candle_core::DType::F64)?;
         return match tensor.rank() {
             1 => Ok(tensor

@@ -18,6 +18,7 @@ pub fn eval(args: &Eval, ui: Ui) -> Result<Exit> {
         guide: args.source.guide.clone(),
         settings: args.set.clone(),
         prompt_counts: counts(args, &recording.labels()),
+        tables: compile::tables(&args.bind),
         negative: true,
         facts: recording.facts().clone(),
         times: Times::Recording(recording.timetable()),

@@ -14,6 +14,8 @@ mod fmt;
 mod help;
 mod imports;
 #[cfg(feature = "run")]
+mod misfits;
+#[cfg(feature = "run")]
 mod output;
 #[cfg(feature = "run")]
 mod pages;
@@ -21,3 +23,4 @@ mod plan;
 #[cfg(feature = "run")]
 mod run;
 mod sandbox;
+mod windows;

@@ -264,6 +264,20 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// A list of prompts to which none is bound: a plan must know how many there are. Said once, however
+    /// often the list is used.
+    fn no_prompts(&mut self, name: &str, input: &Input, span: Span) -> Value {
+        let message = format!("no prompt is bound to the list `{name}`");
+        if self.bag.iter().any(|said| said.message == message) {
+            return Value::Error;
+        }
+        let diagnostic = Diagnostic::new(Code::NotBound, message)
+            .at(span, "the plan depends on how many there are")
+            .at(input.kind.span, "declared here")
+            .help(format!("add `--bind {name}=TEXT`, once for each prompt"));
+        self.fail(diagnostic)
+    }
+
     fn input(&mut self, name: &str, input: &Input, span: Span) -> Value {
         let (text, kind) = match &input.kind.node {
             KindNode::Prompts => ("Prompt[]", None),
@@ -271,6 +285,13 @@ impl<'p> Engine<'p> {
             _ => return Value::Error,
         };
         let id = self.input_id(name, text);
+        if self
+            .inputs
+            .get(id.index())
+            .is_some_and(|i| i.count == Some(0))
+        {
+            return self.no_prompts(name, input, span);
+        }
         let source = Source::Input(id);
         match (text, kind) {
             ("Prompt[]", _) => Value::Prompts(source),

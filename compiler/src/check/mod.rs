@@ -59,6 +59,8 @@ pub struct Inline {
     pub settings: Vec<(String, String)>,
     /// How many prompts are bound to each `Prompt[]` input; of an input that is not listed, none.
     pub prompt_counts: Vec<(String, u32)>,
+    /// The rows of tables that are bound already, so that what they lack is found now.
+    pub tables: Vec<(String, Vec<Vec<f64>>)>,
     /// Whether a negative prompt is given, so that `uncond` is not the null condition.
     pub negative: bool,
     /// The number of sampling steps, where it is known; a `total` over `steps` needs it.

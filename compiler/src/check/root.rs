@@ -88,6 +88,7 @@ pub(crate) fn inline_guide(program: &Program, guide: ItemId, request: &Inline) -
         _ => Graph::default(),
     };
     graph.settings = settings;
+    graph.tables = request.tables.iter().cloned().collect();
     graph.per_evaluation = function.per_evaluation;
     (graph, engine.bag)
 }

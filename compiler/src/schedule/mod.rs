@@ -1,6 +1,7 @@
 //! Graph to plan. Takes a checked graph and what it is run on; gives the plan, or the reasons why
 //! there is none: something that this runtime cannot do (`G0601`), a conversion that a step makes
-//! impossible (`G0602`), a solver that cannot follow (`G0606`), steps out of range (`G0608`).
+//! impossible (`G0602`), a solver that cannot follow (`G0606`), steps out of range (`G0608`), a number out of its range (`G0610`), a flow model's rule on another
+//! model (`G0611`), a division by nothing (`G0612`).
 //!
 //! ```text
 //! graph --fold--> known numbers --lower--> expressions --live--> demand
@@ -24,6 +25,7 @@ mod live;
 mod lower;
 mod merge;
 mod order;
+mod ranges;
 mod refuse;
 mod scalar;
 mod space;

@@ -6,9 +6,10 @@ use super::Target;
 use super::expr::{Exprs, Form};
 use super::gather::Impossible;
 use super::merge::Scheduled;
+use super::ranges;
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
-use crate::graph::{Graph, NodeId, Outcome};
-use crate::plan::{ArgValue, LayerTerm, is_place};
+use crate::graph::{Graph, Node, NodeId, Op, Outcome, SpaceTerm};
+use crate::plan::{ArgValue, LayerTerm, Space, Tick, is_place};
 use crate::show;
 use guide_grammar::span::Span;
 
@@ -20,6 +21,8 @@ pub fn refuse(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut B
     }
     layers(target, scheduled, bag);
     places(graph, scheduled, bag);
+    moves(graph, target, scheduled, bag);
+    ranges::refuse(graph, target, scheduled, bag);
 }
 
 /// Entries that no table has: rows or columns below 0 or between two others.
@@ -49,6 +52,59 @@ fn places(graph: &Graph, scheduled: &Scheduled, bag: &mut Bag) {
         }
     }
 }
+
+/// `x` moved along a velocity: what comes out lies on the way of the noise only where alpha and sigma
+/// add up to 1.
+fn moves(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
+    let along_flow = |node: &&Node| {
+        let (Op::Add(a, b) | Op::Sub(a, b)) = node.op else {
+            return false;
+        };
+        let is_flow = |id: NodeId| {
+            let space = graph.nodes.get(id.index()).and_then(|n| n.space.as_ref());
+            space == Some(&SpaceTerm::Named(Space::Flow))
+        };
+        node.kind == "latent" && (is_flow(a) || is_flow(b))
+    };
+    let moved: BTreeSet<Span> = graph
+        .nodes
+        .iter()
+        .filter(along_flow)
+        .map(|n| n.span)
+        .collect();
+    let mut said = BTreeSet::new();
+    for part in &scheduled.parts {
+        let ticks = part
+            .ticks
+            .iter()
+            .filter_map(|t| target.timetable.ticks.get(*t));
+        let strays = |tick: &&Tick| (tick.alpha + tick.sigma - 1.0).abs() > ON_THE_LINE;
+        let Some(tick) = ticks.into_iter().find(strays) else {
+            continue;
+        };
+        let spans = part.demand.keys().map(|expr| scheduled.exprs.span(*expr));
+        for span in spans.filter(|span| moved.contains(span)) {
+            if !said.insert(span) {
+                continue;
+            }
+            let message = format!(
+                "only a flow model's latent moves along a velocity, and `{}` is none: in step {} alpha is {} and sigma {}",
+                target.facts.name,
+                tick.step,
+                show::number(tick.alpha),
+                show::number(tick.sigma)
+            );
+            bag.push(
+                Diagnostic::new(Code::NotFlow, message)
+                    .at(span, "here the latent is moved")
+                    .help("choose a flow model, with `--model`; or write where the latent goes yourself, with `noised(x0: …, eps: …)`"),
+            );
+        }
+    }
+}
+
+/// Timetables of recordings are f32.
+const ON_THE_LINE: f64 = 1e-5;
 
 fn unsupported(scheduled: &Scheduled, bag: &mut Bag) {
     let mut said = BTreeSet::new();

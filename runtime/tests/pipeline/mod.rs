@@ -114,6 +114,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
     let request = Inline {
         settings,
         prompt_counts: lists,
+        tables: Vec::new(),
         negative: true,
         steps: Some(steps),
     };

@@ -1,11 +1,12 @@
 //! What a rule costs with the embedded model.
 
-use guide_compiler::diagnostics::Bag;
+use guide_compiler::diagnostics::{Bag, Code};
 use guide_compiler::memory::Memory;
 use guide_compiler::model;
-use guide_compiler::pipeline::{Request, compile, read};
+use guide_compiler::pipeline::{Request, Times, compile, read};
 use guide_compiler::plan::{Need, Plan};
 use guide_compiler::sources::Loaded;
+use guide_compiler::timetable::{Sampler, SchedulerConfig};
 
 use super::item::StdItem;
 use crate::describe::EMBEDDED;
@@ -45,11 +46,41 @@ pub fn of(item: &StdItem) -> Option<Cost> {
             evaluations: evaluations(&compiled.plan),
             needs: needs(&compiled.plan),
         },
-        Err(bag) => Cost {
-            evaluations: "not with the embedded model".to_owned(),
-            needs: reasons(bag),
-        },
+        Err(bag) if bag.iter().any(|said| said.code == Code::NotFlow) => {
+            match compile(&analysis, &of_flow(request)?) {
+                Ok(compiled) => Cost {
+                    evaluations: evaluations(&compiled.plan),
+                    needs: format!("a flow model, {}", needs(&compiled.plan)),
+                },
+                Err(bag) => impossible(bag),
+            }
+        }
+        Err(bag) => impossible(bag),
     })
+}
+
+/// The same for a flow model.
+fn of_flow(request: Request) -> Option<Request> {
+    let config = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler"}"#;
+    let scheduler = SchedulerConfig::parse(config, None).ok()?;
+    let mut facts = request.facts.clone();
+    facts.space = scheduler.space;
+    Some(Request {
+        facts,
+        times: Times::Sampler {
+            scheduler,
+            sampler: Sampler::Euler,
+            spacing: None,
+        },
+        ..request
+    })
+}
+
+fn impossible(bag: Bag) -> Cost {
+    Cost {
+        evaluations: "not with the embedded model".to_owned(),
+        needs: reasons(bag),
+    }
 }
 
 fn evaluations(plan: &Plan) -> String {

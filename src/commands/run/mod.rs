@@ -25,7 +25,7 @@ use guide_runtime::{latents, run as sampling};
 
 use crate::args::{Format, Run};
 use crate::compile::{Compiled, compile, request};
-use crate::describe::{describe, places};
+use crate::describe::{describe, pixels, places};
 use crate::exit::{Exit, Failure, Result};
 use crate::files::folder_of;
 use crate::ui::Ui;
@@ -164,7 +164,13 @@ fn plan(args: &Run, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
         return saved::read(args);
     }
-    let model = describe(args.target.model.as_deref())?;
+    let mut model = describe(args.target.model.as_deref())?;
+    if let Some((width, height)) = args.size
+        && let Some(pixels) = pixels(args.target.model.as_deref())
+    {
+        // What does not divide is refused once the model is there.
+        model.facts.latent[1..].copy_from_slice(&[height / pixels, width / pixels]);
+    }
     let negative = args
         .target
         .negative

@@ -40,8 +40,8 @@ impl<'p> Engine<'p> {
             }
             (ReduceOp::Quantile, Some(Some(second))) => {
                 let value = self.expr(&second.value);
-                let Some(data) = self.scalar(value, "the level of `quantile`", &second.value)
-                else {
+                let what = "the level of `quantile`";
+                let Some(data) = self.step_scalar(value, what, &second.value) else {
                     return Value::Error;
                 };
                 if let Some(value) = self.graph.constant(data.node)
@@ -54,12 +54,9 @@ impl<'p> Engine<'p> {
                             super::super::text::number(value)
                         ),
                     )
-                    .at(second.value.span, "out of range");
+                    .at(second.value.span, "out of range")
+                    .help("give a level from 0 to 1: 0.995 is the value that 99.5 % lie below");
                     return self.fail(diagnostic);
-                }
-                if self.graph.stage(data.node) > crate::graph::Stage::Const {
-                    self.needs_const("the level of `quantile`", &data, second.value.span);
-                    return Value::Error;
                 }
                 level = Some(data.node);
             }
