@@ -67,6 +67,9 @@ pub enum Command {
     /// Format guides in place
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),
+    /// Make a guide from diffusers' saved guider or a ComfyUI workflow
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
     /// Explain a diagnostic, with a wrong and a right program
     Explain {
         /// The code of a diagnostic, such as G0401, or the name of a topic; without it, all are
@@ -121,6 +124,17 @@ Examples:
   guidec fmt my_rule.guide
   guidec fmt --check rules/*.guide
   guidec fmt - < my_rule.guide";
+
+const IMPORT_EXAMPLES: &str = "\
+Reads diffusers' `guider_config.json`, or a workflow that ComfyUI has exported in API format, and
+writes a guide that uses std::dialects: the rules as these tools compute them. The guide's
+parameters have the file's values and can be changed with --set. What could not be taken over is
+said on stderr and in the guide.
+
+Examples:
+  guidec import examples/import/guider_config.json --out my_guider.guide
+  guidec import examples/import/workflow_api.json > workflow.guide
+  guidec import workflow_api.json --node 12 --out second_pass.guide";
 
 const DOC_EXAMPLES: &str = "\
 Examples:
@@ -242,6 +256,20 @@ pub struct Fmt {
     /// Write nothing; list the files that are not formatted, and end with 1 if there are any
     #[arg(long)]
     pub check: bool,
+}
+
+/// `guidec import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The configuration or workflow, or `-` for the standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Write the guide to a file instead of the standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The number of the sampler node, where a workflow has several
+    #[arg(long, value_name = "ID")]
+    pub node: Option<String>,
 }
 
 /// `guidec eval`

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "run")]
         Command::Fit(args) => commands::fit::fit(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
+        Command::Import(args) => commands::import::import(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
         Command::Doc { name } => commands::doc::doc(name.as_deref(), ui),
         #[cfg(feature = "run")]

@@ -10,6 +10,7 @@ pub mod explain;
 #[cfg(feature = "run")]
 pub mod fit;
 pub mod fmt;
+pub mod import;
 #[cfg(feature = "run")]
 pub mod models;
 pub mod plan;

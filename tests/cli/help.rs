@@ -49,6 +49,11 @@ fn fmt() {
 }
 
 #[test]
+fn import() {
+    insta::assert_snapshot!(help(&["import"]));
+}
+
+#[test]
 fn explain_doc_models_completions() {
     let mut all = String::new();
     for command in ["explain", "doc", "completions"] {

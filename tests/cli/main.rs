@@ -12,6 +12,8 @@ mod explain;
 mod fit;
 mod fmt;
 mod help;
+mod import;
+mod import_refused;
 mod imports;
 #[cfg(feature = "run")]
 mod misfits;

@@ -134,6 +134,10 @@ fn prepared(code: Code, page: &Page) -> Sandbox {
             let bytes = fs::read(weights).expect("a safetensors file");
             sandbox.with("weights.safetensors", bytes)
         }
+        Code::BadImport => {
+            let config = "{\"_class_name\": \"ClassifierFreeGuidence\", \"guidance_scale\": 6.0}\n";
+            sandbox.with("guider_config.json", config)
+        }
         Code::BadPlan => sandbox.with("plan.json", "{\"format\": \"guide-plan/0\"}\n"),
         _ => sandbox,
     }

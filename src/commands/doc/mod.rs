@@ -1,8 +1,8 @@
 //! `guidec doc`: pages made from the standard library's comments and the compiler's tables.
 
 mod cost;
-mod item;
-mod page;
+pub mod item;
+pub mod page;
 
 use guide_compiler::diagnostics::suggest;
 use guide_compiler::primitives::{INTERVENTIONS, Primitive};

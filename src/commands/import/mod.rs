@@ -1,0 +1,132 @@
+//! `guidec import`: a guide from another tool's saved guidance.
+
+mod command;
+mod fields;
+mod graph;
+mod guider;
+mod guider_classes;
+mod imported;
+mod node_classes;
+mod nodes;
+mod workflow;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use guide_compiler::diagnostics::{Code, Diagnostic};
+use serde_json::{Map, Value};
+
+use crate::args::Import;
+use crate::exit::{Exit, Result};
+use crate::files::write_whole;
+use crate::ui::Ui;
+use imported::Imported;
+
+/// A workflow may hold long texts; nothing of guidance needs more than this.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// An object of the file.
+type Object = Map<String, Value>;
+
+/// Writes the guide, and says what it could not take over.
+pub fn import(args: &Import, ui: Ui) -> Result<Exit> {
+    let text = read(&args.file)?;
+    let imported = taken_over(&args.file, &text, args.node.as_deref())?;
+    let place = args.out.as_ref().map(|out| out.to_string_lossy());
+    let guide = imported.written(place.as_deref().unwrap_or("FILE"));
+    for left in &imported.left_out {
+        ui.say(&format!("not taken over: {left}"));
+    }
+    match &args.out {
+        None => ui.data(&guide)?,
+        Some(out) => write_whole(out, guide.as_bytes()).map_err(|error| {
+            let message = format!("the file `{}` cannot be written: {error}", out.display());
+            Diagnostic::new(Code::OutputUnwritable, message)
+        })?,
+    }
+    Ok(Exit::Done)
+}
+
+fn taken_over(
+    file: &str,
+    text: &str,
+    node: Option<&str>,
+) -> std::result::Result<Imported, Diagnostic> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| refused(format!("`{file}` is no JSON that can be read: {error}")))?;
+    let Value::Object(object) = &value else {
+        return Err(neither(file));
+    };
+    if object.contains_key("_class_name") {
+        return guider::imported(file, object);
+    }
+    // As it is posted to ComfyUI's server.
+    let nodes = match object.get("prompt") {
+        Some(Value::Object(inside)) if !inside.contains_key("class_type") => inside,
+        _ => object,
+    };
+    if is_workflow(nodes) {
+        return workflow::imported(file, nodes, node);
+    }
+    if object.get("nodes").is_some_and(Value::is_array) {
+        let message =
+            format!("`{file}` is a workflow as ComfyUI's editor saves it, without names of inputs");
+        return Err(refused(message).help("export it: Workflow > Export (API)"));
+    }
+    Err(neither(file))
+}
+
+fn is_workflow(nodes: &Object) -> bool {
+    nodes
+        .values()
+        .any(|node| node.get("class_type").is_some_and(Value::is_string))
+}
+
+fn neither(file: &str) -> Diagnostic {
+    refused(format!(
+        "`{file}` is neither a guider's configuration nor a workflow"
+    ))
+    .help(
+        "give diffusers' `guider_config.json`, which has `_class_name`, or a workflow of ComfyUI in API \
+         format, in which each node has `class_type`",
+    )
+}
+
+/// What cannot be imported.
+fn refused(message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Code::BadImport, message)
+}
+
+/// The text of a file, or of the standard input.
+fn read(file: &str) -> std::result::Result<String, Diagnostic> {
+    let unreadable = |error: io::Error| {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("the file `{file}` does not exist"),
+            _ => format!("the file `{file}` cannot be read: {error}"),
+        };
+        Diagnostic::new(Code::Unreadable, message)
+    };
+    let mut bytes = Vec::new();
+    let limited = |from: &mut dyn Read, bytes: &mut Vec<u8>| {
+        from.take(MOST_BYTES + 1).read_to_end(bytes).map(|_| ())
+    };
+    if file == "-" {
+        limited(&mut io::stdin().lock(), &mut bytes).map_err(unreadable)?;
+    } else {
+        if Path::new(file).is_dir() {
+            return Err(unreadable(io::Error::other("it is a folder")));
+        }
+        let mut from = File::open(file).map_err(unreadable)?;
+        limited(&mut from, &mut bytes).map_err(unreadable)?;
+    }
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(refused(format!(
+            "`{file}` has more than {MOST_BYTES} bytes, which is too much for a configuration"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        refused(format!("`{file}` is no text: byte {at} is not UTF-8"))
+    })
+}
