@@ -7,6 +7,8 @@ mod check;
 mod doc;
 #[cfg(feature = "run")]
 mod eval;
+#[cfg(feature = "run")]
+mod examples;
 mod explain;
 #[cfg(feature = "run")]
 mod fit;
