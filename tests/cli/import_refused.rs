@@ -206,3 +206,29 @@ fn a_file_that_is_not_there_and_a_place_that_is_none() {
         "G0803",
     );
 }
+
+#[test]
+fn long_circles_and_many_nodes_end_soon() {
+    let pag = || ("PerturbedAttentionGuidance", json!({"scale": 2.0}));
+    let chain = |count: usize| workflow(&ksampler(5.5, "euler"), &vec![pag(); count]);
+    let mut config = chain(90);
+    config["100"]["inputs"]["model"] = json!(["189", 0]);
+    refused(config.to_string(), &["…"]);
+    let mut config = chain(1);
+    let nodes = config.as_object_mut().expect("nodes");
+    nodes.extend((1000..7000).map(|id| (id.to_string(), json!({"class_type": "X", "inputs": {}}))));
+    refused(config.to_string(), &["at most 5000 nodes"]);
+}
+
+#[test]
+fn what_is_left_out_is_said_up_to_a_number() {
+    let fields = (0..3000).map(|at| (format!("field_{at}"), json!(1)));
+    let config = guider("ClassifierFreeGuidance", Value::Object(fields.collect()));
+    let sandbox = Sandbox::new().with("in.json", config.to_string());
+    let ended = sandbox
+        .run(&["import", "in.json", "--out", "in.guide"])
+        .with(0)
+        .says(&["2900 more"]);
+    assert_eq!(ended.stderr.lines().count(), 101);
+    sandbox.run(&["check", "in.guide"]).with(0);
+}

@@ -19,6 +19,12 @@ const HOLDERS: &[(&str, &str)] = &[
     ("Reroute", ""),
 ];
 
+/// The most nodes of a workflow; chains are followed by looking at what was passed.
+const MOST_NODES: usize = 5000;
+
+/// The most nodes of a circle that a message names.
+const MOST_NAMED: usize = 8;
+
 /// A node.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
@@ -38,8 +44,14 @@ impl<'a> Graph<'a> {
     /// Reads all nodes.
     ///
     /// # Errors
-    /// A node without a class or inputs.
+    /// A node without a class or inputs; too many nodes.
     pub fn of(object: &'a Object) -> Result<Self, Diagnostic> {
+        if object.len() > MOST_NODES {
+            let count = object.len();
+            let message =
+                format!("a workflow has at most {MOST_NODES} nodes, and this one {count}");
+            return Err(refused(message));
+        }
         let mut nodes = BTreeMap::new();
         for (id, node) in object {
             let place = format!("the node `{}`", shown(id));
@@ -161,9 +173,11 @@ impl<'a> Graph<'a> {
 }
 
 fn circular(ids: Vec<String>) -> Diagnostic {
+    let named = &ids[..ids.len().min(MOST_NAMED)];
+    let more = if named.len() < ids.len() { " …" } else { "" };
     refused(match ids.as_slice() {
         [one] => format!("the node `{one}` feeds itself"),
-        _ => format!("the nodes `{}` feed each other", ids.join("`, `")),
+        _ => format!("the nodes `{}`{more} feed each other", named.join("`, `")),
     })
 }
 

@@ -26,13 +26,21 @@ use imported::Imported;
 /// A workflow may hold long texts; nothing of guidance needs more than this.
 const MOST_BYTES: u64 = 16 << 20;
 
+/// The most that is said of what is not taken over.
+const MOST_SAID: usize = 100;
+
 /// An object of the file.
 type Object = Map<String, Value>;
 
 /// Writes the guide, and says what it could not take over.
 pub fn import(args: &Import, ui: Ui) -> Result<Exit> {
     let text = read(&args.file)?;
-    let imported = taken_over(&args.file, &text, args.node.as_deref())?;
+    let mut imported = taken_over(&args.file, &text, args.node.as_deref())?;
+    let unsaid = imported.left_out.len().saturating_sub(MOST_SAID);
+    if unsaid > 0 {
+        imported.left_out.truncate(MOST_SAID);
+        imported.left_out.push(format!("{unsaid} more"));
+    }
     let place = args.out.as_ref().map(|out| out.to_string_lossy());
     let guide = imported.written(place.as_deref().unwrap_or("FILE"));
     for left in &imported.left_out {

@@ -13,8 +13,8 @@ use super::refused;
 pub enum Patch {
     /// It replaces plain guidance.
     Rule(Rule),
-    /// It adds a direction; the rule is the one that does so to plain guidance, and its first value
-    /// names what is lost when the direction is added to another rule.
+    /// It adds a direction: that, the rule that does so to plain guidance, and the input that is lost
+    /// where the direction is added to another rule.
     Addition(Addition, Rule, Option<&'static str>),
     /// It says that the model is a flow model, with a shift where that is known.
     Flow(Option<f64>),
