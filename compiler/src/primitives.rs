@@ -105,6 +105,7 @@ primitives! {
     Renoise "renoise" ("outcome") "What an outcome re-noises with.";
     Prompt "prompt" ("text") "A condition by its text.";
     Class "class" ("number") "A condition by its class.";
+    Unrelated "unrelated" ("to" = "cond", "salt" = "") "A condition drawn at random in the manner of another, keyed by seed and step.";
     Count "count" ("prompts") "How many prompts are bound.";
     TimeOf "time_of" ("sigma") "The time at which sigma/alpha is this.";
     MeanOverRun "mean_over_run" ("curve") "The mean of a step scalar over the run.";

@@ -1,6 +1,7 @@
 //! Entries of tables: rows by step, and rows that no table has.
 
 mod fixture;
+#[allow(dead_code, reason = "the tests of plans use the rest")]
 #[path = "fixture/library.rs"]
 mod library;
 

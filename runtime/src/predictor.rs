@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use guide_compiler::plan::{ModelFacts, Prediction, PredictionId, Tick};
 
 use crate::error::Result;
+use crate::ops::random::Stream;
 
 /// A question for some samples of the batch.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Question<'a> {
     pub told: Option<Vec<f64>>,
     /// The class for each row, where the condition is found by the run.
     pub class: Option<Vec<u32>>,
+    /// What each row's condition is drawn from, where it is an unrelated one.
+    pub drawn: Option<Vec<Stream>>,
 }
 
 /// What answers.

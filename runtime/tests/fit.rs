@@ -94,6 +94,7 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
+                drawn: None,
             });
             watch.predict(index, tick, &questions).unwrap();
         }

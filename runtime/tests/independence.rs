@@ -84,6 +84,7 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
+                drawn: None,
             })
         })
         .collect::<Result<_>>()?;

@@ -274,6 +274,7 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
             sigma,
             told: None,
             class: None,
+            drawn: None,
         };
         Ok(pipeline.predict(0, &tick, &[question])?.remove(0))
     };

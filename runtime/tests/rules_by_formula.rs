@@ -12,6 +12,7 @@ use guide_compiler::plan::{ModelFacts, Plan, Space, Tick};
 use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
 use guide_runtime::error::Result;
 use guide_runtime::exec::{Binding, Bindings, Executor};
+use guide_runtime::ops::random::Stream;
 use guide_runtime::predictor::{Predictor, Question};
 
 const BATCH: usize = 3;
@@ -154,10 +155,12 @@ fn sine_mixes_two_models_while_the_noise_is_high() {
     assert_eq!(plan.cost.most, 14 + mixed as u64);
 }
 
-/// Answers by formula, and remembers the times that were told to each sample.
+/// Answers by formula, and remembers the times that were told to each sample, and where its condition
+/// was drawn from.
 struct Told {
     formula: Formula,
     told: Vec<(usize, usize, f64)>,
+    drawn: Vec<(usize, usize, Stream)>,
 }
 
 impl Told {
@@ -165,6 +168,7 @@ impl Told {
         Self {
             formula: Formula::new(),
             told: Vec::new(),
+            drawn: Vec::new(),
         }
     }
 }
@@ -184,6 +188,9 @@ impl Predictor for Told {
             let times = question.told.iter().flatten();
             let rows = question.rows.iter().zip(times);
             self.told.extend(rows.map(|(row, t)| (index, *row, *t)));
+            let drawn = question.rows.iter().zip(question.drawn.iter().flatten());
+            self.drawn
+                .extend(drawn.map(|(row, stream)| (index, *row, *stream)));
         }
         self.formula.predict(index, tick, asked)
     }
@@ -255,4 +262,48 @@ fn the_wrong_times_are_normal_around_the_right_one() {
             .collect()
     };
     assert_eq!(of(&told, 120), of(&later, 20));
+}
+
+#[test]
+fn independent_guides_away_from_a_condition_drawn_for_each_sample_and_step() {
+    let scale = 2.5;
+    let plan = planned("independent", 5, &[("scale", scale)]);
+    let ticks = &plan.timetable.ticks;
+    let seeds = Bindings {
+        seeds: vec![7, 8, 9],
+        ..Bindings::default()
+    };
+    let [one, other] = run_both(&plan, BATCH, &seeds, Told::new);
+    assert_eq!(one.1.drawn, other.1.drawn);
+    for (got, told) in [one, other] {
+        for (tick, got) in got.iter().enumerate() {
+            for sample in 0..BATCH {
+                let c = said(ticks, tick, sample, "cond");
+                let i = said(ticks, tick, sample, "unrelated(cond)");
+                let want = guided(&i, &c, scale);
+                near(&got.denoise, sample, &want, &format!("tick {tick}"));
+            }
+        }
+        assert_eq!(told.drawn.len(), BATCH * ticks.len());
+        for (at, (_, _, stream)) in told.drawn.iter().enumerate() {
+            let later = &told.drawn[at + 1..];
+            assert!(later.iter().all(|(_, _, other)| other != stream));
+        }
+        // A sample's condition is its seed's.
+        let alone = Bindings {
+            seeds: vec![8],
+            ..Bindings::default()
+        };
+        let [(_, alone), _] = run_both(&plan, 1, &alone, Told::new);
+        let second = told.drawn.iter().filter(|(_, sample, _)| *sample == 1);
+        let same = second.zip(&alone.drawn).all(|(a, b)| a.2 == b.2);
+        assert!(same);
+    }
+    // Two questions for a random condition are two conditions.
+    let text = "guide g() {\n    let a = predict(unrelated(cond))\n    \
+                let b = predict(unrelated(cond))\n    2 * a - b\n}\n";
+    let table = plan.timetable.clone();
+    let two = pipeline::planned("g", text, Vec::new(), facts(), table, None).unwrap();
+    let labels: Vec<&str> = two.predictions.iter().map(|p| p.label.as_str()).collect();
+    assert_eq!(labels, ["unrelated(cond)", "unrelated(cond)#2"]);
 }

@@ -82,6 +82,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/feedback.guide",
     "rules/frequency_band.guide",
     "rules/frequency_decoupled.guide",
+    "rules/independent.guide",
     "rules/limited_interval.guide",
     "rules/linear_adaptive.guide",
     "rules/magnitude_aware.guide",

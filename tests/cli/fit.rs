@@ -85,7 +85,7 @@ fn the_rule_alone_asks_for_its_table() {
     sandbox
         .run(&run)
         .with(1)
-        .says(&["reads `coefficients[1][0]`", "1 rows of 7 numbers"]);
+        .says(&["G0708", "row 1 is asked for in step 8"]);
 }
 
 #[test]

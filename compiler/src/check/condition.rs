@@ -5,7 +5,7 @@ use guide_grammar::span::Span;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Op, Stage};
 use crate::plan;
-use crate::resolved::{Call, Expr};
+use crate::resolved::{Arg, Call, Expr};
 
 use super::engine::Engine;
 use super::value::{Condition, Data, Kind, Source, Value};
@@ -228,6 +228,33 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// `unrelated(to:, salt:)`
+    pub(crate) fn unrelated(&mut self, args: &[Option<&'p Arg>]) -> Value {
+        let [to, salt] = args else {
+            return Value::Error;
+        };
+        let to = match to {
+            None => Some(Condition::Known(plan::Condition::Cond)),
+            Some(arg) => {
+                let value = self.expr(&arg.value);
+                self.condition(value, &arg.value)
+            }
+        };
+        let (Some(to), Some(key)) = (to, self.key("unrelated", *salt)) else {
+            return Value::Error;
+        };
+        Value::Condition(match to {
+            Condition::Known(to) => Condition::Known(plan::Condition::Unrelated {
+                to: Box::new(to.related().clone()),
+                key,
+            }),
+            Condition::ClassOf(node, text) => {
+                Condition::Open(format!("unrelated(class({text}))"), vec![node])
+            }
+            Condition::Open(text, nodes) => Condition::Open(format!("unrelated({text})"), nodes),
+        })
+    }
+
     /// The condition of a prediction; says so where it is none.
     pub(crate) fn condition(&mut self, value: Value, expr: &Expr) -> Option<Condition> {
         match value {
@@ -238,7 +265,7 @@ impl<'p> Engine<'p> {
                     Value::Text(text) => format!("write `prompt({})`", super::text::quoted(text)),
                     Value::Data(d) if matches!(d.kind, Kind::Class | Kind::Scalar) => format!("write `class({})`", self.text(expr)),
                     Value::Prompts(_) => format!("take one of them, as in `{}[0]`", self.text(expr)),
-                    _ => "write `cond`, `uncond`, `negative`, `null`, a `Prompt` input, `prompt(\"…\")` or `class(…)`".to_string(),
+                    _ => "write `cond`, `uncond`, `negative`, `null`, a `Prompt` input, `prompt(\"…\")`, `class(…)` or `unrelated(…)`".to_string(),
                 };
                 let diagnostic = Diagnostic::new(
                     Code::WrongKind,

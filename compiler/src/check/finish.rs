@@ -127,7 +127,7 @@ impl Engine<'_> {
                     if let Some(model) = &predict.model {
                         need(Need::Model(model.clone()));
                     }
-                    match &mut predict.condition {
+                    match predict.condition.related_mut() {
                         Condition::Null => need(Need::NullCondition),
                         Condition::Uncond if !negative => need(Need::NullCondition),
                         Condition::Prompt(id) | Condition::PromptAt(id, _) => input(id, &mut need),

@@ -61,7 +61,8 @@ impl Plan {
             Need::Input(id) => Some(id),
             _ => None,
         });
-        let asked = self.predictions.iter().filter_map(|p| match &p.condition {
+        let asked = self.predictions.iter();
+        let asked = asked.filter_map(|p| match p.condition.related() {
             Condition::Prompt(id) | Condition::PromptAt(id, _) => Some(id),
             _ => None,
         });

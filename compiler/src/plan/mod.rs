@@ -224,6 +224,32 @@ pub enum Condition {
     Class(u32),
     /// A class that the run finds, by the name of its value.
     ClassOf(String),
+    /// One drawn for each sample and step in the manner of another: for a text Gaussian states with
+    /// the mean and deviation of the text's own, for a class another class.
+    Unrelated {
+        /// The other.
+        to: Box<Condition>,
+        /// The salt and the path of names to the call.
+        key: String,
+    },
+}
+
+impl Condition {
+    /// The condition itself, or the one that it is drawn in the manner of.
+    pub fn related(&self) -> &Condition {
+        match self {
+            Condition::Unrelated { to, .. } => to.related(),
+            other => other,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn related_mut(&mut self) -> &mut Condition {
+        match self {
+            Condition::Unrelated { to, .. } => to.related_mut(),
+            other => other,
+        }
+    }
 }
 
 /// A change inside a network, by name, with its arguments; the runtime knows the names it can do.

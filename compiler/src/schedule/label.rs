@@ -114,6 +114,7 @@ fn condition(condition: &Condition, inputs: &[Input]) -> String {
         Condition::Text(text) => format!("{text:?}"),
         Condition::Class(number) => format!("class({number})"),
         Condition::ClassOf(name) => format!("class({name})"),
+        Condition::Unrelated { to, .. } => format!("unrelated({})", self::condition(to, inputs)),
     }
 }
 

@@ -233,7 +233,7 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
     if used
         .list
         .iter()
-        .any(|p| matches!(p.condition, Condition::Uncond | Condition::Null))
+        .any(|p| matches!(p.condition.related(), Condition::Uncond | Condition::Null))
     {
         needs.push(Need::NullCondition);
     }
@@ -264,8 +264,8 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
             .for_each(&mut look);
     }
     for prediction in &used.list {
-        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = prediction.condition {
-            inputs.insert(id);
+        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = prediction.condition.related() {
+            inputs.insert(*id);
         }
     }
     for need in &graph.needs {

@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use candle_core::{DType, Tensor};
-use guide_compiler::plan::{Batch, NoiseCurve, Operand, Plan, Shape, Tick, Use};
+use guide_compiler::plan::{Batch, Condition, NoiseCurve, Operand, Plan, Shape, Tick, Use};
 
 use super::dims::Dims;
 use super::sample::broken;
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::ops::random::Stream;
 use crate::predictor::{Predictor, Question};
 
 /// What an executor knows of its samples, as far as questions need it.
@@ -16,6 +17,8 @@ pub(super) trait Known {
     fn asks(&self, b: usize, question: &Use) -> Result<bool>;
     /// A number of sample `b`.
     fn number(&self, b: usize, operand: &Operand) -> Result<f64>;
+    /// The seed of sample `b`.
+    fn seed(&self, b: usize) -> u64;
     /// A latent, for these samples: `[rows, C, …]`.
     fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor>;
 }
@@ -154,6 +157,13 @@ fn put<'a>(
         .map(each)
         .transpose()?
         .map(|all| all.into_iter().map(|class| class as u32).collect());
+    let drawn = match &prediction.condition {
+        Condition::Unrelated { key, .. } => {
+            let stream = |b: &usize| Stream::new(known.seed(*b), now.tick.step, key);
+            Some(rows.iter().map(stream).collect())
+        }
+        _ => None,
+    };
     Ok(Question {
         id: question.prediction,
         prediction,
@@ -164,6 +174,7 @@ fn put<'a>(
         sigma,
         told,
         class,
+        drawn,
     })
 }
 

@@ -330,6 +330,10 @@ impl Known for Tick<'_> {
             .ok_or_else(|| broken("the plan asks with a number that it did not compute"))
     }
 
+    fn seed(&self, b: usize) -> u64 {
+        self.engine.slots[b].seed
+    }
+
     fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
         pick(
             &self

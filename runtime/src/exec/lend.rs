@@ -119,6 +119,10 @@ impl Known for Samples<'_> {
         .ok_or_else(|| broken("the plan asks with a number that it did not compute"))
     }
 
+    fn seed(&self, b: usize) -> u64 {
+        self.slots[b].seed
+    }
+
     fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
         if matches!(operand, Operand::Latent) {
             return pick(self.job.x, rows);

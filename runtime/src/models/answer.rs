@@ -17,8 +17,8 @@ pub struct Asked<'a> {
     pub question: &'a Question<'a>,
     /// The network.
     pub network: &'a Network,
-    /// The states of its condition, `[1, L, D]`.
-    pub states: &'a Tensor,
+    /// The states of its condition, `[1, L, D]` or one for each row.
+    pub states: Tensor,
     /// What is changed inside.
     pub hooks: Hooks,
 }
@@ -97,11 +97,15 @@ pub fn all(asked: &[Asked<'_>], space: Space, device: &Device) -> Result<Vec<Ten
 /// One sample's answer, `[1, C, H, W]`.
 fn alone(asked: &Asked<'_>, row: usize, space: Space) -> Result<Tensor> {
     let x = asked.question.x.narrow(0, row, 1)?;
+    let states = match asked.states.dim(0)? {
+        1 => asked.states.clone(),
+        _ => asked.states.narrow(0, row, 1)?.contiguous()?,
+    };
     let answer =
         asked
             .network
             .unet
-            .forward(&x, &[time(asked.question, row)], asked.states, &asked.hooks)?;
+            .forward(&x, &[time(asked.question, row)], &states, &asked.hooks)?;
     converted(asked, &answer, &x, space)
 }
 
@@ -110,7 +114,10 @@ fn together(asked: &Asked<'_>, space: Space, device: &Device) -> Result<Tensor> 
     let rows = asked.question.rows.len();
     let x = asked.question.x.to_device(device)?;
     let times: Vec<f64> = (0..rows).map(|row| time(asked.question, row)).collect();
-    let states = asked.states.repeat((rows, 1, 1))?;
+    let states = match asked.states.dim(0)? {
+        1 => asked.states.repeat((rows, 1, 1))?,
+        _ => asked.states.clone(),
+    };
     let answer = asked
         .network
         .unet

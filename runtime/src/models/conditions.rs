@@ -18,27 +18,29 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// The text of a prediction's condition.
+    /// The text of a prediction's condition; of an unrelated one, the text that it is unrelated to.
     ///
     /// # Errors
     /// `NotBound` for an input without text; `BadBinding` for a class, which a text-to-image model does
     /// not know.
     pub fn text<'a>(&'a self, prediction: &'a Prediction) -> Result<&'a str> {
-        match &prediction.condition {
+        match prediction.condition.related() {
             Condition::Cond => Ok(&self.prompt),
             Condition::Uncond => Ok(self.negative.as_deref().unwrap_or("")),
             Condition::Null => Ok(""),
             Condition::Text(text) => Ok(text),
             Condition::Prompt(input) => self.input(*input, 0, prediction),
             Condition::PromptAt(input, place) => self.input(*input, *place, prediction),
-            Condition::Class(_) | Condition::ClassOf(_) => Err(RuntimeError::new(
-                ErrorKind::BadBinding,
-                format!(
-                    "`{}` asks for a class, and the model is conditioned on text",
-                    prediction.label
-                ),
-            )
-            .help("condition on a prompt, or use a model of classes")),
+            Condition::Class(_) | Condition::ClassOf(_) | Condition::Unrelated { .. } => {
+                Err(RuntimeError::new(
+                    ErrorKind::BadBinding,
+                    format!(
+                        "`{}` asks for a class, and the model is conditioned on text",
+                        prediction.label
+                    ),
+                )
+                .help("condition on a prompt, or use a model of classes"))
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod nn;
 mod pipeline;
 pub mod sd;
 mod text;
+mod unrelated;
 
 pub use conditions::Conditions;
 pub use pipeline::{MAX_SIDE, Pipeline};

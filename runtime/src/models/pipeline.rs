@@ -9,6 +9,7 @@ use super::answer::{self, Asked};
 use super::conditions::Conditions;
 use super::network::Network;
 use super::sd::{self, Vae, VaeConfig};
+use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions;
 use crate::predictor::{Predictor, Question};
@@ -223,7 +224,10 @@ impl Predictor for Pipeline {
             asked.push(Asked {
                 question,
                 network,
-                states: side.states(text)?,
+                states: match &question.drawn {
+                    Some(drawn) => unrelated::states(side.states(text)?, drawn)?,
+                    None => side.states(text)?.clone(),
+                },
                 hooks,
             });
         }

@@ -164,6 +164,10 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "independent",
+        &[&[("scale", "1")], &[("scale", "0")], &[("scale", "-1.5")]],
+    ),
+    (
         "limited_interval",
         &[
             &[("sigma_lo", "0.5"), ("sigma_hi", "4")],

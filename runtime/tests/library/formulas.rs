@@ -53,6 +53,10 @@ const TUNED: Needs = Needs {
     labels: &["cond", "uncond", "tuned/source"],
     weights: &[],
 };
+const UNRELATED: Needs = Needs {
+    labels: &["cond", "unrelated(cond)"],
+    weights: &[],
+};
 const MOVED: Needs = Needs {
     labels: &["cond", "cond!moved"],
     weights: &[],
@@ -72,6 +76,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("dynamic_threshold", PAIR, dynamic_threshold),
     ("frequency_band", PAIR, frequency_band),
     ("frequency_decoupled", PAIR, frequency_decoupled),
+    ("independent", UNRELATED, independent),
     ("limited_interval", PAIR, limited_interval),
     ("magnitude_aware", PAIR, magnitude_aware),
     ("mimic", PAIR, mimic),
@@ -115,6 +120,14 @@ fn time_step(now: &Now<'_>, _: &mut Memory) -> Made {
     plain(
         &now.native("cond"),
         &now.native(MOVED.labels[1]),
+        now.num("scale", 3.0),
+    )
+}
+
+fn independent(now: &Now<'_>, _: &mut Memory) -> Made {
+    plain(
+        &now.native("cond"),
+        &now.native(UNRELATED.labels[1]),
         now.num("scale", 3.0),
     )
 }

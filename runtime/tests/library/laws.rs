@@ -48,6 +48,7 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     ("composed", "its scales stand in a table"),
     ("dynamic_threshold", "clips whatever the scale"),
     ("feedback", "the scale is an estimate"),
+    ("independent", "guides from a random condition"),
     ("limited_interval", "its interval ends before the run does"),
     ("pag", "asks for no unconditional prediction"),
     ("rectified_cfg_pp", "guides half a step ahead"),

@@ -97,6 +97,7 @@ impl<'p> Engine<'p> {
             P::GaussianBlur | P::Band | P::Resample | P::FftDisk | P::FftBox | P::DctHighpass => {
                 self.filter(primitive, &args, span)
             }
+            P::Unrelated => self.unrelated(&args),
             P::Random => self.random(&args, span),
             P::Gaussian => self.gaussian(&args, span),
             P::TimeOf => self.time_of(&args, span),

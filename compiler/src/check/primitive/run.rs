@@ -59,7 +59,7 @@ impl<'p> Engine<'p> {
     }
 
     /// The key of a random value: its salt and the path of names to the call.
-    fn key(&mut self, name: &str, salt: Option<&'p Arg>) -> Option<String> {
+    pub(crate) fn key(&mut self, name: &str, salt: Option<&'p Arg>) -> Option<String> {
         let salt = match salt {
             None => String::new(),
             Some(arg) => match self.expr(&arg.value) {
