@@ -1,5 +1,6 @@
 //! Operations that read a whole sample: filters, quantiles, reductions over some axes, noise.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use guide_compiler::plan::{Axes, Code, Op, Reduce, Shape};
@@ -63,7 +64,8 @@ pub fn run(
     }
     let out = op.out.index();
     let shape = frame.segment.values[out].shape;
-    let mut to = vec![0f32; frame.dims.len(shape)];
+    let mut to = buffer(args, dst, slot);
+    to.resize(frame.dims.len(shape), 0.0);
     match &op.code {
         Code::Filter(filter, _) => {
             let Some(from) = args
@@ -72,6 +74,7 @@ pub fn run(
                 .transpose()?
                 .flatten()
             else {
+                give_back(dst, slot, to);
                 return Ok(());
             };
             filters
@@ -85,6 +88,7 @@ pub fn run(
         },
         Code::Reduce(reduce) => {
             let Some(value) = reduce_whole(reduce, args, frame, slot, outs, b, &mut to)? else {
+                give_back(dst, slot, to);
                 return Ok(());
             };
             slot.numbers[out] = value;
@@ -106,6 +110,28 @@ pub fn run(
         _ => {}
     }
     Ok(())
+}
+
+/// What an operation writes to: its own row as the last tick left it, unless that is state, or what the
+/// operation reads.
+fn buffer(args: &[Arg], dst: Option<Dst>, slot: &mut Slot) -> Vec<f32> {
+    match dst {
+        Some(Dst::Row(row))
+            if row >= slot.cells.len() && !args.iter().any(|arg| arg.src == Src::Row(row)) =>
+        {
+            std::mem::take(&mut slot.rows[row])
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Puts a buffer back that nothing was written to.
+fn give_back(dst: Option<Dst>, slot: &mut Slot, buffer: Vec<f32>) {
+    if let Some(Dst::Row(row)) = dst
+        && slot.rows[row].is_empty()
+    {
+        slot.rows[row] = buffer;
+    }
 }
 
 /// Recorded noise for a key: by the whole key, else by the salt that it begins with.
@@ -139,7 +165,7 @@ fn reduce_whole(
     let Some(first) = args.first() else {
         return Ok(None);
     };
-    let Some(mut of) = broadcast(first, domain, frame, slot, outs, b)? else {
+    let Some(of) = broadcast(first, domain, frame, slot, outs, b)? else {
         return Ok(None);
     };
     let second = match (&reduce.with, args.get(1)) {
@@ -147,7 +173,7 @@ fn reduce_whole(
             Some(second) => second,
             None => return Ok(None),
         },
-        _ => Vec::new(),
+        _ => Cow::Borrowed(&[][..]),
     };
     let level = match &reduce.level {
         Some(operand) => match slot.number(frame, b, operand)? {
@@ -157,6 +183,7 @@ fn reduce_whole(
         None => 0.0,
     };
     if over_all {
+        let mut of = of.into_owned();
         return Ok(Some(axes::of_list(reduce.op, &mut of, &second, level)));
     }
     axes::reduce(
@@ -174,15 +201,15 @@ fn reduce_whole(
     Ok(Some(0.0))
 }
 
-/// A copy of an operand, repeated to a shape. `None` where it was not computed.
-fn broadcast(
+/// An operand, repeated to a shape where it is smaller. `None` where it was not computed.
+fn broadcast<'s>(
     arg: &Arg,
     shape: Shape,
-    frame: &Frame<'_>,
-    slot: &Slot,
-    outs: &Outs<'_>,
+    frame: &Frame<'s>,
+    slot: &'s Slot,
+    outs: &'s Outs<'_>,
     b: usize,
-) -> Result<Option<Vec<f32>>> {
+) -> Result<Option<Cow<'s, [f32]>>> {
     if !slot.ready(arg) {
         return Ok(None);
     }
@@ -190,17 +217,17 @@ fn broadcast(
     if let Src::Num(operand) = &arg.src {
         return Ok(slot
             .number(frame, b, operand)?
-            .map(|value| vec![value as f32; wanted]));
+            .map(|value| Cow::Owned(vec![value as f32; wanted])));
     }
     let Some(values) = slot.whole(frame, outs, b, &arg.src)? else {
         return Ok(None);
     };
     let area = frame.dims.area;
     Ok(Some(if values.len() == wanted {
-        values.to_vec()
+        Cow::Borrowed(values)
     } else if values.len() == area {
-        (0..wanted).map(|i| values[i % area]).collect()
+        Cow::Owned((0..wanted).map(|i| values[i % area]).collect())
     } else {
-        (0..wanted).map(|i| values[i / area]).collect()
+        Cow::Owned((0..wanted).map(|i| values[i / area]).collect())
     }))
 }

@@ -1,6 +1,8 @@
 //! Linear filters over space. Each is a sum of maps that work on rows and columns apart, so that one
 //! routine runs them all; entries and sums are f64.
 
+use std::cell::RefCell;
+
 use guide_compiler::plan::Filter;
 
 use super::matrix::Matrix;
@@ -239,49 +241,65 @@ impl Separable {
     }
 
     /// Filters each `height * width` plane of `from` into `to`.
+    ///
+    /// Both axes are gone along in whole lines, the width on the turned plane, so that each step adds
+    /// a multiple of one line to another.
     pub fn apply(&self, from: &[f32], to: &mut [f32]) {
         let area = self.height * self.width;
-        let mut between = vec![0f64; area];
-        let mut sum = vec![0f64; area];
-        for (plane, out) in from.chunks_exact(area).zip(to.chunks_exact_mut(area)) {
-            for (value, source) in sum.iter_mut().zip(plane) {
-                *value = self.keep * f64::from(*source);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(4 * area, 0.0);
+            let (turned, rest) = scratch.split_at_mut(area);
+            let (across, rest) = rest.split_at_mut(area);
+            let (between, sum) = rest.split_at_mut(area);
+            for (plane, out) in from.chunks_exact(area).zip(to.chunks_exact_mut(area)) {
+                for (value, source) in sum.iter_mut().zip(plane) {
+                    *value = self.keep * f64::from(*source);
+                }
+                turn(plane, self.width, turned);
+                for (factor, rows, cols) in &self.terms {
+                    across.fill(0.0);
+                    add_lines(cols, 1.0, turned, across);
+                    turn(across, self.height, between);
+                    add_lines(rows, *factor, between, sum);
+                }
+                for (value, source) in out.iter_mut().zip(&*sum) {
+                    *value = *source as f32;
+                }
             }
-            for (factor, rows, cols) in &self.terms {
-                self.along_width(cols, plane, &mut between);
-                self.along_height(*factor, rows, &between, &mut sum);
-            }
-            for (value, source) in out.iter_mut().zip(&sum) {
-                *value = *source as f32;
+        });
+    }
+}
+
+thread_local! {
+    /// What a filter works in, kept from one tick to the next.
+    static SCRATCH: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Adds `factor * map * from` to `to`, both as lines of one length.
+fn add_lines(map: &Matrix, factor: f64, from: &[f64], to: &mut [f64]) {
+    let length = to.len() / map.rows().max(1);
+    for (i, out) in to.chunks_exact_mut(length.max(1)).enumerate() {
+        let (first, weights) = map.row(i);
+        let lines = from[first * length..].chunks_exact(length.max(1));
+        for (weight, line) in weights.iter().zip(lines) {
+            let weight = factor * weight;
+            for (value, source) in out.iter_mut().zip(line) {
+                *value += weight * source;
             }
         }
     }
+}
 
-    fn along_width(&self, map: &Matrix, from: &[f32], to: &mut [f64]) {
-        for (line, out) in from
-            .chunks_exact(self.width)
-            .zip(to.chunks_exact_mut(self.width))
-        {
-            for (i, value) in out.iter_mut().enumerate() {
-                let (first, weights) = map.row(i);
-                *value = weights
-                    .iter()
-                    .zip(&line[first..])
-                    .map(|(w, v)| w * f64::from(*v))
-                    .sum();
-            }
-        }
-    }
-
-    fn along_height(&self, factor: f64, map: &Matrix, from: &[f64], to: &mut [f64]) {
-        for (i, out) in to.chunks_exact_mut(self.width).enumerate() {
-            let (first, weights) = map.row(i);
-            for (weight, line) in weights
-                .iter()
-                .zip(from[first * self.width..].chunks_exact(self.width))
-            {
-                for (value, source) in out.iter_mut().zip(line) {
-                    *value += factor * weight * source;
+/// Rows to columns: lines of `width` become lines of what their number is.
+fn turn<T: Copy + Into<f64>>(from: &[T], width: usize, to: &mut [f64]) {
+    /// Squares of this side stay in the fastest memory.
+    const BLOCK: usize = 16;
+    let height = from.len() / width.max(1);
+    for top in (0..height).step_by(BLOCK) {
+        for left in (0..width).step_by(BLOCK) {
+            for x in left..(left + BLOCK).min(width) {
+                for y in top..(top + BLOCK).min(height) {
+                    to[x * height + y] = from[y * width + x].into();
                 }
             }
         }
