@@ -53,6 +53,7 @@ pub const CASES: &[Case] = &[
     case("feedback", feedback),
     case("frequency_band", frequency_band),
     case("frequency_decoupled", frequency_decoupled),
+    case("independent", independent),
     with(
         "limited_interval",
         &[("scale", "7.5"), ("sigma_lo", "0"), ("sigma_hi", "inf")],
@@ -148,6 +149,10 @@ fn sine_edit(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
 
 fn time_step(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
     guided(&given.answer("cond"), &given.beginning("cond!"), 3.0)
+}
+
+fn independent(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
+    guided(&given.answer("cond"), &given.beginning("unrelated("), 3.0)
 }
 
 fn composed(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
