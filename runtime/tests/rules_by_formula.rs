@@ -44,13 +44,12 @@ fn linear_adaptive(
         let u = if tick > first && (tick - first) % 2 == 1 {
             let row = &rows[(tick - first - 1) / 2];
             let mut sum = vec![0.0; c(0).len()];
-            for back in 0..=past {
-                sum = zip(&sum, &c(back), |sum, c| sum + row[back] * c);
+            let (of_c, of_u) = row.split_at(past + 1);
+            for (back, factor) in of_c.iter().enumerate() {
+                sum = zip(&sum, &c(back), |sum, c| sum + factor * c);
             }
-            for back in 1..=past {
-                sum = zip(&sum, &known[tick - back], |sum, u| {
-                    sum + row[past + back] * u
-                });
+            for (back, factor) in (1..).zip(of_u) {
+                sum = zip(&sum, &known[tick - back], |sum, u| sum + factor * u);
             }
             sum
         } else {
