@@ -82,6 +82,9 @@ pub enum Command {
         /// Its name, such as `apg`, `std::ops::momentum`, `identity_attention` or `dot`; without
         /// it, everything is listed
         name: Option<String>,
+        /// Write the whole library as Markdown into this folder, with the pictures in its `pictures`
+        #[arg(long, value_name = "DIR", conflicts_with = "name")]
+        out: Option<PathBuf>,
     },
     /// List the models that can be used, where they lie, and what they can do
     #[cfg(feature = "run")]
@@ -140,11 +143,12 @@ const DOC_EXAMPLES: &str = "\
 Examples:
   guidec doc
   guidec doc apg
-  guidec doc std::ops::project";
+  guidec doc std::ops::project
+  guidec doc --out pages";
 
 #[cfg(feature = "run")]
 const RUN_EXAMPLES: &str = "\
-Without --model the small model inside guidec is used: 64x64 pictures of about 120 things.
+Without --model the small model inside guidec is used: 64x64 pictures of 455 things.
 
 Pictures are named GUIDE-PROMPT-seedN.png, as in first-strawberry-seed0.png. A batch gets a
 folder GUIDE-PROMPT-seedsN-M with seedN.png ... and contact.png, all of them side by side.

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
         Command::Import(args) => commands::import::import(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
-        Command::Doc { name } => commands::doc::doc(name.as_deref(), ui),
+        Command::Doc { name, out } => commands::doc::doc(name.as_deref(), out.as_deref(), ui),
         #[cfg(feature = "run")]
         Command::Models { format } => commands::models::models(format, ui),
         Command::Completions { shell } => commands::completions::completions(shell, ui),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from recipe import autoencoder, data, denoiser, export, judges, keep, measure, reference
+from recipe import autoencoder, data, denoiser, export, judges, measure, reference
 from recipe.folders import RECIPE, Trouble, Work
 
 STAGES = {
@@ -17,7 +17,6 @@ STAGES = {
     "unet": (denoiser.run_unet, {"steps": 12000, "batch": 32, "rate": 1e-3}),
     "weak": (denoiser.run_weak, {"steps": 2000, "batch": 32, "rate": 1e-3}),
     "judges": (judges.run, {"steps": 2500, "batch": 64, "rate": 2e-3}),
-    "keep": (keep.run, {}),
     "export": (export.run, {}),
     "measure": (measure.run, {"prompts": 0, "seeds": 2, "rules": ",".join(measure.RULES)}),
     "reference": (reference.run, {}),
@@ -37,8 +36,13 @@ def arguments():
         one.add_argument("--judge", type=Path, help="measure with the judge of another exported pipeline")
         one.add_argument("--seed", type=int, default=0)
         one.add_argument("--threads", type=int, default=torch.get_num_threads())
+        one.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         for option, value in defaults.items():
             one.add_argument(f"--{option}", type=type(value), default=value)
+        if "steps" in defaults:
+            one.add_argument("--minutes", type=float, help="train this long instead of --steps")
+            one.add_argument("--bf16", action="store_true", help="compute in bf16 where PyTorch finds it safe")
+            one.add_argument("--compile", action="store_true", help="compile the network first: for a GPU")
     return parser.parse_args()
 
 
@@ -46,6 +50,7 @@ def main():
     """Runs one stage; what the reader can put right is one line, without a traceback."""
     options = arguments()
     torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
     work = Work(options.work)
     work.folder.mkdir(parents=True, exist_ok=True)
     try:

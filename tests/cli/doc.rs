@@ -1,6 +1,10 @@
 //! `guidec doc`
 
-use crate::sandbox::Sandbox;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::{Sandbox, project};
 
 #[test]
 fn a_rule() {
@@ -80,5 +84,76 @@ fn every_item_of_the_standard_library_has_a_page() {
             .with(0)
             .stdout;
         assert!(page.contains(&format!("stdlib/{path}")), "{path}");
+    }
+}
+
+/// `stdlib/reference` is what `guidec doc --out` writes there; `UPDATE=1` writes it again.
+#[test]
+fn the_reference_is_up_to_date() {
+    let reference = PathBuf::from(project("stdlib/reference"));
+    let sandbox = Sandbox::new();
+    copy_pictures(&reference.join("pictures"), &sandbox.path("out/pictures"));
+    sandbox.run(&["doc", "--out", "out"]).with(0);
+    for (path, text) in pages(&sandbox.path("out")) {
+        let kept = reference.join(&path);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(kept.parent().unwrap()).unwrap();
+            fs::write(&kept, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&kept).unwrap_or_default();
+        assert!(kept == text, "{} is old: run this test with UPDATE=1", path.display());
+    }
+    let (made, kept) = (pages(&sandbox.path("out")).len(), pages(&reference).len());
+    assert_eq!(made, kept, "a page in stdlib/reference is of nothing");
+}
+
+/// What needs no more than the embedded model and its layers has a picture of it.
+#[test]
+fn every_rule_that_runs_as_it_is_has_a_picture() {
+    let rules = PathBuf::from(project("stdlib/reference/rules"));
+    for (path, text) in pages(&rules) {
+        let needs = text.split("**Needs**: ").nth(1).unwrap();
+        let needs = needs.lines().next().unwrap();
+        let bare = ["nothing", "null condition", "layers"];
+        if bare.iter().any(|what| needs.starts_with(what)) && !needs.contains(", ") {
+            assert!(text.contains("!["), "{} has no picture; run stdlib/reference/make.sh", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said() {
+    let sandbox = Sandbox::new().with("taken", "a file");
+    sandbox
+        .run(&["doc", "--out", "taken"])
+        .with(3)
+        .says(&["taken", "cannot be written"]);
+    sandbox.run(&["doc", "apg", "--out", "pages"]).with(2);
+}
+
+/// All Markdown below a folder, by its path there.
+fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for entry in walk(folder) {
+        if entry.extension().is_some_and(|kind| kind == "md") {
+            let path = entry.strip_prefix(folder).unwrap().to_owned();
+            found.insert(path, fs::read_to_string(&entry).unwrap());
+        }
+    }
+    found
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let below = paths.map(|path| if path.is_dir() { walk(&path) } else { vec![path] });
+    below.flatten().collect()
+}
+
+fn copy_pictures(from: &Path, to: &Path) {
+    for file in walk(from) {
+        let place = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::copy(&file, &place).unwrap();
     }
 }

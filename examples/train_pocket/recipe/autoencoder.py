@@ -8,7 +8,9 @@ from . import networks
 from .data import load_pictures, write_grid
 from .folders import finished, load_checkpoint
 from .training import put_state, state_of, train
+from .variants import placed
 
+PLACES = 12
 SHOWN = 16
 LATENT_NOISE = 0.05
 
@@ -23,7 +25,7 @@ def picture_loss(made, wanted):
 def pictures_of(work, options):
     """All pictures in one row."""
     _, _, pictures = load_pictures(work, options.things)
-    return pictures.flatten(0, 1)
+    return pictures.flatten(0, 1).to(options.device)
 
 
 def watch_with(work, vae, modules, pictures, stage):
@@ -34,11 +36,11 @@ def watch_with(work, vae, modules, pictures, stage):
         own = {key: value.clone() for key, value in state_of(modules).items()}
         put_state(modules, average)
         with torch.no_grad():
-            rebuilt = vae.decode(vae.encode(shown).latent_dist.mean).sample
+            rebuilt = vae.decode(encoded(vae, shown)).sample
         put_state(modules, own)
         noise = F.mse_loss(rebuilt.clamp(-1, 1), shown)
         print(f"{stage}: PSNR {(10 * torch.log10(4 / noise)).item():.2f}", flush=True)
-        write_grid(torch.cat([shown, rebuilt]), SHOWN, work.samples / f"{stage}.png", zoom=2)
+        write_grid(torch.cat([shown, rebuilt]).cpu(), SHOWN, work.samples / f"{stage}.png", zoom=2)
 
     return watch
 
@@ -52,17 +54,17 @@ def run_vae(work, options):
     torch.manual_seed(options.seed)
     pictures = pictures_of(work, options)
     vae = networks.new_autoencoder() if options.init is None else networks.load_vae(options.init)
-    modules = {"vae": vae}
+    modules = {"vae": vae.to(options.device)}
 
     def loss_of(_step, generator):
-        batch = pictures[torch.randint(len(pictures), (options.batch,), generator=generator)]
+        batch = placed(pictures[draw(len(pictures), options.batch, generator)], generator)
         latents = vae.encode(batch).latent_dist
-        sample = latents.mean + latents.std * torch.randn(latents.mean.shape, generator=generator)
+        sample = latents.mean + latents.std * noise_like(latents.mean, generator)
         thumbnail = F.mse_loss(latents.mean[:, :3], F.avg_pool2d(batch, 4))
         return picture_loss(vae.decode(sample).sample, batch) + thumbnail + 1e-5 * latents.kl().mean()
 
     watch = watch_with(work, vae, modules, pictures, "vae")
-    train(work.checkpoint("vae"), modules, loss_of, options.steps, options.rate, options.seed, watch=watch)
+    train(work.checkpoint("vae"), modules, loss_of, options, watch=watch)
 
 
 def trained_vae(work, init):
@@ -77,22 +79,22 @@ def trained_vae(work, init):
 def run_decoder(work, options):
     """Finishes the decoder alone: the encoder stays, so the latents that the UNet learns stay too."""
     pictures = pictures_of(work, options)
-    vae = trained_vae(work, options.init).requires_grad_(False)
+    vae = trained_vae(work, options.init).requires_grad_(False).to(options.device)
     modules = {"decoder": vae.decoder, "post": vae.post_quant_conv}
     for module in modules.values():
         module.requires_grad_(True)
     with torch.no_grad():
-        means = torch.cat([vae.encode(some).latent_dist.mean for some in pictures.split(64)])
-    spread = means.std()
+        spread = encoded(vae, pictures).std()
 
     def loss_of(_step, generator):
-        rows = torch.randint(len(pictures), (options.batch,), generator=generator)
-        noise = torch.randn(means[rows].shape, generator=generator)
-        return picture_loss(vae.decode(means[rows] + LATENT_NOISE * spread * noise).sample, pictures[rows])
+        batch = placed(pictures[draw(len(pictures), options.batch, generator)], generator)
+        with torch.no_grad():
+            means = vae.encode(batch).latent_dist.mean
+        noise = LATENT_NOISE * spread * noise_like(means, generator)
+        return picture_loss(vae.decode(means + noise).sample, batch)
 
     watch = watch_with(work, vae, modules, pictures, "decoder")
-    path = work.checkpoint("decoder")
-    train(path, modules, loss_of, options.steps, options.rate, options.seed, hold=0.2, watch=watch)
+    train(work.checkpoint("decoder"), modules, loss_of, options, hold=0.2, watch=watch)
 
 
 def whole_vae(work, options, unfinished=False):
@@ -114,17 +116,34 @@ def scaling_factor(work, options):
 
 
 def run_latents(work, options):
-    """Encodes every picture once; what a UNet learns from has about unit variance."""
+    """Encodes every picture, as it is and in some other places; what a UNet learns from has about unit variance."""
     _, _, pictures = load_pictures(work, "all")
-    vae = trained_vae(work, options.init).eval()
+    vae = trained_vae(work, options.init).eval().to(options.device)
+    rows = pictures.flatten(0, 1).to(options.device)
+    generator = torch.Generator(options.device).manual_seed(options.seed)
     with torch.no_grad():
-        rows = [vae.encode(some).latent_dist.mean for some in pictures.flatten(0, 1).split(64)]
-    means = torch.cat(rows).unflatten(0, pictures.shape[:2])
+        every = [rows, *(placed(rows, generator) for _ in range(PLACES - 1))]
+        means = torch.stack([encoded(vae, some) for some in every]).cpu().unflatten(1, pictures.shape[:2])
     scale = torch.tensor(vae.config.scaling_factor) if options.init is not None else 1 / means.std()
-    save_file({"latents": (means * scale).contiguous(), "scale": scale.float().reshape(1)}, work.latents)
+    save_file({"latents": (means * scale).half().contiguous(), "scale": scale.float().reshape(1)}, work.latents)
     print(f"latents {list(means.shape)} times {scale.item():.4f}: {work.latents}")
 
 
+def encoded(vae, pictures):
+    """The means of the latents of many pictures."""
+    return torch.cat([vae.encode(some).latent_dist.mean for some in pictures.split(64)])
+
+
+def draw(among, count, generator):
+    """So many random rows."""
+    return torch.randint(among, (count,), generator=generator, device=generator.device)
+
+
+def noise_like(values, generator):
+    """Gaussian noise of a tensor's shape."""
+    return torch.randn(values.shape, generator=generator, device=generator.device)
+
+
 def read_latents(work):
-    """The stored latents of all things, `[things, styles, 4, 16, 16]`, and their scale."""
+    """The stored latents of all things, `[places, things, styles, 4, 16, 16]`, and their scale."""
     return load_file(work.needs(work.latents, "latents"))

@@ -15,13 +15,17 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 EMPTY, CATEGORY, STYLED = 0.10, 0.04, 0.5
 
 
-def draw_caption(name, category, style, generator):
-    """The caption of a picture for one step; one in ten is empty, which is the null condition."""
-    kind, styled = torch.rand(2, generator=generator).tolist()
-    if kind < EMPTY:
-        return ""
-    words = category if kind < EMPTY + CATEGORY else spoken(name)
-    return f"{words}, {STYLES[style]}" if styled < STYLED else words
+def captions_of(name, category, style):
+    """What a picture may be called, in the order of `draw_kinds`."""
+    plain = ["", category, spoken(name)]
+    return [words for one in plain for words in (one, f"{one}, {style}" if one else "")]
+
+
+def draw_kinds(count, generator):
+    """Which of its captions a picture has for one step; one in ten is empty, which is the null condition."""
+    kind, styled = torch.rand(2, count, generator=generator, device=generator.device)
+    words = (kind >= EMPTY).long() + (kind >= EMPTY + CATEGORY).long()
+    return 2 * words + (styled < STYLED).long()
 
 
 def byte_letters():

@@ -3,41 +3,41 @@
 import torch
 
 from . import networks
-from .autoencoder import read_latents, whole_vae
-from .captions import draw_caption
+from .autoencoder import draw, read_latents, whole_vae
+from .captions import captions_of, draw_kinds
 from .data import load_things, spoken, write_grid
 from .diffusion import Noise, sample
-from .folders import STYLES, finished, kept, read_json
+from .folders import STYLES, finished, read_json
 from .guidance import Networks, cfg
-from .training import put_state, state_of, train
+from .training import put_state, quick, state_of, train
 
 SHOWN = ["red apple", "fox", "strawberry", "blue heart", "penguin", "pizza", "cactus", "clown face"]
 SHOWN_SCALES = (1, 3)
 
 
 class Examples:
-    """Latents of the trained things, and their captions."""
+    """Latents of the trained things, and the tokens of what they may be called."""
 
-    def __init__(self, work, options):
-        self.names, self.categories = load_things(work, options.things)
+    def __init__(self, work, options, words):
+        names, categories = load_things(work, options.things)
         every = list(read_json(work.icons / "things.json", "data"))
-        rows = torch.tensor([every.index(name) for name in self.names])
-        self.latents = read_latents(work)["latents"][rows]
+        rows = torch.tensor([every.index(name) for name in names])
+        self.latents = read_latents(work)["latents"][:, rows].float().to(options.device)
+        captions = [
+            words(captions_of(name, category, style)) for name, category in zip(names, categories) for style in STYLES
+        ]
+        self.tokens = torch.stack(captions).unflatten(0, (len(names), len(STYLES))).to(options.device)
 
     def draw(self, count, generator):
-        """A batch: latents and a caption for each."""
-        things = torch.randint(len(self.names), (count,), generator=generator).tolist()
-        styles = torch.randint(len(STYLES), (count,), generator=generator).tolist()
-        captions = [
-            draw_caption(self.names[thing], self.categories[thing], style, generator)
-            for thing, style in zip(things, styles)
-        ]
-        return self.latents[things, styles], captions
+        """A batch: latents, and the tokens of a caption for each."""
+        places, things, styles = (draw(size, count, generator) for size in self.latents.shape[:3])
+        kinds = draw_kinds(count, generator)
+        return self.latents[places, things, styles], self.tokens[things, styles, kinds]
 
 
 def watch_with(work, options, stage, unet, encoder, words, modules):
     """Draws a few prompts with the averaged weights at every checkpoint."""
-    vae = whole_vae(work, options, unfinished=True)
+    vae = whole_vae(work, options, unfinished=True).to(options.device)
 
     @torch.no_grad()
     def watch(step, average):
@@ -45,10 +45,11 @@ def watch_with(work, options, stage, unet, encoder, words, modules):
         put_state(modules, average)
         states = networks.text_states(encoder, words, SHOWN)
         empty = networks.text_states(encoder, words, [""] * len(SHOWN))
-        drawn = [sample(cfg(Networks(unet, states, empty), scale), range(len(SHOWN))) for scale in SHOWN_SCALES]
+        nets, seeds = Networks(unet, states, empty), range(len(SHOWN))
+        drawn = [sample(cfg(nets, scale), seeds, unet.device) for scale in SHOWN_SCALES]
         put_state(modules, own)
         pictures = vae.decode(torch.cat(drawn) / vae.config.scaling_factor).sample
-        write_grid(pictures, len(SHOWN), work.samples / stage / f"{step:06}.png", zoom=2)
+        write_grid(pictures.cpu(), len(SHOWN), work.samples / stage / f"{step:06}.png", zoom=2)
 
     return watch
 
@@ -62,8 +63,6 @@ def run_unet(work, options):
     else:
         unet, encoder = networks.load_unet(options.init), networks.load_text_encoder(options.init)
     modules = {"unet": unet, "text": encoder}
-    if options.init is None and kept("unet").exists() and not work.checkpoint("unet").exists():
-        put_state(modules, finished(work, "unet"))
     teach(work, options, "unet", unet, encoder, words, modules)
 
 
@@ -78,19 +77,21 @@ def run_weak(work, options):
 
 def teach(work, options, stage, unet, encoder, words, modules):
     """The steps that both stages share."""
-    examples, noise = Examples(work, options), Noise()
+    examples, noise = Examples(work, options, words), Noise(options.device)
+    encoder.to(options.device)
     for module in modules.values():
-        module.train()
+        module.to(options.device).train()
+
+    denoise = quick(unet, options)
 
     def loss_of(_step, generator):
-        latents, captions = examples.draw(options.batch, generator)
+        latents, tokens = examples.draw(options.batch, generator)
         noisy, added, times = noise.add(latents, generator)
-        predicted = unet(noisy, times, networks.text_states(encoder, words, captions)).sample
-        return noise.loss(predicted, added, times)
+        predicted = denoise(noisy, times, encoder(tokens).last_hidden_state).sample
+        return noise.loss(predicted.float(), added, times)
 
     watch = watch_with(work, options, stage, unet, encoder, words, modules)
-    path = work.checkpoint(stage)
-    train(path, modules, loss_of, options.steps, options.rate, options.seed, watch=watch)
+    train(work.checkpoint(stage), modules, loss_of, options, watch=watch)
 
 
 def trained_text_encoder(work, words):

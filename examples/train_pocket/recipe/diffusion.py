@@ -11,14 +11,14 @@ GAMMA = 5.0
 class Noise:
     """Stable Diffusion's schedule as the training needs it."""
 
-    def __init__(self):
-        self.alphas = networks.scheduler().alphas_cumprod
+    def __init__(self, device):
+        self.alphas = networks.scheduler().alphas_cumprod.to(device)
 
     def add(self, latents, generator, times=None):
         """Noisy latents, the noise in them and their times; times are drawn evenly if not given."""
-        noise = torch.randn(latents.shape, generator=generator)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         if times is None:
-            times = torch.randint(len(self.alphas), (len(latents),), generator=generator)
+            times = torch.randint(len(self.alphas), (len(latents),), generator=generator, device=latents.device)
         alpha = self.alphas[times].view(-1, 1, 1, 1)
         return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, noise, times
 
@@ -36,11 +36,11 @@ def noise_of(seeds):
 
 
 @torch.no_grad()
-def sample(predict, seeds, steps=20):
+def sample(predict, seeds, device, steps=20):
     """DDIM from the seeds' noise; `predict(latents, time)` is the guided eps."""
     scheduler = networks.scheduler()
     scheduler.set_timesteps(steps)
-    latents = noise_of(seeds)
+    latents = noise_of(seeds).to(device)
     for time in scheduler.timesteps:
         latents = scheduler.step(predict(latents, time), time, latents).prev_sample
     return latents

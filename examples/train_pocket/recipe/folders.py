@@ -5,11 +5,9 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 RECIPE = Path(__file__).resolve().parent.parent
 STYLES = ["flat", "glossy", "drawn"]
-KEPT = RECIPE / "finished"
 
 
 class Trouble(Exception):
@@ -46,20 +44,18 @@ def save_checkpoint(path, state):
     os.replace(unfinished, path)
 
 
-def load_checkpoint(path):
+def load_checkpoint(path, device="cpu"):
     """Reads a checkpoint; None if there is none yet."""
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise Trouble(f"{path} is not a checkpoint ({error}); delete it to begin anew") from error
 
 
 def finished(work, stage):
-    """The averaged weights of a stage that ran to its end: of this run, else those kept beside the recipe."""
-    if not work.checkpoint(stage).exists() and kept(stage).exists():
-        return {key: value.float() for key, value in load_file(kept(stage)).items()}
+    """The averaged weights of a stage that ran to its end."""
     state = load_checkpoint(work.needs(work.checkpoint(stage), stage))
     if state["step"] < state["steps"]:
         raise Trouble(
@@ -67,11 +63,6 @@ def finished(work, stage):
             f"run `python train.py {stage}` again to finish it"
         )
     return state["average"]
-
-
-def kept(stage):
-    """The file of a finished stage's weights that comes with the recipe."""
-    return KEPT / f"{stage}.safetensors"
 
 
 def read_json(path, stage):

@@ -58,7 +58,7 @@ class Judge(nn.Module):
     def told(self, times):
         """The time as features: cosines then sines at falling frequencies, and two linear layers."""
         half = self.config["time_width"] // 2
-        frequencies = torch.exp(-math.log(10000.0) * torch.arange(half) / half)
+        frequencies = torch.exp(-math.log(10000.0) * torch.arange(half, device=times.device) / half)
         angles = times.float()[:, None] * frequencies
         features = torch.cat([angles.cos(), angles.sin()], dim=1)
         return F.relu(self.time[1](F.relu(self.time[0](features))))

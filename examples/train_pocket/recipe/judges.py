@@ -4,34 +4,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from .autoencoder import read_latents, whole_vae
+from .autoencoder import draw, encoded, read_latents, whole_vae
 from .data import load_pictures, spoken, write_json
 from .diffusion import Noise
 from .folders import Trouble, finished
 from .judge_network import Judge, config_of
 from .training import put_state, train
+from .variants import varied
 
 VARIANTS, HELD_OUT = 12, 2
 TIMES_REPORTED = (1, 200, 400, 600, 800)
-
-
-def vary(pictures, generator):
-    """Shifts, scales, mirrors and tints pictures a little, and adds a little noise; the ground stays white."""
-    count = len(pictures)
-
-    def between(low, high, *shape):
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
-
-    grow = between(0.9, 1.2)
-    mirror = torch.where(between(0, 1) < 0.5, -1.0, 1.0)
-    zero = torch.zeros(count)
-    across = torch.stack([grow * mirror, zero, between(-0.12, 0.12)], dim=1)
-    down = torch.stack([zero, grow, between(-0.12, 0.12)], dim=1)
-    grid = F.affine_grid(torch.stack([across, down], dim=1), list(pictures.shape), align_corners=False)
-    moved = F.grid_sample(pictures - 1, grid, align_corners=False) + 1
-    tinted = moved * between(0.9, 1.1, 3, 1, 1) + between(-0.06, 0.06, 3, 1, 1)
-    noise = torch.randn(pictures.shape, generator=generator)
-    return (tinted + between(0.0, 0.08, 1, 1, 1) * noise).clamp(-1, 1)
 
 
 def write_variants(work, options):
@@ -40,19 +22,18 @@ def write_variants(work, options):
     if path.exists():
         return load_file(path)
     _, _, pictures = load_pictures(work, options.things)
-    rows = pictures.flatten(0, 1)
-    vae = whole_vae(work, options)
-    scale = read_latents(work)["scale"]
-    varied, latents, decoded = [], [], []
+    rows = pictures.flatten(0, 1).to(options.device)
+    vae = whole_vae(work, options).to(options.device)
+    scale = read_latents(work)["scale"].to(options.device)
+    kept = {"varied": [], "latents": [], "decoded": []}
     with torch.no_grad():
         for variant in range(VARIANTS):
-            some = vary(rows, torch.Generator().manual_seed(variant))
-            codes = torch.cat([vae.encode(part).latent_dist.mean for part in some.split(64)])
-            varied.append(some)
-            latents.append(codes * scale)
-            decoded.append(torch.cat([vae.decode(part).sample for part in codes.split(64)]).clamp(-1, 1))
-    kept = {"varied": varied, "latents": latents, "decoded": decoded}
-    kept = {key: torch.stack(value).half().contiguous() for key, value in kept.items()}
+            some = varied(rows, torch.Generator(options.device).manual_seed(variant))
+            codes = encoded(vae, some)
+            decoded = torch.cat([vae.decode(part).sample for part in codes.split(64)]).clamp(-1, 1)
+            for key, value in zip(kept, (some, codes * scale, decoded)):
+                kept[key].append(value.half().cpu())
+    kept = {key: torch.stack(value).contiguous() for key, value in kept.items()}
     save_file(kept, path)
     return kept
 
@@ -62,16 +43,16 @@ def run(work, options):
     torch.manual_seed(options.seed)
     names, _, pictures = load_pictures(work, options.things)
     labels = [spoken(name) for name in names]
-    variants = write_variants(work, options)
+    variants = {key: value.to(options.device) for key, value in write_variants(work, options).items()}
     if variants["latents"].shape[1] != len(names) * pictures.shape[1]:
         raise Trouble(f"{work.folder}/variants.safetensors is of other things; delete it")
-    truth = torch.arange(len(names)).repeat_interleave(pictures.shape[1])
+    truth = torch.arange(len(names), device=options.device).repeat_interleave(pictures.shape[1])
     report = {}
     for kind, learn in (("clean", clean_loss), ("noisy", noisy_loss)):
-        judge = Judge(config_of(kind, labels))
+        judge = Judge(config_of(kind, labels)).to(options.device)
         loss_of = learn(judge, variants, truth, options)
         stage = f"judge_{kind}"
-        train(work.checkpoint(stage), {"judge": judge}, loss_of, options.steps, options.rate, options.seed)
+        train(work.checkpoint(stage), {"judge": judge}, loss_of, options)
         report[kind] = accuracy(judge.eval(), kind, variants, truth)
         print(f"{stage}: {report[kind]}", flush=True)
     write_json(work.folder / "judges.json", report)
@@ -81,10 +62,10 @@ def clean_loss(judge, variants, truth, options):
     """Decoded and undecoded variants in equal parts."""
 
     def loss_of(_step, generator):
-        rows = torch.randint(len(truth), (options.batch,), generator=generator)
-        which = torch.randint(VARIANTS - HELD_OUT, (options.batch,), generator=generator)
+        rows = draw(len(truth), options.batch, generator)
+        which = draw(VARIANTS - HELD_OUT, options.batch, generator)
         kinds = [variants[kind][which, rows].float() for kind in ("varied", "decoded")]
-        chosen = torch.rand(options.batch, 1, 1, 1, generator=generator) < 0.5
+        chosen = draw(2, options.batch, generator).view(-1, 1, 1, 1) == 0
         return F.cross_entropy(judge(torch.where(chosen, *kinds)), truth[rows])
 
     return loss_of
@@ -92,11 +73,11 @@ def clean_loss(judge, variants, truth, options):
 
 def noisy_loss(judge, variants, truth, options):
     """Latents of variants at any time of the schedule."""
-    noise = Noise()
+    noise = Noise(options.device)
 
     def loss_of(_step, generator):
-        rows = torch.randint(len(truth), (options.batch,), generator=generator)
-        which = torch.randint(VARIANTS - HELD_OUT, (options.batch,), generator=generator)
+        rows = draw(len(truth), options.batch, generator)
+        which = draw(VARIANTS - HELD_OUT, options.batch, generator)
         noisy, _, times = noise.add(variants["latents"][which, rows].float(), generator)
         return F.cross_entropy(judge(noisy, times), truth[rows])
 
@@ -113,10 +94,10 @@ def accuracy(judge, kind, variants, truth):
 
     if kind == "clean":
         return {key: top(variants[key][-HELD_OUT:].float().flatten(0, 1)) for key in ("varied", "decoded")}
-    latents, noise, report = variants["latents"][-HELD_OUT:].float().flatten(0, 1), Noise(), {}
+    latents, noise, report = variants["latents"][-HELD_OUT:].float().flatten(0, 1), Noise(truth.device), {}
     for time in TIMES_REPORTED:
-        times = torch.full((len(latents),), time)
-        noisy, _, _ = noise.add(latents, torch.Generator().manual_seed(time), times)
+        times = torch.full((len(latents),), time, device=truth.device)
+        noisy, _, _ = noise.add(latents, torch.Generator(truth.device).manual_seed(time), times)
         report[f"t = {time}"] = top(noisy, times)
     return report
 

@@ -14,18 +14,19 @@ from .judge_network import load_judge
 
 SCALES = (1, 3, 5, 7.5, 15)
 SHEET_SCALES, SHEET_PROMPTS = (1, 3, 7.5), 24
-BATCH = 40
+BATCH, BATCH_OF_GPU = 40, 455
 
 
 class Pipeline:
     """The networks of an exported folder, in f32."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, device):
         folder = init_folder(folder)
-        self.unet, self.vae = networks.load_unet(folder).eval(), networks.load_vae(folder).eval()
-        self.encoder = networks.load_text_encoder(folder).eval()
+        self.unet, self.vae = networks.load_unet(folder).to(device).eval(), networks.load_vae(folder).to(device).eval()
+        self.encoder = networks.load_text_encoder(folder).to(device).eval()
         self.words = Words(folder / "tokenizer")
-        self.weak = networks.load_unet(folder, "weak/unet").eval()
+        self.weak = networks.load_unet(folder, "weak/unet").to(device).eval()
+        self.device, self.batch = device, BATCH if device == "cpu" else BATCH_OF_GPU
         weights = (folder / "unet/diffusion_pytorch_model.safetensors").read_bytes()
         self.mark = hashlib.sha256(weights).hexdigest()[:16]
 
@@ -33,13 +34,13 @@ class Pipeline:
     def draw(self, rule, scale, prompts, seeds):
         """Decoded pictures, one for each prompt and its seed."""
         pictures = []
-        for at in range(0, len(prompts), BATCH):
-            some = prompts[at : at + BATCH]
+        for at in range(0, len(prompts), self.batch):
+            some = prompts[at : at + self.batch]
             states = networks.text_states(self.encoder, self.words, some)
             empty = networks.text_states(self.encoder, self.words, [""] * len(some))
             nets = Networks(self.unet, states, empty, self.weak)
-            latents = sample(RULES[rule](nets, scale), seeds[at : at + BATCH])
-            pictures.append(self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1))
+            latents = sample(RULES[rule](nets, scale), seeds[at : at + self.batch], self.device)
+            pictures.append(self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1).cpu())
         return torch.cat(pictures)
 
 
@@ -60,7 +61,7 @@ def diversity(pictures):
 def run(work, options):
     """Fills the table of rules and scales, a cell at a time, and draws the contact sheet."""
     folder = options.export
-    pipeline = Pipeline(folder)
+    pipeline = Pipeline(folder, options.device)
     judge = load_judge((options.judge or folder) / "judge/clean")
     names = [spoken(name) for name in load_things(work, options.things)[0]]
     strangers = [name for name in names if name not in judge.config["labels"]]

@@ -15,7 +15,7 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
 WIDTH = 96
-MAIN, WEAK = (48, 80, 112), (16, 24, 40)
+MAIN, WEAK = (48, 80, 112), (16, 24, 32)
 HEADS = 4
 
 
@@ -95,7 +95,7 @@ def words_of(work, init):
 
 def text_states(encoder, words, captions):
     """What the UNet attends to: the last layer's states after the final norm."""
-    return encoder(words(captions)).last_hidden_state
+    return encoder(words(captions).to(encoder.device)).last_hidden_state
 
 
 def load_vae(init):

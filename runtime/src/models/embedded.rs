@@ -13,6 +13,10 @@ macro_rules! files {
 
 const FILES: Embedded = files![
     "README.md",
+    "judge/clean/config.json",
+    "judge/clean/diffusion_pytorch_model.safetensors",
+    "judge/noisy/config.json",
+    "judge/noisy/diffusion_pytorch_model.safetensors",
     "model_index.json",
     "scheduler/scheduler_config.json",
     "text_encoder/config.json",

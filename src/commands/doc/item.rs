@@ -65,6 +65,21 @@ impl StdItem {
         format!("std::{}::{}", self.folder.replace('/', "::"), self.name)
     }
 
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self.folder {
+            _ if self.is_guide => "rule",
+            "directions" => "direction",
+            "schedules" => "schedule",
+            _ => "operator",
+        }
+    }
+
+    /// Its file: `stdlib/rules/apg.guide`.
+    pub fn file(&self) -> String {
+        format!("stdlib/{}/{}.guide", self.folder, self.name)
+    }
+
     /// Whether it is another tool's variant.
     pub fn is_dialect(&self) -> bool {
         self.folder.starts_with("dialects/")

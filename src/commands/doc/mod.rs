@@ -2,7 +2,10 @@
 
 mod cost;
 pub mod item;
+mod markdown;
 pub mod page;
+
+use std::path::Path;
 
 use guide_compiler::diagnostics::suggest;
 use guide_compiler::primitives::{INTERVENTIONS, Primitive};
@@ -11,9 +14,15 @@ use crate::exit::{Exit, Failure, Result};
 use crate::ui::Ui;
 use item::StdItem;
 
-/// Prints the page of a name, or a line for everything that has one.
-pub fn doc(name: Option<&str>, ui: Ui) -> Result<Exit> {
+/// Prints the page of a name, or a line for everything that has one; or writes the whole library as
+/// Markdown into a folder.
+pub fn doc(name: Option<&str>, out: Option<&Path>, ui: Ui) -> Result<Exit> {
     let items = item::all();
+    if let Some(folder) = out {
+        let pages = markdown::write(folder, &items, |item| twins(item, &items))?;
+        ui.say(&format!("{pages} pages in {}", folder.display()));
+        return Ok(Exit::Done);
+    }
     let Some(name) = name else {
         ui.data(&list(&items))?;
         return Ok(Exit::Done);

@@ -10,27 +10,12 @@ pub const WIDTH: usize = 80;
 
 /// The page of an item of the standard library. `twins` are the paths of what has its name elsewhere.
 pub fn of_item(item: &StdItem, cost: Option<&Cost>, twins: &[String]) -> String {
-    let kind = match item.folder {
-        _ if item.is_guide => "rule",
-        "directions" => "direction",
-        "schedules" => "schedule",
-        _ => "operator",
-    };
-    let mut out = title(&item.path(), kind);
+    let mut out = title(&item.path(), item.kind());
     out.push_str(&paragraphs(&item.docs));
     out.push('\n');
     out.push_str(&paragraphs(&item.file_docs));
     out.push('\n');
-    let params = item
-        .params
-        .iter()
-        .map(|p| parameter(&p.name, Some(&p.kind), p.default.as_deref()));
-    let result = item
-        .result
-        .as_ref()
-        .map(|kind| format!(" -> {kind}"))
-        .unwrap_or_default();
-    out.push_str(&signature(&item.name, &params.collect::<Vec<_>>(), &result));
+    out.push_str(&signature_of(item));
     if !item.params.is_empty() {
         out.push_str("\nParameters\n");
         item.params
@@ -44,8 +29,7 @@ pub fn of_item(item: &StdItem, cost: Option<&Cost>, twins: &[String]) -> String 
     if !twins.is_empty() {
         out.push_str(&format!("\nAlso    {}\n", twins.join("\n        ")));
     }
-    let path = format!("stdlib/{}/{}.guide", item.folder, item.name);
-    out.push_str(&format!("\nSource  {path}\n"));
+    out.push_str(&format!("\nSource  {}\n", item.file()));
     for line in item.source.lines() {
         out.push_str(format!("    {line}").trim_end());
         out.push('\n');
@@ -97,6 +81,19 @@ fn title(name: &str, kind: &str) -> String {
     format!("{name}{:gap$}{kind}\n\n", "")
 }
 
+/// How an item is called, indented.
+pub fn signature_of(item: &StdItem) -> String {
+    let params = item.params.iter().map(head_of);
+    let result = item.result.as_ref();
+    let result = result.map(|kind| format!(" -> {kind}")).unwrap_or_default();
+    signature(&item.name, &params.collect::<Vec<_>>(), &result)
+}
+
+/// `scale: Scalar = 7.5`
+pub fn head_of(param: &Param) -> String {
+    parameter(&param.name, Some(&param.kind), param.default.as_deref())
+}
+
 fn table(params: &[Parameter]) -> Vec<String> {
     params
         .iter()
@@ -129,7 +126,7 @@ fn signature(name: &str, params: &[String], result: &str) -> String {
 }
 
 fn described(param: &Param) -> String {
-    let head = parameter(&param.name, Some(&param.kind), param.default.as_deref());
+    let head = head_of(param);
     let text = wrapped(&param.docs.join(" "), WIDTH - 8);
     let lines: String = text
         .lines()

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Draws the pictures of the rules with the embedded model, and writes the pages of the library.
+# Rules that need more than the model (a table, prompts of their own, a second picture) have none.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cargo build --release --quiet --bin guidec --example side_by_side
+programs=${CARGO_TARGET_DIR:-target}/release
+prompts=(strawberry fox "red apple" pizza)
+
+row() { # FOLDER RULE OPTIONS...
+    local folder=$1 rule=$2 at=0
+    shift 2
+    for prompt in "${prompts[@]}"; do
+        "$programs/guidec" run "std::rules::$rule" "$@" --prompt "$prompt" --seed 3 --quiet \
+            --out "$work/$folder/$at.png" || return
+        at=$((at + 1))
+    done
+}
+
+row none cfg --set scale=1
+mkdir -p stdlib/reference/pictures/rules
+for file in stdlib/rules/*.guide; do
+    rule=$(basename "$file" .guide)
+    options=()
+    if [ "$rule" = perp_neg ]; then
+        options=(--negative "green leaf")
+    fi
+    if row "$rule" "$rule" "${options[@]}" 2> "$work/said"; then
+        "$programs/examples/side_by_side" "stdlib/reference/pictures/rules/$rule.png" \
+            "no guidance=$work/none" "$rule=$work/$rule"
+    else
+        echo "$rule: no picture: $(grep -m1 G0 "$work/said" || head -n1 "$work/said")"
+    fi
+done
+"$programs/guidec" doc --out stdlib/reference
