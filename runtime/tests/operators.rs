@@ -94,6 +94,12 @@ fn the_strongest_elements_are_kept() {
 }
 
 #[test]
+fn an_update_of_zeros_has_no_strongest_element() {
+    let plan = planned("top_k", "top_k(direction(clip(raw(d), 0, 0)), share: 1)");
+    adds(&plan, |_, d, _| vec![0.0; d.len()]);
+}
+
+#[test]
 fn the_strongest_of_each_channel_are_kept() {
     let plan = planned("top_k", "top_k(d, share: 0, over: space)");
     let area = LATENT[1] * LATENT[2];

@@ -55,7 +55,11 @@ fn it_loads() -> Result<()> {
 fn tokens() -> Result<()> {
     let rows = expected()["tokens"].to_vec2::<i64>()?;
     for (row, text) in rows.iter().zip(TEXTS) {
-        let ids: Vec<i64> = tokenizer()?.padded(text)?.into_iter().map(i64::from).collect();
+        let ids: Vec<i64> = tokenizer()?
+            .padded(text)?
+            .into_iter()
+            .map(i64::from)
+            .collect();
         assert_eq!(&ids, row, "`{text}`");
     }
     Ok(())
@@ -76,13 +80,20 @@ fn one_evaluation_of_the_network() -> Result<()> {
     let config = UNetConfig::read(&embedded::source(), "unet")?;
     let unet = UNet::load(&open("unet", "diffusion_pytorch_model")?, config)?;
     let states = expected()["text_states"].narrow(0, 0, 1)?;
-    close("eps", &unet.forward(&expected()["init"], &[TIME], &states, Hooks::NONE)?);
+    close(
+        "eps",
+        &unet.forward(&expected()["init"], &[TIME], &states, Hooks::NONE)?,
+    );
     Ok(())
 }
 
 #[test]
 fn the_decoded_picture() -> Result<()> {
     let picture = expected()["picture"].affine(0.5, 0.5)?.clamp(0.0, 1.0)?;
-    close_to("picture", &support::pocket()?.decode(&expected()["latents"])?, &picture);
+    close_to(
+        "picture",
+        &support::pocket()?.decode(&expected()["latents"])?,
+        &picture,
+    );
     Ok(())
 }

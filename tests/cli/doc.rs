@@ -101,7 +101,11 @@ fn the_reference_is_up_to_date() {
             fs::write(&kept, &text).unwrap();
         }
         let kept = fs::read_to_string(&kept).unwrap_or_default();
-        assert!(kept == text, "{} is old: run this test with UPDATE=1", path.display());
+        assert!(
+            kept == text,
+            "{} is old: run this test with UPDATE=1",
+            path.display()
+        );
     }
     let (made, kept) = (pages(&sandbox.path("out")).len(), pages(&reference).len());
     assert_eq!(made, kept, "a page in stdlib/reference is of nothing");
@@ -116,7 +120,11 @@ fn every_rule_that_runs_as_it_is_has_a_picture() {
         let needs = needs.lines().next().unwrap();
         let bare = ["nothing", "null condition", "layers"];
         if bare.iter().any(|what| needs.starts_with(what)) && !needs.contains(", ") {
-            assert!(text.contains("!["), "{} has no picture; run stdlib/reference/make.sh", path.display());
+            assert!(
+                text.contains("!["),
+                "{} has no picture; run stdlib/reference/make.sh",
+                path.display()
+            );
         }
     }
 }
@@ -146,7 +154,13 @@ fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
-    let below = paths.map(|path| if path.is_dir() { walk(&path) } else { vec![path] });
+    let below = paths.map(|path| {
+        if path.is_dir() {
+            walk(&path)
+        } else {
+            vec![path]
+        }
+    });
     below.flatten().collect()
 }
 

@@ -80,7 +80,9 @@ impl Look<'_> {
                 let with = row.into_iter().flat_map(|row| &row.interventions);
                 let below = with.flat_map(|with| with.args.iter().map(move |arg| (with, arg)));
                 let below = below.filter_map(|(with, arg)| match arg.value {
-                    ArgValue::Number(value) if arg.name == "sigma" && !(value >= 0.0) => {
+                    ArgValue::Number(value)
+                        if arg.name == "sigma" && (value.is_nan() || value < 0.0) =>
+                    {
                         Some((format!("the `sigma` of `{}`", with.name), value))
                     }
                     _ => None,

@@ -81,7 +81,7 @@ impl Now<'_> {
     }
 
     /// A clean sample, back in the model's space.
-    pub fn from_x0(&self, x0: &[f64]) -> Vec<f64> {
+    pub fn output_of_x0(&self, x0: &[f64]) -> Vec<f64> {
         of_x0(self.space, x0, &self.x, self.tick.alpha, self.tick.sigma)
     }
 
@@ -175,15 +175,18 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 }
 
 /// As a file would hold it.
+/// A number of every tick.
+type Curve = fn(&Tick) -> f64;
+
 fn recording(at: &Where, ticks: &[Tick], recorded: &Recorded) -> Recording {
     let tensors = [at.steps as usize, at.batch].into_iter().chain(at.shape);
     let tensors: Vec<usize> = tensors.collect();
-    let curve = |of: fn(&Tick) -> f64| -> Vec<u8> {
+    let curve = |of: Curve| -> Vec<u8> {
         let values: Vec<f32> = ticks.iter().map(|tick| of(tick) as f32).collect();
         bytes(&values)
     };
     let mut all: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    let curves: [(&str, fn(&Tick) -> f64); 3] = [
+    let curves: [(&str, Curve); 3] = [
         ("t", |tick| tick.t),
         ("alpha", |tick| tick.alpha),
         ("sigma", |tick| tick.sigma),

@@ -217,7 +217,7 @@ fn apg(now: &Now<'_>, memory: &mut Memory) -> Made {
         (scale - 1.0, &orthogonal),
         ((scale - 1.0) * eta, &parallel),
     ]);
-    Made::new(now.from_x0(&x0), if scale == 1.0 { 1 } else { 2 })
+    Made::new(now.output_of_x0(&x0), if scale == 1.0 { 1 } else { 2 })
 }
 
 fn momentum_cfg(now: &Now<'_>, memory: &mut Memory) -> Made {
@@ -314,7 +314,7 @@ fn dynamic_threshold(now: &Now<'_>, _: &mut Memory) -> Made {
     let g = guided(&c, &u, scale);
     let bound = quantile_of_sizes(&g, now.num("percentile", 0.995)).max(1.0);
     let x0: Vec<f64> = g.iter().map(|v| v.clamp(-bound, bound) / bound).collect();
-    Made::new(now.from_x0(&x0), asked(&[scale, 1.0 - scale]))
+    Made::new(now.output_of_x0(&x0), asked(&[scale, 1.0 - scale]))
 }
 
 fn mimic(now: &Now<'_>, _: &mut Memory) -> Made {

@@ -22,11 +22,20 @@ const PICTURES: &str = "pictures";
 ///
 /// # Errors
 /// `OutputUnwritable`
-pub fn write(folder: &Path, items: &[StdItem], twins: impl Fn(&StdItem) -> Vec<String>) -> Result<usize> {
+pub fn write(
+    folder: &Path,
+    items: &[StdItem],
+    twins: impl Fn(&StdItem) -> Vec<String>,
+) -> Result<usize> {
     for item in items {
         let picture = picture_of(item);
         let picture = folder.join(&picture).is_file().then_some(picture);
-        let text = of_item(item, cost::of(item).as_ref(), &twins(item), picture.as_deref());
+        let text = of_item(
+            item,
+            cost::of(item).as_ref(),
+            &twins(item),
+            picture.as_deref(),
+        );
         put(&folder.join(path_of(item)), &text)?;
     }
     put(&folder.join(INDEX), &index(items))?;
@@ -62,25 +71,49 @@ fn up(item: &StdItem) -> String {
     "../".repeat(item.folder.split('/').count())
 }
 
-fn of_item(item: &StdItem, cost: Option<&Cost>, twins: &[String], picture: Option<&Path>) -> String {
+fn of_item(
+    item: &StdItem,
+    cost: Option<&Cost>,
+    twins: &[String],
+    picture: Option<&Path>,
+) -> String {
     let mut out = format!("# {}\n\n", item.name);
-    out.push_str(&format!("`{}`, {} of the library.\n\n", item.path(), with_article(item.kind())));
+    out.push_str(&format!(
+        "`{}`, {} of the library.\n\n",
+        item.path(),
+        with_article(item.kind())
+    ));
     out.push_str(&paragraphs(&item.docs));
     out.push_str(&paragraphs(&item.file_docs));
     if let Some(picture) = picture {
         let (name, picture) = (&item.name, picture.display());
-        out.push_str(&format!("![Without guidance above, with {name} below]({}{picture})\n\n", up(item)));
-        out.push_str(&format!("The embedded model without guidance, and under `{name}` with its defaults.\n\n"));
+        out.push_str(&format!(
+            "![Without guidance above, with {name} below]({}{picture})\n\n",
+            up(item)
+        ));
+        out.push_str(&format!(
+            "The embedded model without guidance, and under `{name}` with its defaults.\n\n"
+        ));
     }
-    out.push_str(&format!("```text\n{}```\n\n", undented(&page::signature_of(item))));
+    out.push_str(&format!(
+        "```text\n{}```\n\n",
+        undented(&page::signature_of(item))
+    ));
     for param in &item.params {
-        out.push_str(&format!("- `{}`: {}\n", page::head_of(param), param.docs.join(" ")));
+        out.push_str(&format!(
+            "- `{}`: {}\n",
+            page::head_of(param),
+            param.docs.join(" ")
+        ));
     }
     if !item.params.is_empty() {
         out.push('\n');
     }
     if let Some(cost) = cost {
-        out.push_str(&format!("**Cost**: {}. **Needs**: {}.\n\n", cost.evaluations, cost.needs));
+        out.push_str(&format!(
+            "**Cost**: {}. **Needs**: {}.\n\n",
+            cost.evaluations, cost.needs
+        ));
     }
     if !twins.is_empty() {
         out.push_str(&format!("**Also**: `{}`.\n\n", twins.join("`, `")));
@@ -97,7 +130,11 @@ fn index(items: &[StdItem]) -> String {
         for item in items.iter().filter(|item| item.folder == *folder) {
             let sentence = page::first_sentence(&item.docs.join(" "));
             let path = path_of(item);
-            out.push_str(&format!("- [`{}`]({}): {sentence}\n", item.name, path.display()));
+            out.push_str(&format!(
+                "- [`{}`]({}): {sentence}\n",
+                item.name,
+                path.display()
+            ));
         }
     }
     out
@@ -117,6 +154,8 @@ fn paragraphs(docs: &[String]) -> String {
 }
 
 fn undented(text: &str) -> String {
-    let lines = text.lines().map(|line| line.strip_prefix("    ").unwrap_or(line));
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix("    ").unwrap_or(line));
     lines.map(|line| format!("{line}\n")).collect()
 }
