@@ -97,8 +97,8 @@ fn the_reference_is_up_to_date() {
     for (path, text) in pages(&sandbox.path("out")) {
         let kept = reference.join(&path);
         if std::env::var_os("UPDATE").is_some() {
-            fs::create_dir_all(kept.parent().unwrap()).unwrap();
-            fs::write(&kept, &text).unwrap();
+            fs::create_dir_all(kept.parent().expect("a folder")).expect("a folder");
+            fs::write(&kept, &text).expect("a page written");
         }
         let kept = fs::read_to_string(&kept).unwrap_or_default();
         assert!(
@@ -116,8 +116,8 @@ fn the_reference_is_up_to_date() {
 fn every_rule_that_runs_as_it_is_has_a_picture() {
     let rules = PathBuf::from(project("stdlib/reference/rules"));
     for (path, text) in pages(&rules) {
-        let needs = text.split("**Needs**: ").nth(1).unwrap();
-        let needs = needs.lines().next().unwrap();
+        let needs = text.split("**Needs**: ").nth(1).expect("what it needs");
+        let needs = needs.lines().next().expect("a line");
         let bare = ["nothing", "null condition", "layers"];
         if bare.iter().any(|what| needs.starts_with(what)) && !needs.contains(", ") {
             assert!(
@@ -144,8 +144,8 @@ fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in walk(folder) {
         if entry.extension().is_some_and(|kind| kind == "md") {
-            let path = entry.strip_prefix(folder).unwrap().to_owned();
-            found.insert(path, fs::read_to_string(&entry).unwrap());
+            let path = entry.strip_prefix(folder).expect("a path below").to_owned();
+            found.insert(path, fs::read_to_string(&entry).expect("a page"));
         }
     }
     found
@@ -153,7 +153,7 @@ fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let paths = entries.map(|entry| entry.expect("an entry").path());
     let below = paths.map(|path| {
         if path.is_dir() {
             walk(&path)
@@ -166,8 +166,8 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 
 fn copy_pictures(from: &Path, to: &Path) {
     for file in walk(from) {
-        let place = to.join(file.strip_prefix(from).unwrap());
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::copy(&file, &place).unwrap();
+        let place = to.join(file.strip_prefix(from).expect("a path below"));
+        fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+        fs::copy(&file, &place).expect("a copy");
     }
 }

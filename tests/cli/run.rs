@@ -326,34 +326,3 @@ fn the_embedded_model_is_listed() {
         "{list}"
     );
 }
-
-#[test]
-fn every_example_runs() {
-    let sandbox = Sandbox::new();
-    let mask = format!("region={}", project("examples/right_half.png"));
-    let more: &[(&str, &[&str])] = &[
-        ("first", &[]),
-        ("apg_with_pag", &[]),
-        (
-            "two_prompts",
-            &["--bind", "style=green apple", "--bind", &mask],
-        ),
-        ("weaker_twin", &[]),
-        ("change_of_mind", &["--bind", "detail=strawberry"]),
-        ("until_agreement", &["--batch", "2"]),
-    ];
-    for (name, bind) in more {
-        let file = project(&format!("examples/{name}.guide"));
-        let args = [&["run", file.as_str(), "--quiet"], SHORT, bind].concat();
-        sandbox.run(&args).with(0);
-    }
-    let folder = std::fs::read_dir(project("examples")).expect("examples");
-    let is_guide = |name: &str| name.ends_with(".guide");
-    let names =
-        folder.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    assert_eq!(
-        names.filter(|name| is_guide(name)).count(),
-        more.len(),
-        "every example is here"
-    );
-}

@@ -5,7 +5,8 @@ import torch
 from . import networks
 
 PAG_SCALE = 3.0
-APG_RADIUS, APG_MOMENTUM = 15.0, -0.5
+# A norm grows with the root of the count of numbers: 15 is for SDXL's latents, which have 64 times as many.
+APG_RADIUS, APG_MOMENTUM = 2.0, -0.5
 
 
 class Networks:

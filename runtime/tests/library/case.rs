@@ -174,10 +174,10 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// As a file would hold it.
 /// A number of every tick.
 type Curve = fn(&Tick) -> f64;
 
+/// As a file would hold it.
 fn recording(at: &Where, ticks: &[Tick], recorded: &Recorded) -> Recording {
     let tensors = [at.steps as usize, at.batch].into_iter().chain(at.shape);
     let tensors: Vec<usize> = tensors.collect();
