@@ -4,10 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
+try:
+    import torch
 
-from recipe import autoencoder, data, denoiser, export, judges, measure, reference
-from recipe.folders import RECIPE, Trouble, Work
+    from recipe import autoencoder, data, denoiser, export, judges, measure, reference
+    from recipe.folders import RECIPE, Trouble, Work
+except ModuleNotFoundError as missing:
+    sys.exit(f"error: the package `{missing.name}` is missing; run `pip install -r requirements.txt`")
 
 STAGES = {
     "data": (data.run, {}),

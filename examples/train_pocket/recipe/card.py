@@ -25,7 +25,7 @@ def measured(work):
     report = read(work.folder / "measured.json")
     if report is None:
         return "Not measured yet."
-    about = f"{report['prompts']} prompts, {report['seeds']} seeds each, 20 steps of DDIM."
+    about = f"{report['seeds']} seeds a prompt, 20 steps of DDIM."
     parts = [about]
     for measure, title in (("top1", "Top-1 of the prompted thing"), ("saturation", "Mean saturation")):
         parts.append(f"{title}:\n\n" + table(report["cells"], measure))
@@ -39,7 +39,8 @@ def table(cells, measure):
     rows = {}
     for key, cell in cells.items():
         rule, scale = key.rsplit(" ", 1)
-        rows.setdefault(rule, {})[float(scale)] = cell.get(measure)
+        row = f"{rule}, {cell['prompts']} prompts"
+        rows.setdefault(row, {})[float(scale)] = cell.get(measure)
     scales = sorted({scale for row in rows.values() for scale in row})
     lines = [RULES_TABLE.format(" | ".join(f"{scale:g}" for scale in scales), " --- |" * len(scales)).rstrip()]
     for rule, row in rows.items():

@@ -95,7 +95,8 @@ def cell(pipeline, judge, rule, scale, names, truth, seeds):
     pictures = pipeline.draw(rule, scale, prompts, noise)
     with torch.no_grad():
         right = judge(pictures).argmax(1) == truth.repeat_interleave(seeds)
-    found = {"top1": round(right.float().mean().item(), 4), "saturation": round(saturation(pictures), 4)}
+    found = {"prompts": len(names), "top1": round(right.float().mean().item(), 4)}
+    found["saturation"] = round(saturation(pictures), 4)
     if seeds > 1:
         found["diversity"] = round(diversity(pictures.unflatten(0, (len(names), seeds))), 4)
     return found
