@@ -29,7 +29,7 @@ prompts=(strawberry fox penguin "tiger face" pizza sunflower "rabbit face" octop
 row none cfg --set scale=1
 row cfg cfg --set scale=5
 row cfg15 cfg --set scale=15
-row apg15 apg --set scale=15 --set radius=2
+row apg15 apg --set scale=15 --set radius=0.5
 row pag pag --set scale=2
 row weak autoguidance --set scale=2
 sheet guidance.png "no guidance=none" "CFG 5=cfg" "CFG 15=cfg15" "APG 15=apg15" "PAG 2=pag" "autoguidance 2=weak"
