@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::expr::{self, ExprId, Form};
 use super::super::gather::{Gather, Impossible};
-use super::super::guard::ALWAYS;
+use super::super::guard::{ALWAYS, GuardId};
 use super::super::order::{self, Pass, Task};
 use super::{Draft, Extra, Keeping};
 use crate::plan::{ReduceOp, Shape};
@@ -54,18 +54,21 @@ impl Draft<'_, '_> {
             let (seen, found) = self.reach(keeps, extra.clone())?;
             if found == extra {
                 for expr in seen {
-                    let guard = self
-                        .work
-                        .demand
-                        .get(&expr)
-                        .or_else(|| extra.get(&expr))
-                        .copied();
-                    self.guards_of.insert(expr, guard.unwrap_or(ALWAYS));
+                    self.guards_of.insert(expr, self.wanted(expr, &extra));
                 }
                 return Ok(());
             }
             extra = found;
         }
+    }
+
+    /// For which samples an expression is computed: those that demand it, else those whose sums ask for it.
+    fn wanted(&self, expr: ExprId, extra: &Extra) -> GuardId {
+        let demand = self.work.demand.get(&expr);
+        demand
+            .or_else(|| extra.get(&expr))
+            .copied()
+            .unwrap_or(ALWAYS)
     }
 
     pub(super) fn reach(
@@ -105,13 +108,7 @@ impl Draft<'_, '_> {
                 self.sums.insert(expr, terms);
             }
             open.extend(self.reads(expr));
-            let guard = self
-                .work
-                .demand
-                .get(&expr)
-                .or_else(|| extra.get(&expr))
-                .copied();
-            open.extend(self.emit.guards.variables(guard.unwrap_or(ALWAYS)));
+            open.extend(self.emit.guards.variables(self.wanted(expr, &extra)));
         }
         Ok((seen, extra))
     }
