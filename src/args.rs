@@ -2,6 +2,8 @@
 
 #[cfg(feature = "run")]
 mod fit;
+#[cfg(feature = "run")]
+mod sdxl;
 
 use std::path::PathBuf;
 
@@ -12,6 +14,8 @@ use guide_compiler::schedule::PASSES;
 
 #[cfg(feature = "run")]
 pub use fit::Fit;
+#[cfg(feature = "run")]
+pub use sdxl::Sdxl;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -320,6 +324,9 @@ pub struct Run {
     /// Width and height of the pictures [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = size, help_heading = SAMPLING)]
     pub size: Option<(u32, u32)>,
+    /// For models of SDXL.
+    #[command(flatten)]
+    pub sdxl: Sdxl,
     /// Where the model runs: cpu, cuda, cuda:N or metal
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
     pub device: String,

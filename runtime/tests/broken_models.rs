@@ -294,8 +294,14 @@ fn configs_with_values_that_would_make_another_network() {
         (
             "unet",
             "addition_embed_type",
+            json!("text_image"),
+            "is `text_image`, and this runtime knows `text_time`",
+        ),
+        (
+            "unet",
+            "addition_embed_type",
             json!("text_time"),
-            "`addition_embed_type` in",
+            "`addition_time_embed_dim` in",
         ),
         (
             "unet",
@@ -422,6 +428,12 @@ fn configs_with_values_that_would_make_another_network() {
         ErrorKind::NotYet,
         "is a `FluxPipeline`, which this version cannot run",
     );
+    let folder = copy();
+    edit(folder.path().join("unet/config.json"), |config| {
+        config["in_channels"] = json!(9)
+    });
+    let error = refused(folder.path(), ErrorKind::NotYet, "an inpainting model");
+    assert!(error.message.contains("(9 channels in all)"));
     for text in ["", "{", "[1, 2]", "\u{0}"] {
         let folder = copy();
         fs::write(folder.path().join("unet/config.json"), text).unwrap();

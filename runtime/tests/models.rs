@@ -15,7 +15,7 @@ use guide_runtime::weights::{Source, Weights};
 
 use support::{Expected, furthest, hooks};
 
-const MODELS: [&str; 2] = ["tiny-sd15", "tiny-sd21"];
+const MODELS: [&str; 3] = ["tiny-sd15", "tiny-sd21", "tiny-sdxl"];
 
 fn open(source: &Source, folder: &str, stem: &str) -> Result<Weights> {
     Weights::open(source, folder, stem, DType::F32, &Device::Cpu)
@@ -28,61 +28,91 @@ fn unet(source: &Source) -> Result<UNet> {
     )
 }
 
+/// A model's tokenizers, the ends of their folders' names and of the reference's: SDXL has two.
+fn text_sides(expected: &Expected) -> Vec<&'static str> {
+    match expected.source().has("tokenizer_2/vocab.json") {
+        true => vec!["", "_2"],
+        false => vec![""],
+    }
+}
+
+fn tokenizer(source: &Source, side: &str) -> Result<ClipTokenizer> {
+    ClipTokenizer::read(source, &format!("tokenizer{side}"), 77)
+}
+
+fn encoder(source: &Source, side: &str) -> Result<TextEncoder> {
+    let folder = format!("text_encoder{side}");
+    TextEncoder::load(
+        &open(source, &folder, "model")?,
+        ClipConfig::read(source, &folder)?,
+    )
+}
+
 #[test]
 fn token_ids_are_those_of_the_reference() -> Result<()> {
     for model in MODELS {
         let expected = Expected::read(model);
-        let tokenizer = ClipTokenizer::read(&expected.source(), "tokenizer", 77)?;
-        for case in expected.list("token_cases") {
-            let text = case["text"].as_str().unwrap();
-            let ids: Vec<u32> = case["ids"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|id| id.as_u64().unwrap() as u32)
-                .collect();
-            assert_eq!(tokenizer.ids(text)?, ids, "{model}: `{text}`");
-        }
-        for (name, texts) in [("ids.cond", "prompts"), ("ids.uncond", "negative_prompts")] {
-            let rows = expected
-                .tensor(name)
-                .to_dtype(DType::I64)?
-                .to_vec2::<i64>()?;
-            for (row, text) in rows.iter().zip(expected.texts(texts)) {
-                let ids: Vec<i64> = tokenizer
-                    .padded(&text)?
-                    .into_iter()
-                    .map(i64::from)
+        for side in text_sides(&expected) {
+            let tokenizer = tokenizer(&expected.source(), side)?;
+            for case in expected.list(&format!("token_cases{side}")) {
+                let text = case["text"].as_str().unwrap();
+                let ids: Vec<u32> = case["ids"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|id| id.as_u64().unwrap() as u32)
                     .collect();
-                assert_eq!(&ids, row, "{model}: `{text}`");
+                assert_eq!(tokenizer.ids(text)?, ids, "{model}{side}: `{text}`");
+            }
+            for (name, texts) in [("cond", "prompts"), ("uncond", "negative_prompts")] {
+                let rows = expected
+                    .tensor(&format!("ids{side}.{name}"))
+                    .to_dtype(DType::I64)?
+                    .to_vec2::<i64>()?;
+                for (row, text) in rows.iter().zip(expected.texts(texts)) {
+                    let ids: Vec<i64> = tokenizer
+                        .padded(&text)?
+                        .into_iter()
+                        .map(i64::from)
+                        .collect();
+                    assert_eq!(&ids, row, "{model}{side}: `{text}`");
+                }
             }
         }
     }
     Ok(())
 }
 
+/// Every tensor about texts that a reference holds is compared: the last states, those before the last
+/// layer, those with a layer left out, and the pooled text with and without its projection.
 #[test]
 fn text_states_are_those_of_the_reference() -> Result<()> {
-    for model in MODELS {
+    for (model, wanted) in MODELS.into_iter().zip([4, 4, 8]) {
         let expected = Expected::read(model);
         let source = expected.source();
-        let tokenizer = ClipTokenizer::read(&source, "tokenizer", 77)?;
-        let encoder = TextEncoder::load(
-            &open(&source, "text_encoder", "model")?,
-            ClipConfig::read(&source, "text_encoder")?,
-        )?;
-        for (name, texts, skip) in [
-            ("text.cond.last_hidden_state", "prompts", 0),
-            ("text.uncond.last_hidden_state", "negative_prompts", 0),
-            ("text.cond.clip_skip1", "prompts", 1),
-        ] {
-            let states: Result<Vec<Tensor>> = expected
-                .texts(texts)
-                .iter()
-                .map(|text| encoder.encode(&tokenizer.padded(text)?, skip))
-                .collect();
-            expected.close(name, &Tensor::cat(&states?, 0)?);
+        let mut compared = 0;
+        for side in text_sides(&expected) {
+            let (tokenizer, encoder) = (tokenizer(&source, side)?, encoder(&source, side)?);
+            for (condition, texts) in [("cond", "prompts"), ("uncond", "negative_prompts")] {
+                for name in expected.names(&format!("text{side}.{condition}.")) {
+                    let one = |text: &String| -> Result<Tensor> {
+                        let ids = tokenizer.padded(text)?;
+                        let states = encoder.states(&ids)?;
+                        match name.rsplit('.').next().unwrap() {
+                            "last_hidden_state" => encoder.encode(&ids, 0),
+                            "clip_skip1" => encoder.encode(&ids, 1),
+                            "penultimate" => Ok(states.penultimate),
+                            "pooled" | "text_embeds" => encoder.pooled(&ids, &states.last),
+                            other => panic!("`{other}` is not compared"),
+                        }
+                    };
+                    let all: Result<Vec<Tensor>> = expected.texts(texts).iter().map(one).collect();
+                    expected.close(&name, &Tensor::cat(&all?, 0)?);
+                    compared += 1;
+                }
+            }
         }
+        assert_eq!(compared, wanted, "{model}");
     }
     Ok(())
 }
@@ -95,9 +125,9 @@ fn predictions_are_those_of_the_reference_at_every_recorded_time() -> Result<()>
         let latents = expected.tensor("latents.init");
         for time in expected.list("model_timesteps") {
             for condition in ["cond", "uncond"] {
-                let text = expected.tensor(&format!("text.{condition}.last_hidden_state"));
+                let told = expected.told(condition);
                 let t = time.as_f64().unwrap();
-                let out = unet.forward(&latents, &[t, t], &text, Hooks::NONE)?;
+                let out = unet.forward(&latents, &[t, t], &told, Hooks::NONE)?;
                 expected.close(&format!("unet.t{time}.{condition}"), &out);
             }
         }
@@ -107,25 +137,28 @@ fn predictions_are_those_of_the_reference_at_every_recorded_time() -> Result<()>
 
 #[test]
 fn each_module_gives_what_the_reference_module_gives() -> Result<()> {
-    for model in MODELS {
+    for (model, wanted) in MODELS.into_iter().zip([12, 12, 9]) {
         let expected = Expected::read(model);
         let unet = unet(&expected.source())?;
         let latents = expected.tensor("latents.init").narrow(0, 0, 1)?;
-        let text = expected
-            .tensor("text.cond.last_hidden_state")
-            .narrow(0, 0, 1)?;
+        let told = expected.told("cond").of(0);
         let t = expected.list("model_timesteps")[0].as_f64().unwrap();
+        let recorded = expected.names("unet.debug.");
         let mut seen = 0;
-        unet.observe(&latents, &[t], &text, Hooks::NONE, &mut |module, out| {
+        unet.observe(&latents, &[t], &told, Hooks::NONE, &mut |module, out| {
+            let name = format!("unet.debug.{module}");
+            if !recorded.contains(&name) {
+                return;
+            }
             seen += 1;
             // The sinusoids have no tolerance of their own; their last bits are those of `exp` and `cos`.
             if module == "time_proj" {
-                expected.within("unet.debug.time_proj", out, 1e-4);
+                expected.within(&name, out, 1e-4);
             } else {
-                expected.close(&format!("unet.debug.{module}"), out);
+                expected.close(&name, out);
             }
         })?;
-        assert_eq!(seen, 12);
+        assert_eq!((seen, recorded.len()), (wanted, wanted), "{model}");
     }
     Ok(())
 }
@@ -213,7 +246,8 @@ fn perturbed_predictions_are_those_of_the_reference() -> Result<()> {
 
 #[test]
 fn the_names_of_layers_need_no_weights() -> Result<()> {
-    for source in [Expected::read("tiny-sd15").source(), embedded::source()] {
+    let tiny = MODELS.map(|model| Expected::read(model).source());
+    for source in tiny.into_iter().chain([embedded::source()]) {
         let unet = unet(&source)?;
         assert_eq!(layer_names(unet.config()), unet.layers());
     }

@@ -10,12 +10,12 @@ use std::sync::atomic::AtomicBool;
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Condition, Plan, Prediction, PredictionId, Tick};
 use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
-use guide_runtime::error::Result;
+use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::exec::Bindings;
-use guide_runtime::models::{Conditions, Pipeline, embedded};
+use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, embedded};
 use guide_runtime::noise::Supplied;
 use guide_runtime::predictor::{Predictor, Question};
-use guide_runtime::run::{Request, run_with_noise};
+use guide_runtime::run::{Observer, Progress, Request, run_with_noise};
 use serde_json::Value;
 
 use support::Expected;
@@ -71,6 +71,17 @@ fn run(
     start: &Tensor,
     noise: Vec<Vec<f32>>,
 ) -> Result<Tensor> {
+    observed(pipeline, plan, start, noise, &mut ())
+}
+
+/// The same, watched.
+fn observed(
+    pipeline: &mut Pipeline,
+    plan: &Plan,
+    start: &Tensor,
+    noise: Vec<Vec<f32>>,
+    observer: &mut dyn Observer,
+) -> Result<Tensor> {
     let stop = AtomicBool::new(false);
     let request = Request {
         plan,
@@ -83,10 +94,63 @@ fn run(
         stop: &stop,
     };
     let mut noise = Supplied::new(noise);
-    Ok(run_with_noise(&request, &mut noise, pipeline, &mut ())?.latents)
+    Ok(run_with_noise(&request, &mut noise, pipeline, observer)?.latents)
 }
 
-/// Runs every sample of a reference run and compares the latents.
+/// The latents after every tick, as the reference keeps them.
+struct Trajectory {
+    /// Whether the reference keeps `x0 + sigma*eps` rather than `alpha*x0 + sigma*eps`.
+    unscaled: bool,
+    latents: Vec<Tensor>,
+}
+
+impl Observer for Trajectory {
+    fn tick(&mut self, progress: &Progress<'_>) -> Result<()> {
+        let scale = match self.unscaled {
+            true => 1.0 / progress.tick.alpha_next,
+            false => 1.0,
+        };
+        self.latents.push((progress.after * scale)?);
+        Ok(())
+    }
+}
+
+/// What a reference run of sample `i` was conditioned on, by the end of its name.
+fn conditions(expected: &Expected, tensor: &str, i: usize) -> Conditions {
+    let (prompts, negatives) = (
+        expected.texts("prompts"),
+        expected.texts("negative_prompts"),
+    );
+    let kind = tensor.rsplit('.').next().unwrap();
+    let without = ["empty_negative", "no_negative"].contains(&kind);
+    let mut all = Conditions {
+        prompt: prompts[i].clone(),
+        negative: (!without).then(|| negatives[i].clone()),
+        ..Conditions::default()
+    };
+    if kind == "prompt2" {
+        all.second = SecondTexts {
+            prompt: Some(prompts[prompts.len() - 1 - i].clone()),
+            negative: None,
+        };
+    }
+    if kind == "micro" {
+        let told = &expected.fact("variants")[tensor];
+        let pair = |field: &str| {
+            let side = |at: usize| told[field][at].as_u64().unwrap() as usize;
+            Some((side(0), side(1)))
+        };
+        all.framing = AskedFraming {
+            original: pair("original_size"),
+            crop: pair("crops_coords_top_left"),
+            target: pair("target_size"),
+        };
+    }
+    all
+}
+
+/// Runs every sample of a reference run and compares the latents; those after every tick where `tensor`
+/// is a trajectory.
 fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()> {
     let expected = Expected::read(model);
     let mut pipeline = expected.pipeline()?;
@@ -95,33 +159,45 @@ fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()>
     config["_class_name"] = facts["class"].clone();
     let which = Sampler::parse(facts["class"].as_str().unwrap()).unwrap();
     let steps = expected.fact("num_inference_steps").as_u64().unwrap() as u32;
-    let negatives = expected.texts("negative_prompts");
     let bank = expected.tensor("noise.steps");
-    let mut latents = Vec::new();
-    for (i, prompt) in expected.texts("prompts").into_iter().enumerate() {
-        let negative = (!tensor.ends_with("empty_negative")).then(|| negatives[i].clone());
-        pipeline.set_conditions(Conditions {
-            prompt,
-            negative,
-            ..Conditions::default()
-        });
+    let (mut latents, mut trajectories) = (Vec::new(), Vec::new());
+    for i in 0..expected.texts("prompts").len() {
+        pipeline.set_conditions(conditions(&expected, tensor, i));
         let start = expected.tensor("latents.init").narrow(0, i, 1)?;
         let noise = (0..bank.dim(0)?)
             .map(|step| Ok(bank.get(step)?.get(i)?.flatten_all()?.to_vec1()?))
             .collect::<Result<_>>()?;
         let plan = rule.plan(&pipeline, &start, &config.to_string(), which, steps);
-        latents.push(run(&mut pipeline, &plan, &start, noise)?);
+        let mut trajectory = Trajectory {
+            unscaled: sampler.starts_with("euler"),
+            latents: Vec::new(),
+        };
+        latents.push(observed(
+            &mut pipeline,
+            &plan,
+            &start,
+            noise,
+            &mut trajectory,
+        )?);
+        trajectories.push(Tensor::stack(&trajectory.latents, 0)?);
     }
-    expected.close(tensor, &Tensor::cat(&latents, 0)?);
+    if tensor.starts_with("traj.") {
+        expected.close(tensor, &Tensor::cat(&trajectories, 1)?);
+    } else {
+        expected.close(tensor, &Tensor::cat(&latents, 0)?);
+    }
     Ok(())
 }
+
+/// The tiny models with reference runs.
+const MODELS: [&str; 3] = ["tiny-sd15", "tiny-sd21", "tiny-sdxl"];
 
 /// Plain guidance of this scale.
 const CFG: [(&str, f64); 1] = [("scale", 7.5)];
 
-/// Both scales of a sampler, with both tiny models.
+/// Both scales of a sampler, with every tiny model.
 fn both(sampler: &str) -> Result<()> {
-    for model in ["tiny-sd15", "tiny-sd21"] {
+    for model in MODELS {
         for (tensor, scale) in [("g7.5", 7.5), ("g1.0", 1.0)] {
             let set = [("scale", scale)];
             let tensor = format!("pipe.{sampler}.{tensor}");
@@ -152,8 +228,79 @@ fn dpmpp_2m() -> Result<()> {
 }
 
 #[test]
+fn dpmpp_2m_karras() -> Result<()> {
+    both("dpmpp_2m_karras")
+}
+
+#[test]
 fn heun() -> Result<()> {
     both("heun")
+}
+
+#[test]
+fn trajectories() -> Result<()> {
+    for (model, sampler) in [
+        ("tiny-sd15", "euler"),
+        ("tiny-sd21", "ddim"),
+        ("tiny-sdxl", "euler"),
+    ] {
+        let rule = Rule::standard("cfg", &CFG);
+        check(model, sampler, rule, &format!("traj.{sampler}.g7.5"))?;
+    }
+    Ok(())
+}
+
+/// SDXL: nothing in place of the negative prompt is zeros; another size and cut; another text for the
+/// second encoder.
+#[test]
+fn what_sdxl_alone_is_told() -> Result<()> {
+    for kind in ["no_negative", "micro", "prompt2"] {
+        let rule = Rule::standard("cfg", &CFG);
+        check(
+            "tiny-sdxl",
+            "euler",
+            rule,
+            &format!("pipe.euler.g7.5.{kind}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Other models refuse these, rather than make a picture without them.
+#[test]
+fn what_only_sdxl_can_be_told_is_refused_by_others() -> Result<()> {
+    let mut pipeline = Expected::read("tiny-sd15").pipeline()?;
+    let start = Expected::read("tiny-sd15")
+        .tensor("latents.init")
+        .narrow(0, 0, 1)?;
+    let scheduler = Expected::read("tiny-sd15")
+        .source()
+        .text("scheduler/scheduler_config.json")?;
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 5);
+    let second = Conditions {
+        second: SecondTexts {
+            prompt: Some("b".into()),
+            negative: None,
+        },
+        ..Conditions::default()
+    };
+    let framing = Conditions {
+        framing: AskedFraming {
+            crop: Some((0, 8)),
+            ..AskedFraming::default()
+        },
+        ..Conditions::default()
+    };
+    for (conditions, part) in [
+        (second, "a prompt for a second text encoder"),
+        (framing, "the size and cut of the picture"),
+    ] {
+        pipeline.set_conditions(conditions);
+        let error = pipeline.prepare(&plan).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadBinding);
+        assert!(error.message.contains(part), "{}", error.message);
+    }
+    Ok(())
 }
 
 #[test]

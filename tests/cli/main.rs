@@ -20,10 +20,14 @@ mod imports;
 #[cfg(feature = "run")]
 mod misfits;
 #[cfg(feature = "run")]
+mod models;
+#[cfg(feature = "run")]
 mod output;
 #[cfg(feature = "run")]
 mod pages;
 mod plan;
+#[cfg(feature = "run")]
+mod random_model;
 #[cfg(feature = "run")]
 mod run;
 mod sandbox;

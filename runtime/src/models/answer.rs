@@ -6,6 +6,8 @@ use rayon::prelude::*;
 
 use super::convert::convert;
 use super::network::Network;
+use super::sd::{Added, Conditioning, Framing};
+use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::Hooks;
 use crate::predictor::Question;
@@ -17,8 +19,10 @@ pub struct Asked<'a> {
     pub question: &'a Question<'a>,
     /// The network.
     pub network: &'a Network,
-    /// The states of its condition, `[1, L, D]` or one for each row.
-    pub states: Tensor,
+    /// Its condition, one for all rows or one for each.
+    pub text: Encoded,
+    /// What a network of SDXL is told about the picture.
+    pub framing: Framing,
     /// What is changed inside.
     pub hooks: Hooks,
 }
@@ -97,15 +101,13 @@ pub fn all(asked: &[Asked<'_>], space: Space, device: &Device) -> Result<Vec<Ten
 /// One sample's answer, `[1, C, H, W]`.
 fn alone(asked: &Asked<'_>, row: usize, space: Space) -> Result<Tensor> {
     let x = asked.question.x.narrow(0, row, 1)?;
-    let states = match asked.states.dim(0)? {
-        1 => asked.states.clone(),
-        _ => asked.states.narrow(0, row, 1)?.contiguous()?,
+    let one = |tensor: &Tensor| -> Result<Tensor> {
+        match tensor.dim(0)? {
+            1 => Ok(tensor.clone()),
+            _ => Ok(tensor.narrow(0, row, 1)?.contiguous()?),
+        }
     };
-    let answer =
-        asked
-            .network
-            .unet
-            .forward(&x, &[time(asked.question, row)], &states, &asked.hooks)?;
+    let answer = forward(asked, &x, &[time(asked.question, row)], one)?;
     converted(asked, &answer, &x, space)
 }
 
@@ -114,15 +116,41 @@ fn together(asked: &Asked<'_>, space: Space, device: &Device) -> Result<Tensor> 
     let rows = asked.question.rows.len();
     let x = asked.question.x.to_device(device)?;
     let times: Vec<f64> = (0..rows).map(|row| time(asked.question, row)).collect();
-    let states = match asked.states.dim(0)? {
-        1 => asked.states.repeat((rows, 1, 1))?,
-        _ => asked.states.clone(),
+    let each = |tensor: &Tensor| -> Result<Tensor> {
+        match tensor.dim(0)? {
+            1 if rows > 1 => {
+                let mut shape = tensor.dims().to_vec();
+                shape[0] = rows;
+                Ok(tensor.broadcast_as(shape)?.contiguous()?)
+            }
+            _ => Ok(tensor.clone()),
+        }
     };
-    let answer = asked
+    let answer = forward(asked, &x, &times, each)?;
+    converted(asked, &answer, &x, space)
+}
+
+/// The network's answer at `x`, with the condition's tensors brought to as many rows by `rows`.
+fn forward(
+    asked: &Asked<'_>,
+    x: &Tensor,
+    times: &[f64],
+    rows: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let states = rows(&asked.text.states)?;
+    let pooled = asked.text.pooled.as_ref().map(rows).transpose()?;
+    let framing = vec![asked.framing; times.len()];
+    let conditioning = Conditioning {
+        states: &states,
+        added: pooled.as_ref().map(|pooled| Added {
+            pooled,
+            framing: &framing,
+        }),
+    };
+    asked
         .network
         .unet
-        .forward(&x, &times, &states, &asked.hooks)?;
-    converted(asked, &answer, &x, space)
+        .forward(x, times, conditioning, &asked.hooks)
 }
 
 /// The time that the network is told for a row.

@@ -15,5 +15,5 @@ pub mod sd;
 mod text;
 mod unrelated;
 
-pub use conditions::Conditions;
+pub use conditions::{AskedFraming, Conditions, SecondTexts};
 pub use pipeline::{MAX_SIDE, Pipeline};

@@ -28,7 +28,7 @@ impl Network {
     pub fn main(source: &Source, dtype: DType, device: &Device) -> Result<Self> {
         check_class(source)?;
         let unet = unet(source, dtype, device)?;
-        let text = TextSide::load(source, dtype, device)?;
+        let text = TextSide::load(source, unet.config().added.is_some(), dtype, device)?;
         fits(&unet, &text, source)?;
         Ok(Self {
             unet,
@@ -59,7 +59,7 @@ impl Network {
         }
         let own_text = source.has("text_encoder/config.json");
         let text = own_text
-            .then(|| TextSide::load(source, dtype, device))
+            .then(|| TextSide::load(source, unet.config().added.is_some(), dtype, device))
             .transpose()?;
         if let Some(text) = text.as_ref().or(main.text.as_ref()) {
             fits(&unet, text, source)?;
@@ -99,7 +99,7 @@ fn check_class(source: &Source) -> Result<()> {
         .word("_class_name", "StableDiffusionPipeline")?
         .as_str()
     {
-        "StableDiffusionPipeline" => Ok(()),
+        "StableDiffusionPipeline" | "StableDiffusionXLPipeline" => Ok(()),
         other => Err(RuntimeError::new(
             ErrorKind::NotYet,
             format!(
@@ -107,26 +107,36 @@ fn check_class(source: &Source) -> Result<()> {
                 source.show("")
             ),
         )
-        .help("use a model of Stable Diffusion 1.x or 2.x")),
+        .help("use a model of Stable Diffusion 1.x, 2.x or XL (its base)")),
     }
 }
 
-/// Whether the text states have the width that the UNet attends to.
+/// Whether the text states and the pooled text have the widths that the UNet takes.
 fn fits(unet: &UNet, text: &TextSide, source: &Source) -> Result<()> {
-    match unet
-        .config()
-        .cross_attention_dim
-        .iter()
-        .find(|width| **width != text.width())
-    {
-        None => Ok(()),
-        Some(width) => Err(RuntimeError::new(
+    let config = unet.config();
+    let refuse = |field: &str, wanted: usize, given: String| {
+        Err(RuntimeError::new(
             ErrorKind::BadConfig,
             format!(
-                "`cross_attention_dim` in `{}` is `{width}`, and the text encoder gives states of width {}",
+                "`{field}` in `{}` makes room for a width of {wanted}, and {given}",
                 source.show("unet/config.json"),
-                text.width()
             ),
-        )),
+        ))
+    };
+    let width = text.width();
+    if let Some(wanted) = config.cross_attention_dim.iter().find(|n| **n != width) {
+        let given = format!("the text encoder gives states of width {width}");
+        return refuse("cross_attention_dim", *wanted, given);
+    }
+    let wanted = config.added.map(|added| added.pooled_width);
+    match (wanted, text.pooled_width()) {
+        (Some(wanted), given) if given != Some(wanted) => {
+            let given = match given {
+                Some(given) => format!("the text encoder pools to a width of {given}"),
+                None => "the text encoder pools nothing".to_owned(),
+            };
+            refuse("projection_class_embeddings_input_dim", wanted, given)
+        }
+        _ => Ok(()),
     }
 }

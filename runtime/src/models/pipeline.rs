@@ -84,8 +84,12 @@ impl Pipeline {
     /// (`weak/unet`), encodes every text, and checks that the layers of every intervention exist.
     ///
     /// # Errors
-    /// `NotBound` for a model or a text that is missing, `NoSuchLayers`, `NotYet`; what loading refuses.
+    /// `NotBound` for a model or a text that is missing, `NoSuchLayers`, `NotYet`; `BadBinding` for
+    /// conditions that the model does not take; what loading refuses.
     pub fn prepare(&mut self, plan: &Plan) -> Result<()> {
+        if self.main.unet.config().added.is_none() {
+            self.conditions.refuse_additions()?;
+        }
         for prediction in &plan.predictions {
             self.ready(prediction)?;
             interventions::build(
@@ -188,14 +192,14 @@ impl Pipeline {
             }
             self.bind_model(name, &twin)?;
         }
-        let text = self.conditions.text(prediction)?;
+        let words = self.conditions.words(prediction)?;
         let own = prediction
             .model
             .as_ref()
             .and_then(|name| self.others.get_mut(name))
             .and_then(|other| other.text.as_mut());
         match own.or(self.main.text.as_mut()) {
-            Some(side) => side.encode(text),
+            Some(side) => side.encode(&words),
             None => Ok(()),
         }
     }
@@ -213,7 +217,7 @@ impl Predictor for Pipeline {
         let mut asked = Vec::with_capacity(questions.len());
         for question in questions {
             let network = self.network(question.prediction)?;
-            let text = self.conditions.text(question.prediction)?;
+            let words = self.conditions.words(question.prediction)?;
             let side = network
                 .text
                 .as_ref()
@@ -221,13 +225,16 @@ impl Predictor for Pipeline {
                 .ok_or_else(|| not_bound("text"))?;
             let hooks =
                 interventions::build(&question.prediction.interventions, network.unet.layers())?;
+            let text = side.encoded(&words)?;
+            let (_, _, height, width) = question.x.dims4()?;
             asked.push(Asked {
                 question,
                 network,
-                states: match &question.drawn {
-                    Some(drawn) => unrelated::states(side.states(text)?, drawn)?,
-                    None => side.states(text)?.clone(),
+                text: match &question.drawn {
+                    Some(drawn) => unrelated::encoded(text, drawn)?,
+                    None => text.clone(),
                 },
+                framing: self.conditions.framing.of(self.picture_size(height, width)),
                 hooks,
             });
         }

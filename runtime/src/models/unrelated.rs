@@ -2,40 +2,57 @@
 
 use candle_core::{DType, Tensor};
 
+use super::text::Encoded;
 use crate::error::Result;
 use crate::ops::random::Stream;
 
-/// Gaussian states, one for each stream, with the mean and the standard deviation of all elements of
-/// `states` (`[1, L, D]`): `[streams, L, D]`, of the same type and on the same device.
+/// Gaussian states, one for each stream, with the mean and the standard deviation of all elements of the
+/// text's states, and a pooled text likewise: `[streams, L, D]` and `[streams, P]`, of the same type and
+/// on the same device. A stream's first numbers become the states, the next the pooled text.
 ///
 /// Sadat et al. 2024, arXiv 2407.02687, for models of text.
 ///
 /// # Errors
 /// The device fails.
-pub fn states(states: &Tensor, drawn: &[Stream]) -> Result<Tensor> {
-    let all: Vec<f32> = states.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+pub fn encoded(text: &Encoded, drawn: &[Stream]) -> Result<Encoded> {
+    let taken = text.states.elem_count();
+    Ok(Encoded {
+        states: like(&text.states, drawn, 0)?,
+        pooled: text
+            .pooled
+            .as_ref()
+            .map(|pooled| like(pooled, drawn, taken))
+            .transpose()?,
+    })
+}
+
+/// Gaussian numbers with the moments of `one`, `[1, …]`, from each stream after its first `skip` numbers.
+fn like(one: &Tensor, drawn: &[Stream], skip: usize) -> Result<Tensor> {
+    let all: Vec<f32> = one.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
     let count = all.len().max(1) as f64;
     let mean = all.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
     let squares = all.iter().map(|v| (f64::from(*v) - mean).powi(2));
     let deviation = (squares.sum::<f64>() / (count - 1.0).max(1.0)).sqrt();
-    let mut numbers = vec![0f32; all.len() * drawn.len()];
-    for (row, stream) in numbers.chunks_mut(all.len().max(1)).zip(drawn) {
-        stream.normal(row);
-        for value in row {
-            *value = (mean + deviation * f64::from(*value)) as f32;
-        }
+    let mut numbers = Vec::with_capacity(all.len() * drawn.len());
+    for stream in drawn {
+        let mut row = vec![0f32; skip + all.len()];
+        stream.normal(&mut row);
+        let normal = row.iter().skip(skip);
+        numbers.extend(normal.map(|value| (mean + deviation * f64::from(*value)) as f32));
     }
-    let (_, length, width) = states.dims3()?;
-    let shape = (drawn.len(), length, width);
-    let drawn = Tensor::from_vec(numbers, shape, states.device())?;
-    Ok(drawn.to_dtype(states.dtype())?)
+    let mut shape = one.dims().to_vec();
+    if let Some(rows) = shape.first_mut() {
+        *rows = drawn.len();
+    }
+    let drawn = Tensor::from_vec(numbers, shape, one.device())?;
+    Ok(drawn.to_dtype(one.dtype())?)
 }
 
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device, Tensor};
 
-    use super::states;
+    use super::{Encoded, encoded, like};
     use crate::error::Result;
     use crate::ops::random::Stream;
 
@@ -53,7 +70,7 @@ mod tests {
             .collect();
         let text = Tensor::from_vec(numbers, (1, 77, 64), &Device::Cpu)?;
         let streams = [1, 2, 3].map(|seed| Stream::new(seed, 4, "k"));
-        let drawn = states(&text, &streams)?;
+        let drawn = like(&text, &streams, 0)?;
         assert_eq!(drawn.dims(), [3, 77, 64]);
         let (mean, deviation) = moments(&text)?;
         for row in 0..3 {
@@ -74,13 +91,32 @@ mod tests {
     fn a_row_is_its_stream_s_alone() -> Result<()> {
         let text = Tensor::arange(0f32, 12.0, &Device::Cpu)?.reshape((1, 3, 4))?;
         let streams = [5, 6].map(|seed| Stream::new(seed, 0, "k"));
-        let both = states(&text.to_dtype(DType::F16)?, &streams)?;
+        let both = like(&text.to_dtype(DType::F16)?, &streams, 0)?;
         assert_eq!(both.dtype(), DType::F16);
-        let alone = states(&text.to_dtype(DType::F16)?, &streams[1..])?;
+        let alone = like(&text.to_dtype(DType::F16)?, &streams[1..], 0)?;
         let bits = |of: &Tensor| -> Result<Vec<f32>> {
             Ok(of.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
         };
         assert_eq!(bits(&both.get(1)?)?, bits(&alone)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_pooled_text_has_moments_and_numbers_of_its_own() -> Result<()> {
+        let text = Encoded {
+            states: Tensor::arange(0f32, 12.0, &Device::Cpu)?.reshape((1, 3, 4))?,
+            pooled: Some(Tensor::arange(100f32, 108.0, &Device::Cpu)?.unsqueeze(0)?),
+        };
+        let streams = [5, 6].map(|seed| Stream::new(seed, 0, "k"));
+        let drawn = encoded(&text, &streams)?;
+        let pooled: Vec<Vec<f32>> = drawn.pooled.as_ref().map_or(Ok(vec![]), Tensor::to_vec2)?;
+        let mut numbers = vec![0f32; 20];
+        streams[1].normal(&mut numbers);
+        // 100..108 have the mean 103.5 and the standard deviation sqrt(6).
+        for (got, normal) in pooled[1].iter().zip(&numbers[12..]) {
+            assert!((got - (103.5 + 6f32.sqrt() * normal)).abs() < 1e-4);
+        }
+        assert_eq!(drawn.states.dims(), [2, 3, 4]);
         Ok(())
     }
 }

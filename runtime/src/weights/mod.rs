@@ -7,6 +7,7 @@ mod file;
 pub mod find;
 mod mapped;
 mod part;
+pub mod published;
 mod source;
 
 pub use file::WeightsFile;

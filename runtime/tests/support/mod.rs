@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use guide_compiler::plan::{ArgValue, Intervention, InterventionArg, LayerTerm, Layers};
 use guide_runtime::error::Result;
 use guide_runtime::interventions::{self, Hooks};
+use guide_runtime::models::sd::{Added, Conditioning, Framing};
 use guide_runtime::models::{Pipeline, embedded};
 use guide_runtime::weights::Source;
 use serde_json::Value;
@@ -90,6 +91,39 @@ impl Expected {
             .clone()
     }
 
+    /// The names of its tensors that begin with `start`, sorted.
+    pub fn names(&self, start: &str) -> Vec<String> {
+        let names = self.tensors.keys().filter(|name| name.starts_with(start));
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// What the reference network was conditioned on: `cond` or `uncond`.
+    pub fn told(&self, condition: &str) -> Told {
+        let tensor = |name: &str| self.tensor(&name.replace('*', condition));
+        if !self.tensors.contains_key("add_time_ids") {
+            return Told {
+                states: tensor("text.*.last_hidden_state"),
+                added: None,
+            };
+        }
+        let both = ["text.*.penultimate", "text_2.*.penultimate"].map(tensor);
+        let rows = self.tensor("add_time_ids").to_vec2::<f32>().unwrap();
+        let framing = rows.iter().map(|row| {
+            let n = |i: usize| row[i] as usize;
+            Framing {
+                original: (n(0), n(1)),
+                crop: (n(2), n(3)),
+                target: (n(4), n(5)),
+            }
+        });
+        Told {
+            states: Tensor::cat(&both, 2).unwrap(),
+            added: Some((tensor("text_2.*.text_embeds"), framing.collect())),
+        }
+    }
+
     /// The tolerance that the reference states for a tensor.
     pub fn tolerance(&self, name: &str) -> f64 {
         self.facts["tensors"][name]["tol"].as_f64().unwrap()
@@ -111,6 +145,36 @@ impl Expected {
             furthest <= tolerance,
             "{name}: off by {furthest:e}, at most {tolerance:e} is allowed"
         );
+    }
+}
+
+/// What a network is conditioned on.
+pub struct Told {
+    /// Text states.
+    pub states: Tensor,
+    /// The pooled text and the sizes of SDXL.
+    pub added: Option<(Tensor, Vec<Framing>)>,
+}
+
+impl Told {
+    /// That of one sample alone.
+    pub fn of(&self, sample: usize) -> Self {
+        let one = |tensor: &Tensor| tensor.narrow(0, sample, 1).unwrap();
+        let added = self.added.as_ref();
+        Self {
+            states: one(&self.states),
+            added: added.map(|(pooled, framing)| (one(pooled), vec![framing[sample]])),
+        }
+    }
+}
+
+impl<'a> From<&'a Told> for Conditioning<'a> {
+    fn from(told: &'a Told) -> Self {
+        let added = told.added.as_ref();
+        Conditioning {
+            states: &told.states,
+            added: added.map(|(pooled, framing)| Added { pooled, framing }),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use guide_runtime::device::Device;
 use guide_runtime::exec::Bindings;
 use guide_runtime::image::Picture;
 use guide_runtime::inputs::{self, Sizes};
-use guide_runtime::models::{Conditions, Pipeline};
+use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts};
 use guide_runtime::run::{Finished, Request};
 use guide_runtime::weights::find::find;
 use guide_runtime::{latents, run as sampling};
@@ -131,11 +131,31 @@ fn bind(args: &Run, plan: &Plan, pipeline: &mut Pipeline) -> Result<Bindings> {
         pipeline.bind_model(name, &found.source)?;
     }
     pipeline.set_conditions(Conditions {
-        prompt: args.prompt.clone(),
-        negative: args.target.negative.clone().filter(|text| !text.is_empty()),
         inputs: bound.prompts,
+        ..conditions(args)
     });
     Ok(bound.bindings)
+}
+
+/// What the options ask for.
+fn conditions(args: &Run) -> Conditions {
+    let sdxl = &args.sdxl;
+    // The options name what lies along the width first, the network what lies along the height.
+    let turned = |pair: Option<(u32, u32)>| pair.map(|(x, y)| (y as usize, x as usize));
+    Conditions {
+        prompt: args.prompt.clone(),
+        negative: args.target.negative.clone().filter(|text| !text.is_empty()),
+        second: SecondTexts {
+            prompt: sdxl.prompt_2.clone(),
+            negative: sdxl.negative_2.clone(),
+        },
+        framing: AskedFraming {
+            original: turned(sdxl.original_size),
+            crop: turned(sdxl.crop),
+            target: turned(sdxl.target_size),
+        },
+        ..Conditions::default()
+    }
 }
 
 /// A flag that Ctrl-C sets. What is in work then ends at the next evaluation of a network.

@@ -49,9 +49,24 @@ impl Summary {
             ("latent", json!([width, height])),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
         ];
+        let sdxl = &args.sdxl;
+        let asked = [
+            ("prompt_2", sdxl.prompt_2.as_ref().map(|text| json!(text))),
+            (
+                "negative_2",
+                sdxl.negative_2.as_ref().map(|text| json!(text)),
+            ),
+            ("original_size", sdxl.original_size.map(|size| json!(size))),
+            ("crop", sdxl.crop.map(|place| json!(place))),
+            ("target_size", sdxl.target_size.map(|size| json!(size))),
+        ];
+        let asked = asked
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
         Self {
             made: made
                 .into_iter()
+                .chain(asked)
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             seed: args.seed,

@@ -1,4 +1,4 @@
-//! CLIP's text encoder (`CLIPTextModel`).
+//! CLIP's text encoder (`CLIPTextModel`, `CLIPTextModelWithProjection`).
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{LayerNorm, Linear};
@@ -17,6 +17,16 @@ pub struct TextEncoder {
     layers: Vec<Layer>,
     norm: LayerNorm,
     mask: Tensor,
+    projection: Option<Linear>,
+}
+
+/// What an encoder makes of a text.
+#[derive(Clone, Debug)]
+pub struct States {
+    /// After the last layer and the final norm, `[1, L, D]`.
+    pub last: Tensor,
+    /// Before the last layer, without a norm, `[1, L, D]`.
+    pub penultimate: Tensor,
 }
 
 #[derive(Debug)]
@@ -55,6 +65,7 @@ impl TextEncoder {
             layers: layers.collect::<Result<_>>()?,
             norm: nn::layer_norm(&part.at("final_layer_norm"), width, config.norm_eps)?,
             mask: causal(config.positions, tokens.dtype(), tokens.device())?,
+            projection: projection(&weights.root(), &config)?,
             tokens,
             positions,
             config,
@@ -66,6 +77,11 @@ impl TextEncoder {
         &self.config
     }
 
+    /// Width of a projected pooled text, where the encoder has a projection.
+    pub fn projected(&self) -> Option<usize> {
+        self.projection.as_ref().map(|_| self.config.projection)
+    }
+
     /// The states of a text, `[1, L, D]`, through the final norm. `skip` leaves out that many layers at
     /// the end.
     ///
@@ -73,6 +89,43 @@ impl TextEncoder {
     /// `BadTokenizer` for more tokens than there are positions or for one outside of the vocabulary;
     /// what the tensor library reports.
     pub fn encode(&self, ids: &[u32], skip: usize) -> Result<Tensor> {
+        let layers = self.layers.len().saturating_sub(skip);
+        let states = self.through(self.embed(ids)?, &self.layers[..layers])?;
+        Ok(self.norm.forward(&states)?)
+    }
+
+    /// The states of a text before and after the last layer.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::encode`].
+    pub fn states(&self, ids: &[u32]) -> Result<States> {
+        let before = self.layers.len().saturating_sub(1);
+        let penultimate = self.through(self.embed(ids)?, &self.layers[..before])?;
+        let last = self.through(penultimate.clone(), &self.layers[before..])?;
+        Ok(States {
+            last: self.norm.forward(&last)?,
+            penultimate,
+        })
+    }
+
+    /// The last state at the end of the text, `[1, D]`; through the projection where there is one, `[1, P]`.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn pooled(&self, ids: &[u32], last: &Tensor) -> Result<Tensor> {
+        let end = match self.config.pooled_at {
+            Some(end) => ids.iter().position(|id| *id == end).unwrap_or(0),
+            None => highest(ids),
+        };
+        let pooled = last.narrow(1, end, 1)?.squeeze(1)?;
+        match &self.projection {
+            Some(projection) => Ok(projection.forward(&pooled)?),
+            None => Ok(pooled),
+        }
+    }
+
+    /// Tokens and their positions, `[1, L, D]`.
+    fn embed(&self, ids: &[u32]) -> Result<Tensor> {
         let length = ids.len();
         if length > self.config.positions || length == 0 {
             return Err(RuntimeError::new(
@@ -97,18 +150,32 @@ impl TextEncoder {
             .help("check that the tokenizer and the text encoder belong to one model"));
         }
         let ids = Tensor::from_slice(ids, length, self.tokens.device())?;
-        let mut h = (self.tokens.index_select(&ids, 0)? + self.positions.narrow(0, 0, length)?)?
-            .unsqueeze(0)?;
+        let tokens = self.tokens.index_select(&ids, 0)?;
+        Ok((tokens + self.positions.narrow(0, 0, length)?)?.unsqueeze(0)?)
+    }
+
+    fn through(&self, mut h: Tensor, layers: &[Layer]) -> Result<Tensor> {
+        let length = h.dim(1)?;
         let mask = self.mask.narrow(0, 0, length)?.narrow(1, 0, length)?;
-        for layer in self
-            .layers
-            .iter()
-            .take(self.layers.len().saturating_sub(skip))
-        {
+        for layer in layers {
             h = layer.forward(&h, &self.config, &mask)?;
         }
-        Ok(self.norm.forward(&h)?)
+        Ok(h)
     }
+}
+
+/// The place of the highest id, the first of several: the end, which has the last id of CLIP's vocabulary.
+fn highest(ids: &[u32]) -> usize {
+    let most = ids.iter().max();
+    ids.iter().position(|id| Some(id) == most).unwrap_or(0)
+}
+
+/// The projection of a pooled text, where the weights have one.
+fn projection(root: &Part<'_>, config: &ClipConfig) -> Result<Option<Linear>> {
+    let part = root.at("text_projection");
+    part.has("weight")
+        .then(|| nn::linear_no_bias(&part, config.hidden_size, config.projection))
+        .transpose()
 }
 
 impl Layer {

@@ -1,15 +1,44 @@
 //! The UNet that predicts (`UNet2DConditionModel`).
 
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::{Conv2d, GroupNorm, Linear};
 
 use super::blocks::{Down, Given, LayerNames, Middle, Up};
-use super::config::UNetConfig;
+use super::config::{PICTURE_NUMBERS, UNetConfig};
+use super::framing::Framing;
 use super::time::sinusoids;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::Hooks;
 use crate::models::nn;
-use crate::weights::Weights;
+use crate::weights::{Part, Weights};
+
+/// What the samples of a forward pass are conditioned on.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditioning<'a> {
+    /// The text states, `[B, L, D]`.
+    pub states: &'a Tensor,
+    /// What SDXL is told besides.
+    pub added: Option<Added<'a>>,
+}
+
+/// What SDXL's UNet is told besides the text states.
+#[derive(Clone, Copy, Debug)]
+pub struct Added<'a> {
+    /// The pooled texts, `[B, P]`.
+    pub pooled: &'a Tensor,
+    /// The picture of each sample.
+    pub framing: &'a [Framing],
+}
+
+impl<'a> From<&'a Tensor> for Conditioning<'a> {
+    /// Text states alone.
+    fn from(states: &'a Tensor) -> Self {
+        Self {
+            states,
+            added: None,
+        }
+    }
+}
 
 /// The network.
 #[derive(Debug)]
@@ -19,6 +48,7 @@ pub struct UNet {
     device: Device,
     time1: Linear,
     time2: Linear,
+    added: Option<[Linear; 2]>,
     conv_in: Conv2d,
     down: Vec<Down>,
     middle: Middle,
@@ -61,6 +91,7 @@ impl UNet {
             device: conv_in.weight().device().clone(),
             time1: nn::linear(&part.at("time_embedding.linear_1"), first, width)?,
             time2: nn::linear(&part.at("time_embedding.linear_2"), width, width)?,
+            added: load_added(&part.at("add_embedding"), &config, width)?,
             conv_in,
             down,
             middle,
@@ -92,60 +123,59 @@ impl UNet {
         &self.device
     }
 
-    /// One forward pass: `x: [B, in, H, W]`, a time and text states `[B, L, D]` for each; gives
+    /// One forward pass: `x: [B, in, H, W]`, a time for each sample, and what it is conditioned on; gives
     /// `[B, out, H, W]` in f32.
     ///
     /// # Errors
-    /// What the tensor library or a hook reports.
-    pub fn forward(
+    /// `BadPlan` where these are not of one number, or XL's additions are missing; what the tensor library
+    /// or a hook reports.
+    pub fn forward<'a>(
         &self,
         x: &Tensor,
         times: &[f64],
-        text: &Tensor,
+        given: impl Into<Conditioning<'a>>,
         hooks: &Hooks,
     ) -> Result<Tensor> {
-        self.observe(x, times, text, hooks, &mut |_, _| {})
+        self.observe(x, times, given, hooks, &mut |_, _| {})
     }
 
     /// A forward pass that shows the output of each module to `see`, under the module's name in the
     /// weights (`down_blocks.0`).
     ///
     /// # Errors
-    /// What the tensor library or a hook reports.
-    pub fn observe(
+    /// As [`UNet::forward`].
+    pub fn observe<'a>(
         &self,
         x: &Tensor,
         times: &[f64],
-        text: &Tensor,
+        given: impl Into<Conditioning<'a>>,
         hooks: &Hooks,
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
-        if times.len() != x.dim(0)? || text.dim(0)? != x.dim(0)? {
+        let conditioning = given.into();
+        let samples = x.dim(0)?;
+        if times.len() != samples || conditioning.states.dim(0)? != samples {
             return Err(RuntimeError::new(
                 ErrorKind::BadPlan,
                 format!(
-                    "{} samples were given {} times and {} texts",
-                    x.dim(0)?,
+                    "{samples} samples were given {} times and {} texts",
                     times.len(),
-                    text.dim(0)?
+                    conditioning.states.dim(0)?
                 ),
             ));
         }
-        let config = &self.config;
-        let waves = sinusoids(
-            times,
-            config.block_out_channels[0],
-            config.flip_sin_to_cos,
-            config.freq_shift,
-            self.dtype,
-            &self.device,
-        )?;
+        let waves = self.waves(times, self.config.block_out_channels[0])?;
         see("time_proj", &waves);
-        let time = self.time2.forward(&self.time1.forward(&waves)?.silu()?)?;
+        let mut time = self.time2.forward(&self.time1.forward(&waves)?.silu()?)?;
         see("time_embedding", &time);
+        if let Some(layers) = &self.added {
+            let added = self.added(layers, conditioning.added, samples)?;
+            see("add_embedding", &added);
+            time = (time + added)?;
+        }
         // Every resnet applies the same activation to it; once is enough.
         let time = &time.silu()?;
-        let text = &text.to_dtype(self.dtype)?;
+        let text = &conditioning.states.to_dtype(self.dtype)?;
         let given = Given { time, text, hooks };
 
         let mut x = self.conv_in.forward(&x.to_dtype(self.dtype)?)?;
@@ -164,6 +194,66 @@ impl UNet {
         let x = self.conv_out.forward(&self.norm_out.forward(&x)?.silu()?)?;
         Ok(x.to_dtype(DType::F32)?)
     }
+
+    /// Sinusoids as this network was trained with.
+    fn waves(&self, numbers: &[f64], width: usize) -> Result<Tensor> {
+        let UNetConfig {
+            flip_sin_to_cos,
+            freq_shift,
+            ..
+        } = self.config;
+        sinusoids(
+            numbers,
+            width,
+            flip_sin_to_cos,
+            freq_shift,
+            self.dtype,
+            &self.device,
+        )
+    }
+
+    /// The embedding of XL's additions, `[B, width]`.
+    fn added(
+        &self,
+        [first, second]: &[Linear; 2],
+        given: Option<Added<'_>>,
+        samples: usize,
+    ) -> Result<Tensor> {
+        let (Some(config), Some(given)) = (self.config.added, given) else {
+            return Err(RuntimeError::new(
+                ErrorKind::BadPlan,
+                "the network wants a pooled text, and none was given",
+            ));
+        };
+        let numbers: Vec<f64> = given.framing.iter().flat_map(Framing::numbers).collect();
+        let waves = self
+            .waves(&numbers, config.number_width)?
+            .reshape((given.framing.len(), ()))?;
+        if given.framing.len() != samples || given.pooled.dim(0)? != samples {
+            return Err(RuntimeError::new(
+                ErrorKind::BadPlan,
+                format!(
+                    "{samples} samples were given {} pooled texts and {} sizes",
+                    given.pooled.dim(0)?,
+                    given.framing.len()
+                ),
+            ));
+        }
+        let both = Tensor::cat(&[&given.pooled.to_dtype(self.dtype)?, &waves], D::Minus1)?;
+        Ok(second.forward(&first.forward(&both)?.silu()?)?)
+    }
+}
+
+/// The two layers that embed XL's additions.
+fn load_added(part: &Part<'_>, config: &UNetConfig, width: usize) -> Result<Option<[Linear; 2]>> {
+    let Some(added) = config.added else {
+        return Ok(None);
+    };
+    let input = added.pooled_width + PICTURE_NUMBERS * added.number_width;
+    Ok(Some([
+        nn::linear(&part.at("linear_1"), input, width)?,
+        nn::linear(&part.at("linear_2"), width, width)?,
+    ]))
 }
 
 /// The names of the layers of a UNet with this config, in order of execution, without its weights.

@@ -1,9 +1,8 @@
-//! The configs of Stable Diffusion's three networks: every field that 1.x and 2.x use; any value that
-//! would change a network in a way this runtime does not know is refused.
+//! `unet/config.json`.
 
 use serde_json::json;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::models::fields::Fields;
 use crate::weights::Source;
 
@@ -44,7 +43,22 @@ pub struct UNetConfig {
     pub use_linear_projection: bool,
     /// Whether attention scores are computed in f32 whatever the weights.
     pub upcast_attention: bool,
+    /// What the network is told besides the text states, where it is (XL).
+    pub added: Option<AddedConfig>,
 }
+
+/// What a UNet of SDXL is told besides the text states: a pooled text and six numbers about the picture,
+/// each as sinusoids (Podell et al. 2023, arXiv 2307.01952, section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddedConfig {
+    /// Width of the sinusoids of one number.
+    pub number_width: usize,
+    /// Width of the pooled text.
+    pub pooled_width: usize,
+}
+
+/// How many numbers about the picture there are.
+pub const PICTURE_NUMBERS: usize = 6;
 
 impl UNetConfig {
     /// Reads `unet/config.json`.
@@ -99,10 +113,33 @@ impl UNetConfig {
             downsample_padding: fields.whole("downsample_padding", 1)?,
             use_linear_projection: fields.flag("use_linear_projection", false)?,
             upcast_attention: fields.flag("upcast_attention", false)?,
+            added: added(fields)?,
             block_out_channels: channels,
         };
         config.check(fields, heads)?;
+        config.refuse_other_inputs()?;
         Ok(config)
+    }
+
+    /// Refuses networks that look at more than latents, by what they are for.
+    fn refuse_other_inputs(&self) -> Result<()> {
+        let latents = self.out_channels;
+        let also = match self.in_channels {
+            n if n == 2 * latents + 1 => {
+                "an inpainting model: its UNet also takes a mask and the masked picture"
+            }
+            n if n == 2 * latents => "a model that edits pictures: its UNet also takes a picture",
+            n if n == latents + 1 => "a depth model: its UNet also takes a depth map",
+            _ => return Ok(()),
+        };
+        Err(RuntimeError::new(
+            ErrorKind::NotYet,
+            format!(
+                "this is {also} ({} channels in all), which this version does not do",
+                self.in_channels
+            ),
+        )
+        .help("use a model of the same family that takes latents alone"))
     }
 
     fn check(&self, fields: &Fields, heads: &str) -> Result<()> {
@@ -139,6 +176,32 @@ impl UNetConfig {
             return Err(fields.refuse("layers_per_block", "no block has more than 64 layers"));
         }
         Ok(())
+    }
+}
+
+/// What the network is told besides the text states.
+fn added(fields: &Fields) -> Result<Option<AddedConfig>> {
+    fields.only("addition_embed_type", &[json!("text_time")])?;
+    let together = "projection_class_embeddings_input_dim";
+    if fields.get("addition_embed_type").is_none() {
+        fields.only("addition_time_embed_dim", &[])?;
+        fields.only(together, &[])?;
+        return Ok(None);
+    }
+    let number_width = fields.count("addition_time_embed_dim", None)?;
+    let input = fields.count(together, None)?;
+    if number_width % 2 != 0 {
+        return Err(fields.refuse("addition_time_embed_dim", "an even number is needed"));
+    }
+    match input.checked_sub(PICTURE_NUMBERS * number_width) {
+        Some(pooled_width) if pooled_width > 0 => Ok(Some(AddedConfig {
+            number_width,
+            pooled_width,
+        })),
+        _ => Err(fields.refuse(
+            together,
+            &format!("it must be above {PICTURE_NUMBERS} times `addition_time_embed_dim`"),
+        )),
     }
 }
 
@@ -181,14 +244,11 @@ fn refuse_unet_variants(fields: &Fields) -> Result<()> {
     fields.only("resnet_time_scale_shift", &[json!("default")])?;
     fields.only("time_embedding_type", &[json!("positional")])?;
     for field in [
-        "addition_embed_type",
-        "addition_time_embed_dim",
         "class_embed_type",
         "cross_attention_norm",
         "encoder_hid_dim",
         "encoder_hid_dim_type",
         "num_class_embeds",
-        "projection_class_embeddings_input_dim",
         "reverse_transformer_layers_per_block",
         "time_cond_proj_dim",
         "time_embedding_act_fn",
@@ -209,7 +269,9 @@ fn refuse_unet_variants(fields: &Fields) -> Result<()> {
     }
     fields.no_others(&[
         "act_fn",
+        "addition_embed_type",
         "addition_embed_type_num_heads",
+        "addition_time_embed_dim",
         "attention_head_dim",
         "attention_type",
         "block_out_channels",
@@ -229,6 +291,7 @@ fn refuse_unet_variants(fields: &Fields) -> Result<()> {
         "norm_num_groups",
         "num_attention_heads",
         "out_channels",
+        "projection_class_embeddings_input_dim",
         "resnet_out_scale_factor",
         "resnet_time_scale_shift",
         "sample_size",
@@ -238,182 +301,4 @@ fn refuse_unet_variants(fields: &Fields) -> Result<()> {
         "upcast_attention",
         "use_linear_projection",
     ])
-}
-
-/// `vae/config.json`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VaeConfig {
-    /// Channels of a picture.
-    pub in_channels: usize,
-    /// Channels of a decoded picture.
-    pub out_channels: usize,
-    /// Channels of the latents.
-    pub latent_channels: usize,
-    /// Channels of each level, finest first.
-    pub block_out_channels: Vec<usize>,
-    /// Resnets of each level on the way down; one more on the way up.
-    pub layers_per_block: usize,
-    /// Groups of the group norms.
-    pub norm_groups: usize,
-    /// Latents are what the encoder gives times this.
-    pub scaling_factor: f64,
-    /// Whether the middle attends.
-    pub mid_attends: bool,
-    /// Whether a 1x1 convolution follows the encoder.
-    pub quant_conv: bool,
-    /// Whether a 1x1 convolution precedes the decoder.
-    pub post_quant_conv: bool,
-}
-
-impl VaeConfig {
-    /// Reads `vae/config.json`.
-    ///
-    /// # Errors
-    /// `BadConfig`, `ModelIncomplete`.
-    pub fn read(source: &Source, folder: &str) -> Result<Self> {
-        let fields = &Fields::read(source, &format!("{folder}/config.json"))?;
-        fields.only("_class_name", &[json!("AutoencoderKL")])?;
-        fields.only("act_fn", &[json!("silu")])?;
-        for field in ["latents_mean", "latents_std", "shift_factor"] {
-            fields.only(field, &[])?;
-        }
-        fields.no_others(&[
-            "act_fn",
-            "block_out_channels",
-            "down_block_types",
-            "force_upcast",
-            "in_channels",
-            "latent_channels",
-            "layers_per_block",
-            "mid_block_add_attention",
-            "norm_num_groups",
-            "out_channels",
-            "sample_size",
-            "scaling_factor",
-            "up_block_types",
-            "use_post_quant_conv",
-            "use_quant_conv",
-        ])?;
-        for (field, known) in [
-            ("down_block_types", "DownEncoderBlock2D"),
-            ("up_block_types", "UpDecoderBlock2D"),
-        ] {
-            if fields.words(field)?.iter().any(|name| name != known) {
-                return Err(fields.refuse(field, &format!("this runtime knows `{known}`")));
-            }
-        }
-        let config = Self {
-            in_channels: fields.count("in_channels", Some(3))?,
-            out_channels: fields.count("out_channels", Some(3))?,
-            latent_channels: fields.count("latent_channels", Some(4))?,
-            block_out_channels: fields.counts("block_out_channels")?,
-            layers_per_block: fields.count("layers_per_block", Some(1))?,
-            norm_groups: fields.count("norm_num_groups", Some(32))?,
-            scaling_factor: fields.number("scaling_factor", 0.18215)?,
-            mid_attends: fields.flag("mid_block_add_attention", true)?,
-            quant_conv: fields.flag("use_quant_conv", true)?,
-            post_quant_conv: fields.flag("use_post_quant_conv", true)?,
-        };
-        let levels = config.block_out_channels.len();
-        for field in ["down_block_types", "up_block_types"] {
-            if fields.words(field)?.len() != levels {
-                return Err(fields.refuse(
-                    field,
-                    &format!(
-                        "one entry for each of {levels} entries of `block_out_channels` is needed"
-                    ),
-                ));
-            }
-        }
-        if !(1..=8).contains(&levels) || config.layers_per_block > 64 {
-            return Err(fields.refuse(
-                "block_out_channels",
-                "one to eight levels of at most 64 layers are needed",
-            ));
-        }
-        if config
-            .block_out_channels
-            .iter()
-            .any(|channels| channels % config.norm_groups != 0)
-        {
-            return Err(fields.refuse(
-                "norm_num_groups",
-                "it must divide every entry of `block_out_channels`",
-            ));
-        }
-        if config.scaling_factor <= 0.0 {
-            return Err(fields.refuse("scaling_factor", "a number above 0 is needed"));
-        }
-        Ok(config)
-    }
-
-    /// Pixels for each latent, along a side.
-    pub fn factor(&self) -> usize {
-        1 << (self.block_out_channels.len().saturating_sub(1))
-    }
-}
-
-/// The activation in CLIP's feed-forward layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClipActivation {
-    /// `x * sigmoid(1.702 x)`
-    QuickGelu,
-    /// By the error function.
-    Gelu,
-}
-
-/// `text_encoder/config.json`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClipConfig {
-    /// Size of the vocabulary.
-    pub vocab_size: usize,
-    /// Width of the states.
-    pub hidden_size: usize,
-    /// Width inside the feed-forward layers.
-    pub intermediate_size: usize,
-    /// Number of layers.
-    pub layers: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Most tokens.
-    pub positions: usize,
-    /// Epsilon of the layer norms.
-    pub norm_eps: f64,
-    /// The activation.
-    pub activation: ClipActivation,
-}
-
-impl ClipConfig {
-    /// Reads `text_encoder/config.json`. Fields about training and generation are not looked at.
-    ///
-    /// # Errors
-    /// `BadConfig`, `ModelIncomplete`.
-    pub fn read(source: &Source, folder: &str) -> Result<Self> {
-        let fields = &Fields::read(source, &format!("{folder}/config.json"))?;
-        let config = Self {
-            vocab_size: fields.count("vocab_size", Some(49408))?,
-            hidden_size: fields.count("hidden_size", Some(512))?,
-            intermediate_size: fields.count("intermediate_size", Some(2048))?,
-            layers: fields.count("num_hidden_layers", Some(12))?,
-            heads: fields.count("num_attention_heads", Some(8))?,
-            positions: fields.count("max_position_embeddings", Some(77))?,
-            norm_eps: fields.number("layer_norm_eps", 1e-5)?,
-            activation: match fields.word("hidden_act", "quick_gelu")?.as_str() {
-                "quick_gelu" => ClipActivation::QuickGelu,
-                "gelu" => ClipActivation::Gelu,
-                _ => {
-                    return Err(
-                        fields.refuse("hidden_act", "this runtime knows `quick_gelu` and `gelu`")
-                    );
-                }
-            },
-        };
-        if !config.hidden_size.is_multiple_of(config.heads) {
-            return Err(fields.refuse("num_attention_heads", "it must divide `hidden_size`"));
-        }
-        if config.layers > 256 {
-            return Err(fields.refuse("num_hidden_layers", "no text encoder has more than 256"));
-        }
-        Ok(config)
-    }
 }
