@@ -18,6 +18,8 @@ use clap::Parser;
 use ui::Ui;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "run")]
+    guide_runtime::device::keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

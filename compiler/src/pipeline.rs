@@ -140,7 +140,10 @@ pub struct Compiled {
 pub fn compile(analysis: &Analysis, request: &Request) -> Result<Compiled, Bag> {
     let (graph, target, mut warnings) = prepare(analysis, request)?;
     match schedule::plan(&graph, &target) {
-        Ok(plan) => Ok(Compiled { plan, warnings }),
+        Ok(plan) => {
+            warnings.extend(schedule::warn(&graph, &plan, target.steps));
+            Ok(Compiled { plan, warnings })
+        }
         Err(refused) => {
             warnings.extend(refused);
             Err(warnings)

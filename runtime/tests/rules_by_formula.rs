@@ -26,6 +26,12 @@ fn planned(name: &str, steps: u32, set: &[(&str, f64)]) -> Plan {
     pipeline::planned(name, text, settings.collect(), facts(), table, None).unwrap()
 }
 
+fn planned_text(name: &str, text: &str, steps: u32) -> Plan {
+    let config = SchedulerConfig::stable_diffusion(Space::Eps);
+    let table = timetable(&config, Sampler::Ddim, None, steps).unwrap();
+    pipeline::planned(name, text, Vec::new(), facts(), table, None).unwrap()
+}
+
 fn guided(u: &[f64], c: &[f64], scale: f64) -> Vec<f64> {
     zip(u, c, |u, c| u + scale * (c - u))
 }
@@ -305,4 +311,51 @@ fn independent_guides_away_from_a_condition_drawn_for_each_sample_and_step() {
     let two = pipeline::planned("g", text, Vec::new(), facts(), table, None).unwrap();
     let labels: Vec<&str> = two.predictions.iter().map(|p| p.label.as_str()).collect();
     assert_eq!(labels, ["unrelated(cond)", "unrelated(cond)#2"]);
+}
+
+/// Two and three ticks back, each reads this tick's `init` until there are so many: in every tick, and
+/// only in those ticks for which each sample decides.
+#[test]
+fn init_is_read_until_a_state_has_been_kept_so_often() {
+    let gate = 0.02;
+    let always = "guide g() {
+    let c = native(predict(cond))
+    let u = native(predict(uncond))
+    u + 2 * (prev(c, 3, init: u) - u) + (prev(c, 2, init: u) - u)
+}
+";
+    let sometimes = format!(
+        "guide g() {{
+    let u = native(predict(uncond))
+    if mean(u) > {gate} {{
+        let c = native(predict(cond))
+        u + 2 * (prev(c, 3, init: u) - u) + (prev(c, 2, init: u) - u)
+    }} else {{ u }}
+}}
+"
+    );
+    for (text, gate) in [(always, f64::NEG_INFINITY), (&sometimes, gate)] {
+        let plan = planned_text("g", text, 7);
+        let ticks = &plan.timetable.ticks;
+        let mut taken = 0;
+        for (got, _) in run_both(&plan, BATCH, &Bindings::default(), Formula::new) {
+            for sample in 0..BATCH {
+                let mut kept: Vec<Vec<f64>> = Vec::new();
+                for (tick, got) in got.iter().enumerate() {
+                    let u = said(ticks, tick, sample, "uncond");
+                    if u.iter().sum::<f64>() / u.len() as f64 <= gate {
+                        near(&got.denoise, sample, &u, "not taken");
+                        continue;
+                    }
+                    taken += 1;
+                    let back = |n: usize| kept.len().checked_sub(n).map_or(&u, |at| &kept[at]);
+                    let far = zip(&u, back(3), |u, c| u + 2.0 * (c - u));
+                    let want = zip(&far, &zip(back(2), &u, |c, u| c - u), |a, b| a + b);
+                    near(&got.denoise, sample, &want, "taken");
+                    kept.push(said(ticks, tick, sample, "cond"));
+                }
+            }
+        }
+        assert!(taken > 2 * 7, "{taken} ticks keep something");
+    }
 }

@@ -104,6 +104,26 @@ fn a_table_with_too_few_rows() {
     ended.says(&["`weights` has 1 row, and row 1 is asked for"]);
 }
 
+#[test]
+fn a_table_with_more_rows_than_prompts_is_warned_of() {
+    let sandbox = Sandbox::new().with("three.csv", "1\n2\n0\n");
+    let prompts = ["--bind", "prompts=red", "--bind", "prompts=round"];
+    let plan = [
+        "plan",
+        "std::rules::composed",
+        "--bind",
+        "weights=three.csv",
+    ];
+    let ended = sandbox.run(&[&plan[..], &prompts].concat()).with(0);
+    ended.says(&[
+        "G0613",
+        "`weights` has 3 rows, and only the first 2 are read",
+    ]);
+    let third = ["--bind", "prompts=old"];
+    let ended = sandbox.run(&[&plan[..], &prompts, &third].concat()).with(0);
+    assert_eq!(ended.stderr, "");
+}
+
 /// A scale for each step.
 const PACE: &str = "\
 input scales: Table

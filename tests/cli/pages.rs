@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use guide_compiler::diagnostics::Code;
+use guide_compiler::diagnostics::{Code, Severity};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
@@ -138,6 +138,7 @@ fn prepared(code: Code, page: &Page) -> Sandbox {
             let config = "{\"_class_name\": \"ClassifierFreeGuidence\", \"guidance_scale\": 6.0}\n";
             sandbox.with("guider_config.json", config)
         }
+        Code::RowsUnread => sandbox.with("scales.csv", "3\n4\n5\n6\n7\n"),
         Code::BadPlan => sandbox.with("plan.json", "{\"format\": \"guide-plan/0\"}\n"),
         _ => sandbox,
     }
@@ -171,8 +172,11 @@ fn a_page_shows_what_its_command_says() {
         }
         let sandbox = prepared(*code, &page);
         let args: Vec<&str> = page.args.iter().map(String::as_str).collect();
-        let exit = if is_machine(*code) { 3 } else { 1 };
-        let ended = sandbox.refused(&args, exit, code.number());
+        let ended = match code.severity() {
+            Severity::Warning => sandbox.run(&args).with(0).says(&[code.number()]),
+            Severity::Error if is_machine(*code) => sandbox.refused(&args, 3, code.number()),
+            Severity::Error => sandbox.refused(&args, 1, code.number()),
+        };
         let (start, end) = page.said;
         if page.text[start..end] == ended.stderr {
             continue;

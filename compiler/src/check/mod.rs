@@ -22,6 +22,7 @@ mod compare;
 mod condition;
 mod engine;
 mod expr;
+mod filled;
 mod finish;
 mod guide;
 mod init;

@@ -36,6 +36,8 @@ pub(crate) struct CellDraft {
     pub(crate) span: Span,
     /// The same state in other spaces.
     pub(crate) derived: Vec<(SpaceTerm, CellId)>,
+    /// Whether anything was kept here; where the cell further back must know.
+    pub(crate) flag: Option<CellId>,
 }
 
 impl<'p> Engine<'p> {
@@ -177,18 +179,22 @@ impl<'p> Engine<'p> {
         let Some((node, region)) = frame.kept.get(key).cloned() else {
             return;
         };
-        for (at, cell) in cells.iter().enumerate() {
-            let value = match at.checked_sub(1).and_then(|before| cells.get(before)) {
+        let mut before = None;
+        for cell in cells {
+            let value = match before {
                 None => Some(node),
-                Some(before) => self.prev_node(*before),
+                Some(before) => self.prev_node(before),
             };
             if let Some(value) = value {
-                self.finish_cell(*cell, value, &region);
+                let kept_when = self.kept_when(before, &region);
+                self.finish_cell(cell, value, &kept_when);
             }
+            self.fill_flag(cell, before, &region);
+            before = Some(cell);
         }
     }
 
-    fn finish_cell(&mut self, cell: CellId, value: NodeId, region: &[(NodeId, bool)]) {
+    pub(crate) fn finish_cell(&mut self, cell: CellId, value: NodeId, region: &[(NodeId, bool)]) {
         let Some(draft) = self.cells.get_mut(cell.0 as usize) else {
             return;
         };
@@ -201,7 +207,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    fn prev_node(&self, cell: CellId) -> Option<NodeId> {
+    pub(crate) fn prev_node(&self, cell: CellId) -> Option<NodeId> {
         let at = self
             .graph
             .nodes
@@ -459,13 +465,15 @@ impl<'p> Engine<'p> {
         }
         let base = self.state_path(&key, name);
         while cells.len() < depth {
-            let id = CellId(self.cells.len() as u32);
+            if let Some(last) = cells.last() {
+                self.flag(*last);
+            }
             let path = if cells.is_empty() {
                 base.clone()
             } else {
                 format!("{base}/{}", cells.len() + 1)
             };
-            self.cells.push(CellDraft {
+            let draft = CellDraft {
                 name: name.to_string(),
                 path,
                 value: None,
@@ -473,9 +481,9 @@ impl<'p> Engine<'p> {
                 region: Vec::new(),
                 span,
                 derived: Vec::new(),
-            });
-            self.graph.prev(id, meta.clone(), stage, span);
-            cells.push(id);
+                flag: None,
+            };
+            cells.push(self.new_cell(draft, meta.clone(), stage));
         }
         let Some(cell) = cells.get(depth - 1).copied() else {
             return Value::Error;

@@ -118,6 +118,7 @@ codes! {
     Error "G0610" NotWhole "a number that must be whole or in a range";
     Error "G0611" NotFlow "a rule for flow models on a model of another kind";
     Error "G0612" DividedByNothing "a mix of predictions divided by weights that add up to nothing";
+    Warning "G0613" RowsUnread "a table with rows that no step reads";
 
     Error "G0701" ModelNotFound "a model that is not found";
     Error "G0702" ModelIncomplete "a model folder without a part that it needs";

@@ -30,9 +30,11 @@ mod refuse;
 mod scalar;
 mod space;
 mod tables;
+mod unread;
 
 pub use crate::plan::MOST_STEPS;
 pub use after::{PASSES, after};
+pub use unread::warn;
 
 use std::collections::BTreeSet;
 

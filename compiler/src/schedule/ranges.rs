@@ -12,7 +12,7 @@ use super::scalar::ScalarId;
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::graph::Graph;
 use crate::plan::{ArgValue, InputDefault, InputId, Shape, is_place};
-use crate::show;
+use crate::show::{self, counted};
 
 /// Everything that some step needs with a number that cannot be.
 pub fn refuse(graph: &Graph, target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
@@ -337,11 +337,6 @@ impl Look<'_> {
     fn step(&self, tick: usize) -> u32 {
         self.target.timetable.ticks.get(tick).map_or(0, |t| t.step)
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let many = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{many}")
 }
 
 /// Whether a side can be halved for so many levels. A level is blurred over five pixels before it is

@@ -11,7 +11,7 @@ pub use dot::dot;
 pub use expression::{binary, unary};
 pub use svg::svg;
 pub use text::text;
-pub use words::{number, table};
+pub use words::{counted, number, table};
 
 use crate::plan::Plan;
 

@@ -7,6 +7,12 @@ pub fn number(value: f64) -> String {
     digits(value, 12)
 }
 
+/// How many of something: `1 row`, `3 rows`.
+pub fn counted(count: usize, what: &str) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{many}")
+}
+
 /// A number with at most so many significant digits.
 pub fn digits(value: f64, most: usize) -> String {
     if value.is_nan() {

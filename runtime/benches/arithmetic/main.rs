@@ -150,6 +150,8 @@ fn assert_same(name: &str, plan: &Tensor, direct: &Tensor) {
 }
 
 fn main() {
+    // As the command line does.
+    guide_runtime::device::keep_freed_memory();
     let words = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'));

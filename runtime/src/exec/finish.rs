@@ -18,12 +18,14 @@ pub(super) const PART_NAMES: [&str; 4] = [
     "the move",
 ];
 
-/// Stages what is kept, completes the parts of the result for a sample, and checks them.
+/// Stages what is kept, completes the parts of the result for a sample, and checks them. Of the parts
+/// that are `passed_on` nothing is written.
 pub(super) fn finish(
     frame: &Frame<'_>,
     places: &Places,
     slot: &mut Slot,
     outs: &mut Outs<'_>,
+    passed_on: [bool; 4],
     b: usize,
 ) -> Result<()> {
     let result = &frame.segment.result;
@@ -48,6 +50,13 @@ pub(super) fn finish(
     slot.decide(frame, b)?;
     for (j, operand) in places::parts(frame.segment).into_iter().enumerate() {
         let Some(operand) = operand else { continue };
+        if passed_on[j] {
+            let answer = slot.whole(frame, outs, b, &places.read(operand))?;
+            if !answer.is_none_or(kernels::finite) {
+                return Err(frame.not_finite(b, PART_NAMES[j], None));
+            }
+            continue;
+        }
         let Some(mut out) = outs[j].take() else {
             continue;
         };
@@ -156,6 +165,15 @@ fn stage(
     if let Operand::Value(id) = value
         && !slot.done[id.index()]
     {
+        return Ok(());
+    }
+    // INVARIANT: only from an earlier state, see `commit`.
+    slot.cells[state].moves_up = inherited.filter(|from| {
+        *from < state && frame.plan.states[*from].shape == frame.plan.states[state].shape
+    });
+    if slot.cells[state].moves_up.is_some() {
+        slot.cells[state].staged = Some(0.0);
+        slot.cells[state].staged_bad = inherited.and_then(|from| slot.cells[from].bad.clone());
         return Ok(());
     }
     let src = places.read(value);

@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::Tensor;
 use candle_core::utils::barrier_pool;
-use guide_compiler::plan::{Init, NoiseCurve, Operand, Plan, Segment, Shape, Tick};
+use guide_compiler::plan::{Hold, Init, NoiseCurve, Operand, Plan, Segment, Shape, Tick};
 
 use super::ask::{Heard, Now};
 use super::bindings::Bound;
@@ -61,7 +61,7 @@ impl<'a> Job<'a> {
 }
 
 /// Elements times instructions from which on threads pay for themselves.
-const PARALLEL_FROM: usize = 1 << 16;
+const PARALLEL_FROM: usize = 1 << 14;
 
 /// The engine.
 #[derive(Debug)]
@@ -87,6 +87,7 @@ pub(super) fn fresh_cells(plan: &Plan) -> Vec<Cell> {
                 staged: None,
                 bad: None,
                 staged_bad: None,
+                moves_up: None,
             }
         })
         .collect()
@@ -186,6 +187,7 @@ impl Arithmetic for Passes {
         let n = job.dims.channels * job.dims.area;
         let batch = job.dims.batch;
         let is_last = wave + 1 == job.waves();
+        let passed_on = passed_on(job, heard).map(|whole| whole.is_some());
         with_frame(job, heard, |frame| {
             let program = waves.get(wave);
             let work = program.map_or(0, |program| program.work) * n * batch;
@@ -198,7 +200,7 @@ impl Arithmetic for Passes {
                     run_wave(program, frame, filters, slot, &mut outs, b)?;
                 }
                 if is_last {
-                    finish(frame, places, slot, &mut outs, b)
+                    finish(frame, places, slot, &mut outs, passed_on, b)
                 } else {
                     Ok(())
                 }
@@ -219,12 +221,17 @@ impl Arithmetic for Passes {
         })
     }
 
-    fn finish(&mut self, job: &Job<'_>, begun: Written, _: &[Heard]) -> Result<(Parts, Vec<bool>)> {
+    fn finish(
+        &mut self,
+        job: &Job<'_>,
+        begun: Written,
+        heard: &[Heard],
+    ) -> Result<(Parts, Vec<bool>)> {
         let shape = job.dims.rows(job.dims.batch, Shape::Tensor);
-        let mut tensors: Parts = [None, None, None, None];
+        let mut tensors: Parts = passed_on(job, heard).map(|whole| whole.cloned());
         let parts = places::parts(job.segment);
         for ((tensor, part), out) in tensors.iter_mut().zip(parts).zip(begun.outs) {
-            if part.is_some() {
+            if part.is_some() && tensor.is_none() {
                 let numbers = out.into_numbers();
                 *tensor = Some(Tensor::from_vec(numbers, shape.clone(), job.x.device())?);
             }
@@ -233,12 +240,48 @@ impl Arithmetic for Passes {
     }
 }
 
-/// Takes over what was kept.
+/// The parts of the result that are one prediction's answers as they came, which nobody need copy.
+fn passed_on<'a>(job: &Job<'_>, heard: &'a [Heard]) -> [Option<&'a Tensor>; 4] {
+    let whole = |operand: &Operand| {
+        let Operand::Prediction(id) = operand else {
+            return None;
+        };
+        let mut answers = heard.iter().filter(|h| h.prediction == id.index());
+        let first = answers.next()?;
+        let in_order = first.row.iter().enumerate().all(|(b, row)| *row == Some(b));
+        (in_order && answers.next().is_none()).then_some(&first.data)
+    };
+    let mut parts = places::parts(job.segment).map(|part| part.and_then(whole));
+    if job.segment.result.hold != Hold::Never {
+        return [None; 4];
+    }
+    // A renoise that a sample lacks is filled in with its denoise, which must then be written out.
+    if matches!(job.segment.result.renoise, Some(Operand::Value(_))) {
+        parts[0] = None;
+    }
+    parts
+}
+
+/// Takes over what was kept. From the last state to the first, since what moves up comes from an
+/// earlier one, which still holds it then.
 fn commit(slot: &mut Slot) {
     let states = slot.cells.len();
-    for (s, cell) in slot.cells.iter_mut().enumerate() {
-        if cell.take_over() {
+    for s in (0..states).rev() {
+        let moves_up = slot.cells[s].moves_up.take();
+        if !slot.cells[s].take_over() {
+            continue;
+        }
+        let Some(from) = moves_up else {
             slot.rows.swap(s, states + s);
+            continue;
+        };
+        let others = slot.cells.iter().take(s);
+        let wanted_again = others.into_iter().any(|c| c.moves_up == Some(from));
+        if slot.cells[from].staged.is_some() && !wanted_again {
+            slot.rows.swap(s, from);
+        } else {
+            let (earlier, later) = slot.rows.split_at_mut(s);
+            later[0].clone_from(&earlier[from]);
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Cell {
     pub bad: Option<Bad>,
     /// See `bad`, for what is staged.
     pub staged_bad: Option<Bad>,
+    /// The earlier state whose tensor it takes over.
+    pub moves_up: Option<usize>,
 }
 
 impl Cell {
