@@ -311,6 +311,9 @@ pub struct Run {
     /// What the pictures show
     #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
     pub prompt: String,
+    /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
+    #[arg(long, help_heading = SAMPLING)]
+    pub prompt_weights: bool,
     /// For what.
     #[command(flatten)]
     pub target: Target,

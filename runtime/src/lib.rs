@@ -14,6 +14,7 @@ pub mod models;
 pub mod noise;
 pub mod ops;
 pub mod predictor;
+pub mod prompt;
 pub mod recording;
 pub mod run;
 pub mod samplers;

@@ -104,12 +104,12 @@ impl ClipTokenizer {
             Some(stated) if stated < MAX_LENGTH as f64 => stated as usize,
             _ => positions,
         };
-        if length < 2 || length > positions {
+        if length < 3 || length > positions {
             return Err(bad(
                 source,
                 folder,
                 &format!(
-                    "`model_max_length` is {length}, and the text encoder takes 2 to {positions} tokens"
+                    "`model_max_length` is {length}, and the text encoder takes 3 to {positions} tokens"
                 ),
             ));
         }
@@ -122,32 +122,56 @@ impl ClipTokenizer {
         })
     }
 
-    /// The ids of a text: start, the text cut to what fits, end.
+    /// The ids of a text without a start and an end, however many.
     ///
     /// # Errors
     /// `BadTokenizer`.
-    pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
+    pub fn tokens(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(|error| {
             RuntimeError::new(
                 ErrorKind::BadTokenizer,
                 format!("a text cannot be tokenized: {error}"),
             )
         })?;
-        let room = self.length.saturating_sub(2);
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of a text: start, the text cut to what fits, end.
+    ///
+    /// # Errors
+    /// `BadTokenizer`.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = vec![self.start];
-        ids.extend(encoding.get_ids().iter().take(room));
+        ids.extend(self.tokens(text)?.into_iter().take(self.room()));
         ids.push(self.end);
         Ok(ids)
     }
 
-    /// The ids of a text, filled up to the model's length.
+    /// Tokens between a start and an end, filled up to the model's length; no more than there is room for.
+    pub fn framed(&self, tokens: &[u32]) -> Vec<u32> {
+        let mut ids = vec![self.start];
+        ids.extend(tokens.iter().take(self.room()));
+        ids.push(self.end);
+        ids.resize(self.length, self.pad);
+        ids
+    }
+
+    /// The ids of a text, cut to what fits and filled up to the model's length.
     ///
     /// # Errors
     /// `BadTokenizer`.
     pub fn padded(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = self.ids(text)?;
-        ids.resize(self.length, self.pad);
-        Ok(ids)
+        Ok(self.framed(&self.tokens(text)?))
+    }
+
+    /// How many tokens fit between a start and an end.
+    pub fn room(&self) -> usize {
+        self.length.saturating_sub(2)
+    }
+
+    /// The id of a comma that stands alone.
+    pub fn comma(&self) -> Option<u32> {
+        self.inner.token_to_id(",</w>")
     }
 }
 

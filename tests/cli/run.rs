@@ -326,3 +326,38 @@ fn the_embedded_model_is_listed() {
         "{list}"
     );
 }
+
+#[test]
+fn a_long_prompt_and_weights_in_it() {
+    let sandbox = Sandbox::new();
+    let long = vec!["red apple"; 60].join(", ");
+    let run = |prompt: &str, more: &[&str]| {
+        let args = [
+            "run",
+            "std::rules::cfg",
+            "--steps",
+            "1",
+            "--prompt",
+            prompt,
+            "--out",
+        ];
+        let out = format!("{}.png", more.len() + prompt.len());
+        let args = [&args[..], &[&out], more].concat();
+        sandbox.run(&args).with(0);
+        std::fs::read(sandbox.path(&out)).expect("a picture")
+    };
+    run(&long, &[]);
+    let literal = run("a (red:1.6) apple", &[]);
+    let weighted = run("a (red:1.6) apple", &["--prompt-weights"]);
+    assert_ne!(literal, weighted);
+    let deep = "(".repeat(10_000) + "apple";
+    let args = [
+        "run",
+        "std::rules::cfg",
+        "--prompt",
+        &deep,
+        "--prompt-weights",
+    ];
+    let ended = sandbox.refused(&args, 1, "G0708");
+    ended.says(&["the weight of `apple` in the prompt is not a finite number"]);
+}

@@ -72,9 +72,11 @@ pub(super) fn ask(
             .for_each(|rows| *rows = (0..now.dims.batch).collect());
     }
     let mut questions = Vec::new();
+    let mut points = Points::new();
     for (question, rows) in batch.uses.iter().zip(&asked) {
         if !rows.is_empty() {
-            questions.push(put(now, question, rows, known)?);
+            let x = point(now, question, rows, known, &mut points)?;
+            questions.push(put(now, question, rows, known, x)?);
         }
     }
     if questions.is_empty() {
@@ -117,21 +119,41 @@ pub(super) fn ask(
     Ok(new)
 }
 
+/// Where the questions of a batch are put, apart from `x`: the point, for which samples.
+type Points<'a> = Vec<(&'a Operand, &'a [usize], Tensor)>;
+
+/// Where a question is put: gathered once for all questions at one point.
+fn point<'a>(
+    now: &Now<'_>,
+    question: &'a Use,
+    rows: &'a [usize],
+    known: &dyn Known,
+    points: &mut Points<'a>,
+) -> Result<Tensor> {
+    let Some(at) = &question.at else {
+        return pick(now.x, rows);
+    };
+    let before = points.iter().find(|(p, r, _)| *p == at && *r == rows);
+    if let Some((_, _, x)) = before {
+        return Ok(x.clone());
+    }
+    let x = known.latent(rows, at)?;
+    points.push((at, rows, x.clone()));
+    Ok(x)
+}
+
 fn put<'a>(
     now: &Now<'a>,
     question: &Use,
     rows: &'a [usize],
     known: &dyn Known,
+    x: Tensor,
 ) -> Result<Question<'a>> {
     let prediction = now
         .plan
         .predictions
         .get(question.prediction.index())
         .ok_or_else(|| broken("the plan asks for a prediction that it does not list"))?;
-    let x = match &question.at {
-        None => pick(now.x, rows)?,
-        Some(operand) => known.latent(rows, operand)?,
-    };
     let (t, alpha, sigma) = match &question.t {
         None => (now.tick.t, now.tick.alpha, now.tick.sigma),
         Some(t) => {

@@ -115,7 +115,8 @@ impl Passes {
             slot.rows.resize_with(2 * plan.states.len(), Vec::new);
             for (s, state) in plan.states.iter().enumerate() {
                 if !is_number(state.shape) {
-                    slot.rows[s] = vec![slot.cells[s].number as f32; dims.len(state.shape)];
+                    slot.rows[s].clear();
+                    slot.rows[s].resize(dims.len(state.shape), slot.cells[s].number as f32);
                 }
             }
         }

@@ -7,6 +7,7 @@ use guide_compiler::plan::{Condition, InputId, Prediction};
 
 use super::sd::Framing;
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::prompt::Reading;
 
 /// What is asked of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Conditions {
     pub second: SecondTexts,
     /// What SDXL is told about the picture.
     pub framing: AskedFraming,
+    /// How the texts are read.
+    pub reading: Reading,
     /// The bound texts of `Prompt` (one) and `Prompt[]` inputs.
     pub inputs: BTreeMap<InputId, Vec<String>>,
 }

@@ -199,7 +199,7 @@ impl Pipeline {
             .and_then(|name| self.others.get_mut(name))
             .and_then(|other| other.text.as_mut());
         match own.or(self.main.text.as_mut()) {
-            Some(side) => side.encode(&words),
+            Some(side) => side.encode(&words, self.conditions.reading),
             None => Ok(()),
         }
     }

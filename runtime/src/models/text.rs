@@ -8,6 +8,7 @@ use super::conditions::Words;
 use super::fields::Fields;
 use super::sd::{ClipConfig, TextEncoder};
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::prompt::{self, Part, Reading};
 use crate::tokenizer::ClipTokenizer;
 use crate::weights::{Source, Weights};
 
@@ -94,22 +95,22 @@ impl TextSide {
         self.second.as_ref()?.network.projected()
     }
 
-    /// Encodes a text, unless that was done before.
+    /// Encodes a text, unless that was done before. All texts of a run are read in one way.
     ///
     /// # Errors
     /// `BadTokenizer`; what the tensor library reports.
-    pub fn encode(&mut self, words: &Words) -> Result<()> {
+    pub fn encode(&mut self, words: &Words, reading: Reading) -> Result<()> {
         if !self.encoded.contains_key(words) {
             let encoded = match words {
                 Words::Null => {
-                    let empty = self.encode_texts("", "")?;
+                    let empty = self.encode_texts("", "", reading)?;
                     if self.null_is_zero {
                         empty.zeroed()?
                     } else {
                         empty
                     }
                 }
-                Words::Text { first, second } => self.encode_texts(first, second)?,
+                Words::Text { first, second } => self.encode_texts(first, second, reading)?,
             };
             self.encoded.insert(words.clone(), encoded);
         }
@@ -117,21 +118,33 @@ impl TextSide {
     }
 
     /// One encoder gives its last states; of two the states before the last layer stand side by side, and
-    /// the second gives the pooled text.
-    fn encode_texts(&self, first: &str, second: &str) -> Result<Encoded> {
-        let ids = self.first.tokenizer.padded(first)?;
+    /// the second gives the pooled text, of its first part.
+    fn encode_texts(&self, first: &str, second: &str, reading: Reading) -> Result<Encoded> {
+        let mut parts = prompt::read(first, reading, &self.first.tokenizer)?;
         let Some(two) = &self.second else {
+            let last = |part: &Part| self.first.network.encode(&part.ids, 0);
             return Ok(Encoded {
-                states: self.first.network.encode(&ids, 0)?,
+                states: in_a_row(&parts, last)?,
                 pooled: None,
             });
         };
-        let first = self.first.network.states(&ids)?.penultimate;
-        let ids = two.tokenizer.padded(second)?;
-        let second = two.network.states(&ids)?;
+        let mut others = prompt::read(second, reading, &two.tokenizer)?;
+        let longest = parts.len().max(others.len());
+        parts.resize_with(longest, || prompt::empty(&self.first.tokenizer));
+        others.resize_with(longest, || prompt::empty(&two.tokenizer));
+        let penultimate = |part: &Part| Ok(self.first.network.states(&part.ids)?.penultimate);
+        let first = in_a_row(&parts, penultimate)?;
+        let mut pooled = None;
+        let second = in_a_row(&others, |part| {
+            let states = two.network.states(&part.ids)?;
+            if pooled.is_none() {
+                pooled = Some(two.network.pooled(&part.ids, &states.last)?);
+            }
+            Ok(states.penultimate)
+        })?;
         Ok(Encoded {
-            states: Tensor::cat(&[&first, &second.penultimate], D::Minus1)?,
-            pooled: Some(two.network.pooled(&ids, &second.last)?),
+            states: Tensor::cat(&[&first, &second], D::Minus1)?,
+            pooled,
         })
     }
 
@@ -147,6 +160,29 @@ impl TextSide {
             )
         })
     }
+}
+
+/// The states of each part by `encode`, `[1, L, D]`, one after another, the weights applied.
+fn in_a_row(parts: &[Part], mut encode: impl FnMut(&Part) -> Result<Tensor>) -> Result<Tensor> {
+    let states = parts.iter().map(|part| weighted(encode(part)?, part));
+    Ok(Tensor::cat(&states.collect::<Result<Vec<_>>>()?, 1)?)
+}
+
+/// Each token's state times its weight, and all by one factor so that their mean is what it was.
+fn weighted(states: Tensor, part: &Part) -> Result<Tensor> {
+    if part.weights.iter().all(|weight| *weight == 1.0) {
+        return Ok(states);
+    }
+    let weights = Tensor::from_slice(&part.weights, (1, part.weights.len(), 1), states.device())?;
+    let changed = states.broadcast_mul(&weights.to_dtype(states.dtype())?)?;
+    let mean = |of: &Tensor| -> Result<f64> {
+        let values = of.to_dtype(DType::F64)?.mean_all()?;
+        Ok(values.to_scalar::<f64>()?)
+    };
+    let (before, after) = (mean(&states)?, mean(&changed)?);
+    // Where the weights leave a mean of nothing there is no such factor.
+    let factor = if after == 0.0 { 1.0 } else { before / after };
+    Ok((changed * factor)?)
 }
 
 impl Encoded {
@@ -165,4 +201,77 @@ fn null_is_zero(source: &Source) -> Result<bool> {
         return Ok(true);
     }
     Fields::read(source, index)?.flag("force_zeros_for_empty_prompt", true)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::{TextSide, Words};
+    use crate::error::Result;
+    use crate::models::embedded;
+    use crate::prompt::Reading;
+
+    fn states(text: &str, reading: Reading) -> Result<Vec<Vec<f32>>> {
+        let source = embedded::source();
+        let mut side = TextSide::load(&source, false, DType::F32, &Device::Cpu)?;
+        let words = Words::Text {
+            first: text.to_owned(),
+            second: text.to_owned(),
+        };
+        side.encode(&words, reading)?;
+        let states = side.encoded(&words)?.states.clone();
+        Ok(states.squeeze(0)?.to_vec2()?)
+    }
+
+    fn mean(states: &[Vec<f32>]) -> f64 {
+        let all = || states.iter().flatten().map(|v| f64::from(*v));
+        all().sum::<f64>() / all().count() as f64
+    }
+
+    /// Each part by itself: its states times the weights, brought back to the mean that they had.
+    #[test]
+    fn parts_are_encoded_apart_and_weighted_apart() -> Result<()> {
+        let got = states("red (apple:1.5) BREAK pear", Reading::Weighted)?;
+        let (first, second) = (
+            states("red apple", Reading::Literal)?,
+            states("pear", Reading::Literal)?,
+        );
+        assert_eq!(got.len(), first.len() + second.len());
+        assert_eq!(
+            got[first.len()..],
+            second,
+            "a part without weights is as it was"
+        );
+        // Start, `red`, and then the tokens of `apple`, whose states alone are longer than their mean says.
+        let before = mean(&first);
+        let ratios: Vec<f64> = got
+            .iter()
+            .zip(&first)
+            .map(|(got, was)| {
+                let dot = |a: &[f32], b: &[f32]| -> f64 {
+                    a.iter()
+                        .zip(b)
+                        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                        .sum()
+                };
+                dot(got, was) / dot(was, was)
+            })
+            .collect();
+        let base = ratios[0];
+        let weighted = ratios
+            .iter()
+            .filter(|r| (*r / base - 1.5).abs() < 1e-4)
+            .count();
+        let plain = ratios
+            .iter()
+            .filter(|r| (*r / base - 1.0).abs() < 1e-4)
+            .count();
+        assert!(
+            weighted >= 1 && weighted + plain == first.len(),
+            "{ratios:?}"
+        );
+        assert!((mean(&got[..first.len()]) - before).abs() < 1e-5 * before.abs().max(1e-3));
+        Ok(())
+    }
 }

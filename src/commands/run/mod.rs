@@ -19,6 +19,7 @@ use guide_runtime::exec::Bindings;
 use guide_runtime::image::Picture;
 use guide_runtime::inputs::{self, Sizes};
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts};
+use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request};
 use guide_runtime::weights::find::find;
 use guide_runtime::{latents, run as sampling};
@@ -153,6 +154,11 @@ fn conditions(args: &Run) -> Conditions {
             original: turned(sdxl.original_size),
             crop: turned(sdxl.crop),
             target: turned(sdxl.target_size),
+        },
+        reading: if args.prompt_weights {
+            Reading::Weighted
+        } else {
+            Reading::Literal
         },
         ..Conditions::default()
     }

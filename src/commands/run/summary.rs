@@ -59,6 +59,7 @@ impl Summary {
             ("original_size", sdxl.original_size.map(|size| json!(size))),
             ("crop", sdxl.crop.map(|place| json!(place))),
             ("target_size", sdxl.target_size.map(|size| json!(size))),
+            ("prompt_weights", args.prompt_weights.then(|| json!(true))),
         ];
         let asked = asked
             .into_iter()
