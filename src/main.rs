@@ -7,6 +7,8 @@ mod describe;
 mod exit;
 #[cfg(feature = "run")]
 mod failed;
+#[cfg(feature = "run")]
+mod fetch;
 mod files;
 mod sources;
 mod ui;

@@ -5,6 +5,8 @@ mod bad_input;
 mod broken_models;
 mod check;
 mod doc;
+#[cfg(feature = "download")]
+mod download;
 #[cfg(feature = "run")]
 mod eval;
 #[cfg(feature = "run")]
@@ -14,6 +16,8 @@ mod explain;
 mod fit;
 mod fmt;
 mod help;
+#[cfg(feature = "download")]
+mod hub;
 mod import;
 mod import_refused;
 mod imports;

@@ -171,7 +171,7 @@ impl Sandbox {
     }
 }
 
-fn ended(mut command: Command, input: &str) -> Ended {
+pub fn ended(mut command: Command, input: &str) -> Ended {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -49,6 +49,18 @@ impl Places {
     }
 }
 
+/// The repository that a name may stand for: a short name's own, or `ORGANISATION/NAME` itself.
+pub fn repository(name: &str) -> Option<&str> {
+    let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
+    let repository = short.map_or(name, |(_, full)| *full);
+    let (organisation, word) = repository.split_once('/')?;
+    let plain = |word: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        !word.is_empty() && !word.starts_with('.') && word.chars().all(is_plain)
+    };
+    (plain(organisation) && plain(word)).then_some(repository)
+}
+
 /// A model that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

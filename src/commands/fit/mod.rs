@@ -17,13 +17,13 @@ use guide_runtime::fit::{self, Fitted, Reach, Seen, Watch};
 use guide_runtime::models::{Conditions, Pipeline};
 use guide_runtime::predictor::Predictor;
 use guide_runtime::run::{self as sampling, Finished};
-use guide_runtime::weights::find::find;
 
 use super::run::{device, output, stop_on_interrupt};
-use crate::args::{Fit, Source, Target};
+use crate::args::{Dtype, Fit, Source, Target};
 use crate::compile;
-use crate::describe::{describe, places};
+use crate::describe::describe;
 use crate::exit::{Exit, Failure, Result};
+use crate::fetch::{self, Search};
 use crate::files::{folder_of, write_whole};
 use crate::sources::Disk;
 use crate::ui::Ui;
@@ -43,13 +43,22 @@ const COMMON: [&str; 8] = [
 
 /// Records, fits, writes and measures.
 pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
+    let stop = stop_on_interrupt()?;
+    let search = Search {
+        offline: args.offline,
+        quiet: args.quiet,
+        half: matches!(args.dtype, Some(Dtype::F16 | Dtype::Bf16)),
+        stop: &stop,
+    };
+    if let Some(name) = &args.model {
+        fetch::model(name, search, ui)?;
+    }
     let request = request(args)?;
     let reach = reach(args, &request)?;
     if args.out.is_dir() {
         return Err(unwritable(args, &"it is a folder"));
     }
-    let stop = stop_on_interrupt()?;
-    let mut work = Work::new(args, ui, &request, &stop)?;
+    let mut work = Work::new(args, ui, &request, search)?;
     let seen = work.record()?;
     let fitted = fit::fit(&work.plain.timetable.ticks, &seen, reach)?;
     let text = write::guide(args, &work.plain, work.prompts.len(), &fitted)?;
@@ -159,18 +168,18 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(args: &'a Fit, ui: Ui, request: &Request, stop: &'a AtomicBool) -> Result<Self> {
+    fn new(args: &'a Fit, ui: Ui, request: &Request, search: Search<'a>) -> Result<Self> {
         let plain = compile::compile(&cfg(), request)?.plan;
         let device = device::of(&args.device)?;
         let name = args.model.as_deref().unwrap_or(&plain.head.model.name);
-        let found = find(name, &places())?;
+        let found = fetch::model(name, search, ui)?;
         let dtype = device::dtype(args.dtype, &device);
         let pipeline = Pipeline::load(&found.source, &found.name, dtype, &device)?;
         let common = COMMON.iter().map(|text| (*text).to_owned());
         Ok(Self {
             args,
             ui,
-            stop,
+            stop: search.stop,
             plain,
             pipeline,
             device,

@@ -21,13 +21,13 @@ use guide_runtime::inputs::{self, Sizes};
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts};
 use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request};
-use guide_runtime::weights::find::find;
 use guide_runtime::{latents, run as sampling};
 
-use crate::args::{Format, Run};
+use crate::args::{Dtype, Format, Run};
 use crate::compile::{Compiled, compile, request};
-use crate::describe::{describe, pixels, places};
+use crate::describe::{describe, pixels};
 use crate::exit::{Exit, Failure, Result};
+use crate::fetch::{self, Search};
 use crate::files::folder_of;
 use crate::ui::Ui;
 use bar::Bar;
@@ -38,10 +38,19 @@ use summary::Summary;
 pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let begin = Instant::now();
     let stop = stop_on_interrupt()?;
+    let search = Search {
+        offline: args.target.offline,
+        quiet: args.quiet,
+        half: matches!(args.dtype, Some(Dtype::F16 | Dtype::Bf16)),
+        stop: &stop,
+    };
+    if let Some(name) = &args.target.model {
+        fetch::model(name, search, ui)?;
+    }
     let mut plan = plan(args, ui)?;
     let output = Output::prepare(args, &plan)?;
     let device = device::of(&args.device)?;
-    let mut pipeline = load(args, &plan, &device)?;
+    let mut pipeline = load(args, &plan, &device, search, ui)?;
     if let Some((width, height)) = args.size {
         let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
         // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
@@ -50,7 +59,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let latent = plan.head.model.latent.map(|side| side as usize);
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
-    let bindings = bind(args, &plan, &mut pipeline)?;
+    let bindings = bind(args, &plan, &mut pipeline, search, ui)?;
     pipeline.prepare(&plan)?;
     let request = Request {
         plan: &plan,
@@ -105,19 +114,25 @@ fn sample(
     }
 }
 
-fn load(args: &Run, plan: &Plan, device: &Device) -> Result<Pipeline> {
+fn load(args: &Run, plan: &Plan, device: &Device, search: Search<'_>, ui: Ui) -> Result<Pipeline> {
     let name = args
         .target
         .model
         .as_deref()
         .unwrap_or(&plan.head.model.name);
-    let found = find(name, &places())?;
+    let found = fetch::model(name, search, ui)?;
     let dtype = device::dtype(args.dtype, device);
     Ok(Pipeline::load(&found.source, &found.name, dtype, device)?)
 }
 
 /// Binds prompts and models to the pipeline; what is left is for the rule.
-fn bind(args: &Run, plan: &Plan, pipeline: &mut Pipeline) -> Result<Bindings> {
+fn bind(
+    args: &Run,
+    plan: &Plan,
+    pipeline: &mut Pipeline,
+    search: Search<'_>,
+    ui: Ui,
+) -> Result<Bindings> {
     let [_, height, width] = plan.head.model.latent.map(|side| side as usize);
     let sizes = Sizes {
         latent: (height, width),
@@ -128,7 +143,7 @@ fn bind(args: &Run, plan: &Plan, pipeline: &mut Pipeline) -> Result<Bindings> {
     })?;
     inputs::complete(plan, &bound)?;
     for (name, value) in &bound.models {
-        let found = find(value, &places())?;
+        let found = fetch::model(value, search, ui)?;
         pipeline.bind_model(name, &found.source)?;
     }
     pipeline.set_conditions(Conditions {

@@ -1,0 +1,178 @@
+//! A model by its name: where it lies, or fetched from the Hugging Face hub with a bar.
+
+use std::sync::atomic::AtomicBool;
+
+use guide_runtime::error::ErrorKind;
+use guide_runtime::weights::find::{Found, find, repository};
+
+use crate::describe::places;
+use crate::exit::Result;
+use crate::ui::Ui;
+
+/// How a model is looked for.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// Whether nothing may be fetched.
+    pub offline: bool,
+    /// Whether nothing is said.
+    pub quiet: bool,
+    /// Whether weights in f16 will do.
+    pub half: bool,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// The model of that name, fetched where it lies nowhere and may be.
+pub fn model(name: &str, search: Search<'_>, ui: Ui) -> Result<Found> {
+    let places = places();
+    let offline = search.offline || is_offline();
+    let found = find(name, &places);
+    let Some(repository) = repository(name) else {
+        return Ok(found?);
+    };
+    let missing = matches!(&found, Err(error) if error.kind == ErrorKind::ModelNotFound);
+    if offline || !cfg!(feature = "download") {
+        let way_out = if offline && cfg!(feature = "download") {
+            format!("leave out `--offline` to fetch `{repository}` from the Hugging Face hub")
+        } else {
+            format!("fetch it with `hf download {repository}`, or give the folder of a model")
+        };
+        return Ok(found.map_err(|error| match missing {
+            true => error.help(way_out),
+            false => error,
+        })?);
+    }
+    hub::complete(name, repository, found, search, ui)
+}
+
+/// What the hub's own tools take for "no network".
+fn is_offline() -> bool {
+    std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
+        ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+    })
+}
+
+#[cfg(not(feature = "download"))]
+mod hub {
+    use super::{Found, Result, Search, Ui};
+    use guide_runtime::error::RuntimeError;
+
+    pub fn complete(
+        _: &str,
+        _: &str,
+        found: std::result::Result<Found, RuntimeError>,
+        _: Search<'_>,
+        _: Ui,
+    ) -> Result<Found> {
+        Ok(found?)
+    }
+}
+
+#[cfg(feature = "download")]
+mod hub {
+    use std::sync::atomic::Ordering;
+
+    use guide_runtime::error::{ErrorKind, RuntimeError};
+    use guide_runtime::weights::Source;
+    use guide_runtime::weights::download::{Event, Hub, fetch, is_unfinished};
+    use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+    use super::{Found, Result, Search, Ui, find, places};
+
+    const LINE: &str = "{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+    /// The model, once all of it is there.
+    pub fn complete(
+        name: &str,
+        repository: &str,
+        found: std::result::Result<Found, RuntimeError>,
+        search: Search<'_>,
+        ui: Ui,
+    ) -> Result<Found> {
+        let Some(cache) = places().hub else {
+            return Ok(found?);
+        };
+        let is_elsewhere = |found: &Found| !matches!(&found.source, Source::Folder(folder) if folder.starts_with(&cache));
+        match &found {
+            Ok(found) if is_elsewhere(found) || !is_unfinished(repository, &cache) => {}
+            Err(error) if error.kind != ErrorKind::ModelNotFound => {}
+            _ => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+                let hub = Hub {
+                    token: variable("HF_TOKEN").or_else(|| token(&cache)),
+                    endpoint: variable("HF_ENDPOINT"),
+                    cache,
+                };
+                let mut bar = Bar::new(search, ui);
+                bar.say(&format!(
+                    "fetching `{repository}` into {}",
+                    hub.cache.display()
+                ));
+                fetch(repository, search.half, &hub, &mut |event| bar.event(event))?;
+                bar.end();
+                return Ok(find(name, &places())?);
+            }
+        }
+        Ok(found?)
+    }
+
+    /// What `hf auth login` keeps beside the cache.
+    fn token(cache: &std::path::Path) -> Option<String> {
+        let text = std::fs::read_to_string(cache.parent()?.join("token")).ok()?;
+        Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+    }
+
+    struct Bar<'a> {
+        search: Search<'a>,
+        ui: Ui,
+        drawn: Option<ProgressBar>,
+    }
+
+    impl<'a> Bar<'a> {
+        fn new(search: Search<'a>, ui: Ui) -> Self {
+            let drawn = (!search.quiet && ui.is_watched()).then(|| {
+                let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+                // A template that cannot be read leaves the bar's own look.
+                if let Ok(style) = ProgressStyle::with_template(LINE) {
+                    bar.set_style(style);
+                }
+                bar
+            });
+            Self { search, ui, drawn }
+        }
+
+        fn say(&self, text: &str) {
+            if !self.search.quiet {
+                self.ui.say(text);
+            }
+        }
+
+        fn event(&mut self, event: Event) -> guide_runtime::error::Result<()> {
+            if self.search.stop.load(Ordering::Relaxed) {
+                self.end();
+                return Err(RuntimeError::new(ErrorKind::Interrupted, "interrupted"));
+            }
+            match (event, &self.drawn) {
+                (Event::File(name, number, of), Some(bar)) => {
+                    bar.set_message(format!("{number}/{of} {name}"));
+                    bar.set_position(0);
+                }
+                (Event::File(name, number, of), None) => self.say(&format!("{number}/{of} {name}")),
+                (Event::Size(size), Some(bar)) => {
+                    bar.set_length(size);
+                    bar.set_position(0);
+                }
+                (Event::Bytes(more), Some(bar)) => bar.inc(more),
+                (Event::Check, Some(bar)) => bar.set_message("checking what came"),
+                (Event::Wait, _) | (_, None) => {}
+            }
+            Ok(())
+        }
+
+        fn end(&self) {
+            if let Some(bar) = &self.drawn {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}
