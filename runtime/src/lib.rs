@@ -9,6 +9,7 @@ pub mod fit;
 pub mod image;
 pub mod inputs;
 pub mod interventions;
+pub mod kernels;
 pub mod latents;
 pub mod models;
 pub mod noise;

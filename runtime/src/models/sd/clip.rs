@@ -1,10 +1,10 @@
 //! CLIP's text encoder (`CLIPTextModel`, `CLIPTextModelWithProjection`).
 
 use candle_core::{DType, Device, Module, Tensor};
-use candle_nn::{LayerNorm, Linear};
 
 use super::config::{ClipActivation, ClipConfig};
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::kernels::{self, LayerNorm, Linear};
 use crate::models::nn;
 use crate::weights::{Part, Weights};
 
@@ -201,11 +201,14 @@ impl Layer {
             self.k.forward(&normed)?,
             self.v.forward(&normed)?,
         );
-        let h =
-            (self
-                .out
-                .forward(&nn::attention(&q, &k, &v, config.heads, Some(mask), false)?)?
-                + h)?;
+        let h = (self.out.forward(&kernels::attention(
+            &q,
+            &k,
+            &v,
+            config.heads,
+            Some(mask),
+            false,
+        )?)? + h)?;
         let inner = self.fc1.forward(&self.norm2.forward(&h)?)?;
         let inner = match config.activation {
             ClipActivation::QuickGelu => (&inner * candle_nn::ops::sigmoid(&(&inner * 1.702)?)?)?,

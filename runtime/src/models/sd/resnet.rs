@@ -1,9 +1,9 @@
 //! Residual convolution blocks and the changes of resolution between them.
 
 use candle_core::{Module, Tensor};
-use candle_nn::{Conv2d, GroupNorm, Linear};
 
 use crate::error::Result;
+use crate::kernels::{self, Conv2d, GroupNorm, Linear, Window};
 use crate::models::nn;
 use crate::weights::Part;
 
@@ -65,12 +65,13 @@ impl Resnet {
     /// # Errors
     /// What the tensor library reports.
     pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let mut h = self.conv1.forward(&self.norm1.forward(x)?.silu()?)?;
-        if let (Some(linear), Some(time)) = (&self.time, time) {
-            h = h.broadcast_add(&linear.forward(time)?.unsqueeze(2)?.unsqueeze(3)?)?;
-        }
-        let h = self.conv2.forward(&self.norm2.forward(&h)?.silu()?)?;
-        Ok((self.skip(x)? + h)?)
+        let h = self.norm1.forward_silu(x)?;
+        let h = match (&self.time, time) {
+            (Some(linear), Some(time)) => self.conv1.forward_shifted(&h, &linear.forward(time)?)?,
+            _ => self.conv1.forward(&h)?,
+        };
+        let h = self.norm2.forward_silu(&h)?;
+        Ok(self.conv2.forward_plus(&h, &self.skip(x)?)?)
     }
 
     /// The block without its residual branch: `x` itself, through the shortcut where the number of
@@ -90,7 +91,6 @@ impl Resnet {
 #[derive(Debug)]
 pub struct Downsample {
     conv: Conv2d,
-    pad_after: bool,
 }
 
 impl Downsample {
@@ -99,18 +99,12 @@ impl Downsample {
     /// # Errors
     /// A tensor that is missing or of another shape.
     pub fn load(part: &Part<'_>, channels: usize, padding: usize) -> Result<Self> {
-        let conv = nn::conv(
-            &part.at("downsamplers.0.conv"),
-            channels,
-            channels,
-            3,
-            2,
-            padding,
-        )?;
-        Ok(Self {
-            conv,
-            pad_after: padding == 0,
-        })
+        let mut window = Window::square(3, 2, padding);
+        if padding == 0 {
+            window.padding = [0, 0, 1, 1];
+        }
+        let conv = nn::windowed(&part.at("downsamplers.0.conv"), channels, channels, window)?;
+        Ok(Self { conv })
     }
 
     /// `[B, C, H, W]` to `[B, C, ceil(H/2), ceil(W/2)]` (rounded down where padding is 0).
@@ -118,11 +112,7 @@ impl Downsample {
     /// # Errors
     /// What the tensor library reports.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if self.pad_after {
-            Ok(self.conv.forward(&nn::pad_right_bottom(x)?)?)
-        } else {
-            Ok(self.conv.forward(x)?)
-        }
+        Ok(self.conv.forward(x)?)
     }
 }
 
@@ -148,6 +138,6 @@ impl Upsample {
     /// # Errors
     /// What the tensor library reports.
     pub fn forward(&self, x: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
-        Ok(self.conv.forward(&x.upsample_nearest2d(height, width)?)?)
+        Ok(self.conv.forward(&kernels::upsample(x, height, width)?)?)
     }
 }

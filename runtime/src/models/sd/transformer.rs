@@ -1,10 +1,10 @@
 //! Attention over the tokens of a map: to itself, to the text, then a feed-forward layer.
 
-use candle_core::{D, Module, Tensor};
-use candle_nn::{GroupNorm, LayerNorm, Linear};
+use candle_core::{Module, Tensor};
 
 use crate::error::Result;
 use crate::interventions::{Hooks, Site};
+use crate::kernels::{self, Geglu, GroupNorm, LayerNorm, Linear};
 use crate::models::nn;
 use crate::weights::Part;
 
@@ -85,13 +85,11 @@ impl Transformer {
             return Ok(x.clone());
         }
         let (_, _, height, width) = x.dims4()?;
-        let mut h = self
-            .proj_in
-            .forward(&nn::to_tokens(&self.norm.forward(x)?)?)?;
+        let mut h = self.proj_in.forward_map(&self.norm.forward(x)?)?;
         for block in &self.blocks {
             h = block.forward(h, text, (height, width), hooks)?;
         }
-        Ok((x + nn::to_map(&self.proj_out.forward(&h)?, height, width)?)?)
+        Ok(kernels::add_tokens(x, &self.proj_out.forward(&h)?)?)
     }
 }
 
@@ -130,20 +128,16 @@ impl Block {
         let [own, cross, feed] = self.layers;
         if !hooks.skips(own) {
             let normed = self.norm1.forward(&h)?;
-            h = (self
-                .own
-                .forward(&normed, &normed, Site { layer: own, grid }, hooks)?
-                + h)?;
+            let site = Site { layer: own, grid };
+            h = self.own.forward(&normed, &normed, &h, site, hooks)?;
         }
         if !hooks.skips(cross) {
             let normed = self.norm2.forward(&h)?;
-            h = (self
-                .cross
-                .forward(&normed, text, Site { layer: cross, grid }, hooks)?
-                + h)?;
+            let site = Site { layer: cross, grid };
+            h = self.cross.forward(&normed, text, &h, site, hooks)?;
         }
         if !hooks.skips(feed) {
-            h = (self.feed.forward(&self.norm3.forward(&h)?)? + h)?;
+            h = self.feed.forward(&self.norm3.forward(&h)?, &h)?;
         }
         Ok(h)
     }
@@ -177,14 +171,21 @@ impl Attention {
         })
     }
 
-    /// `h: [B, N, C]` asks, `from: [B, M, D]` answers.
-    fn forward(&self, h: &Tensor, from: &Tensor, site: Site, hooks: &Hooks) -> Result<Tensor> {
+    /// `h: [B, N, C]` asks, `from: [B, M, D]` answers; the answer is added to `onto`.
+    fn forward(
+        &self,
+        h: &Tensor,
+        from: &Tensor,
+        onto: &Tensor,
+        site: Site,
+        hooks: &Hooks,
+    ) -> Result<Tensor> {
         let values = || Ok(self.to_v.forward(from)?);
         let mixed = match hooks.mixed(site, &values)? {
             Some(mixed) => mixed,
             None => {
                 let q = hooks.queries(site, self.to_q.forward(h)?)?;
-                nn::attention(
+                kernels::attention(
                     &q,
                     &self.to_k.forward(from)?,
                     &values()?,
@@ -194,33 +195,27 @@ impl Attention {
                 )?
             }
         };
-        Ok(self.to_out.forward(&mixed)?)
+        Ok(self.to_out.forward_plus(&mixed, onto)?)
     }
 }
 
-/// GEGLU (Shazeer 2020, arXiv 2002.05202), with the error function's GELU.
+/// A gated layer and one back.
 #[derive(Debug)]
 struct FeedForward {
-    proj: Linear,
+    gated: Geglu,
     out: Linear,
 }
 
 impl FeedForward {
     fn load(part: &Part<'_>, channels: usize) -> Result<Self> {
         Ok(Self {
-            proj: nn::linear(&part.at("net.0.proj"), channels, channels * 8)?,
+            gated: nn::geglu(&part.at("net.0.proj"), channels, channels * 4)?,
             out: nn::linear(&part.at("net.2"), channels * 4, channels)?,
         })
     }
 
-    fn forward(&self, h: &Tensor) -> Result<Tensor> {
-        let both = self.proj.forward(h)?;
-        let half = both.dim(D::Minus1)? / 2;
-        let gate = both
-            .narrow(D::Minus1, half, half)?
-            .contiguous()?
-            .gelu_erf()?;
-        let inner = (both.narrow(D::Minus1, 0, half)?.contiguous()? * gate)?;
-        Ok(self.out.forward(&inner)?)
+    /// Of `h: [B, N, C]`, added to `onto`.
+    fn forward(&self, h: &Tensor, onto: &Tensor) -> Result<Tensor> {
+        Ok(self.out.forward_plus(&self.gated.forward(h)?, onto)?)
     }
 }

@@ -1,7 +1,6 @@
 //! The UNet that predicts (`UNet2DConditionModel`).
 
 use candle_core::{D, DType, Device, Module, Tensor};
-use candle_nn::{Conv2d, GroupNorm, Linear};
 
 use super::blocks::{Down, Given, LayerNames, Middle, Up};
 use super::config::{PICTURE_NUMBERS, UNetConfig};
@@ -9,6 +8,7 @@ use super::framing::Framing;
 use super::time::sinusoids;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::Hooks;
+use crate::kernels::{self, Conv2d, GroupNorm, Linear};
 use crate::models::nn;
 use crate::weights::{Part, Weights};
 
@@ -87,8 +87,8 @@ impl UNet {
             .collect::<Result<_>>()?;
         let conv_in = nn::conv(&part.at("conv_in"), config.in_channels, first, 3, 1, 1)?;
         Ok(Self {
-            dtype: conv_in.weight().dtype(),
-            device: conv_in.weight().device().clone(),
+            dtype: conv_in.dtype(),
+            device: conv_in.device().clone(),
             time1: nn::linear(&part.at("time_embedding.linear_1"), first, width)?,
             time2: nn::linear(&part.at("time_embedding.linear_2"), width, width)?,
             added: load_added(&part.at("add_embedding"), &config, width)?,
@@ -166,7 +166,8 @@ impl UNet {
         }
         let waves = self.waves(times, self.config.block_out_channels[0])?;
         see("time_proj", &waves);
-        let mut time = self.time2.forward(&self.time1.forward(&waves)?.silu()?)?;
+        let time = self.time1.forward(&waves)?;
+        let mut time = self.time2.forward(&kernels::silu(&time)?)?;
         see("time_embedding", &time);
         if let Some(layers) = &self.added {
             let added = self.added(layers, conditioning.added, samples)?;
@@ -174,7 +175,7 @@ impl UNet {
             time = (time + added)?;
         }
         // Every resnet applies the same activation to it; once is enough.
-        let time = &time.silu()?;
+        let time = &kernels::silu(&time)?;
         let text = &conditioning.states.to_dtype(self.dtype)?;
         let given = Given { time, text, hooks };
 
@@ -191,7 +192,7 @@ impl UNet {
             x = block.forward(x, given, &mut kept)?;
             see(&format!("up_blocks.{i}"), &x);
         }
-        let x = self.conv_out.forward(&self.norm_out.forward(&x)?.silu()?)?;
+        let x = self.conv_out.forward(&self.norm_out.forward_silu(&x)?)?;
         Ok(x.to_dtype(DType::F32)?)
     }
 

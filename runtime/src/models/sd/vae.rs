@@ -1,11 +1,11 @@
 //! The autoencoder between pictures and latents (`AutoencoderKL`).
 
 use candle_core::{DType, Module, Tensor};
-use candle_nn::{Conv2d, GroupNorm, Linear};
 
 use super::config::VaeConfig;
 use super::resnet::{Downsample, Resnet, ResnetShape, Upsample};
 use crate::error::Result;
+use crate::kernels::{self, Conv2d, GroupNorm, Linear};
 use crate::models::nn;
 use crate::weights::{Part, Weights};
 
@@ -74,7 +74,7 @@ impl Vae {
     /// # Errors
     /// What the tensor library reports.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let mut z = latents.to_dtype(self.decoder.conv_in.weight().dtype())?;
+        let mut z = latents.to_dtype(self.decoder.conv_in.dtype())?;
         if let Some(conv) = &self.post_quant {
             z = conv.forward(&z)?;
         }
@@ -89,7 +89,7 @@ impl Vae {
     pub fn moments(&self, picture: &Tensor) -> Result<Tensor> {
         let mut moments = self
             .encoder
-            .forward(&picture.to_dtype(self.encoder.conv_in.weight().dtype())?)?;
+            .forward(&picture.to_dtype(self.encoder.conv_in.dtype())?)?;
         if let Some(conv) = &self.quant {
             moments = conv.forward(&moments)?;
         }
@@ -172,7 +172,7 @@ impl Encoder {
             }
         }
         let x = self.middle.forward(x)?;
-        Ok(self.conv_out.forward(&self.norm.forward(&x)?.silu()?)?)
+        Ok(self.conv_out.forward(&self.norm.forward_silu(&x)?)?)
     }
 }
 
@@ -207,7 +207,7 @@ impl Decoder {
                 x = up.forward(&x, size)?;
             }
         }
-        Ok(self.conv_out.forward(&self.norm.forward(&x)?.silu()?)?)
+        Ok(self.conv_out.forward(&self.norm.forward_silu(&x)?)?)
     }
 }
 
@@ -277,9 +277,8 @@ impl Attention {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (_, _, height, width) = x.dims4()?;
-        let h = nn::to_tokens(&self.norm.forward(x)?)?;
-        let mixed = nn::attention(
+        let h = kernels::to_tokens(&self.norm.forward(x)?)?;
+        let mixed = kernels::attention(
             &self.q.forward(&h)?,
             &self.k.forward(&h)?,
             &self.v.forward(&h)?,
@@ -287,6 +286,6 @@ impl Attention {
             None,
             false,
         )?;
-        Ok((x + nn::to_map(&self.out.forward(&mixed)?, height, width)?)?)
+        Ok(kernels::add_tokens(x, &self.out.forward(&mixed)?)?)
     }
 }

@@ -1,0 +1,368 @@
+//! Norms: over groups of channels, with the activation that follows, and over the last axis.
+//!
+//! Means and variances are of f64 sums over runs that are summed in f32, with the mean taken off before
+//! squares are.
+#![allow(unsafe_code, reason = "tasks write parts of one result, each its own")]
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Module, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::gemm::{get, put};
+use super::memory::{Output, filled};
+use super::simd::{Isa, Op, Simd, dispatch_to};
+use super::{math, slice};
+use crate::error::Result;
+
+/// A norm over groups of channels (Wu and He 2018, arXiv 1803.08494).
+#[derive(Debug)]
+pub struct GroupNorm {
+    plain: candle_nn::GroupNorm,
+    packed: Option<(Vec<f32>, Vec<f32>)>,
+    groups: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// `weight, bias: [channels]`
+    ///
+    /// # Errors
+    /// Groups that do not divide the channels.
+    pub fn new(weight: Tensor, bias: Tensor, groups: usize, eps: f64) -> Result<Self> {
+        let channels = weight.dim(0)?;
+        let packed = super::has_kernels(&weight)
+            .then(|| candle_core::Result::Ok((weight.to_vec1()?, bias.to_vec1()?)))
+            .transpose()?;
+        Ok(Self {
+            plain: candle_nn::GroupNorm::new(weight, bias, channels, groups, eps)?,
+            packed,
+            groups,
+            eps,
+        })
+    }
+
+    /// The norm, and SiLU of it.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn forward_silu(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match &self.packed {
+            Some(_) => self.apply(x, true),
+            None => self.plain.forward(x)?.silu(),
+        }
+    }
+
+    fn apply(&self, x: &Tensor, silu: bool) -> candle_core::Result<Tensor> {
+        x.contiguous()?
+            .apply_op1_no_bwd(&Groups { norm: self, silu })
+    }
+}
+
+impl Module for GroupNorm {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match &self.packed {
+            Some(_) => self.apply(x, false),
+            None => self.plain.forward(x),
+        }
+    }
+}
+
+struct Groups<'a> {
+    norm: &'a GroupNorm,
+    silu: bool,
+}
+
+impl CustomOp1 for Groups<'_> {
+    fn name(&self) -> &'static str {
+        "group-norm"
+    }
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let dims = layout.dims();
+        let fits = self
+            .norm
+            .packed
+            .as_ref()
+            .filter(|(weight, _)| dims.len() >= 2 && dims[1] == weight.len());
+        let Some((weight, bias)) = fits else {
+            candle_core::bail!("a norm was given a map {dims:?} with other channels");
+        };
+        let affine = Affine {
+            weight,
+            bias,
+            eps: self.norm.eps,
+        };
+        let numbers = group_norm(
+            Isa::of_this_processor(),
+            slice(x, layout)?,
+            dims[2..].iter().product(),
+            self.norm.groups,
+            affine,
+            self.silu,
+        );
+        Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+}
+
+/// A norm over the last axis.
+#[derive(Debug)]
+pub struct LayerNorm {
+    plain: candle_nn::LayerNorm,
+    packed: Option<(Vec<f32>, Vec<f32>)>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// `weight, bias: [width]`
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn new(weight: Tensor, bias: Tensor, eps: f64) -> Result<Self> {
+        let packed = super::has_kernels(&weight)
+            .then(|| candle_core::Result::Ok((weight.to_vec1()?, bias.to_vec1()?)))
+            .transpose()?;
+        Ok(Self {
+            plain: candle_nn::LayerNorm::new(weight, bias, eps),
+            packed,
+            eps,
+        })
+    }
+}
+
+impl Module for LayerNorm {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match &self.packed {
+            Some(_) => x.contiguous()?.apply_op1_no_bwd(&Rows(self)),
+            None => self.plain.forward(x),
+        }
+    }
+}
+
+struct Rows<'a>(&'a LayerNorm);
+
+impl CustomOp1 for Rows<'_> {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let width = layout.dims().last().copied();
+        let fits = self
+            .0
+            .packed
+            .as_ref()
+            .filter(|(weight, _)| Some(weight.len()) == width);
+        let Some((weight, bias)) = fits else {
+            candle_core::bail!(
+                "a norm was given rows of another width, {:?}",
+                layout.dims()
+            );
+        };
+        let affine = Affine {
+            weight,
+            bias,
+            eps: self.0.eps,
+        };
+        let numbers = layer_norm(Isa::of_this_processor(), slice(x, layout)?, affine);
+        Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+}
+
+/// What follows the norm: a factor and a summand for each channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// Factors.
+    pub weight: &'a [f32],
+    /// Summands.
+    pub bias: &'a [f32],
+    /// What is added to the variance.
+    pub eps: f64,
+}
+
+/// The norm of maps, `[B, channels, places]`, over `groups` groups of channels; SiLU of it where `silu`.
+///
+/// # Panics
+/// Where the lengths do not fit.
+pub fn group_norm(
+    isa: Isa,
+    x: &[f32],
+    places: usize,
+    groups: usize,
+    affine: Affine<'_>,
+    silu: bool,
+) -> Vec<f32> {
+    let channels = affine.weight.len();
+    assert!(groups > 0 && channels.is_multiple_of(groups) && affine.bias.len() == channels);
+    let of_group = channels / groups;
+    let length = of_group * places;
+    assert!(length == 0 || x.len().is_multiple_of(length * groups));
+    let fill = |out: &Output<'_>| {
+        x.par_chunks_exact(length.max(1))
+            .enumerate()
+            .for_each(|(i, x)| {
+                // SAFETY: no other task has this group of this sample.
+                let to = unsafe { out.slice(i * length, length) };
+                let first = i % groups * of_group;
+                let affine = Affine {
+                    weight: &affine.weight[first..first + of_group],
+                    bias: &affine.bias[first..first + of_group],
+                    ..affine
+                };
+                dispatch_to(
+                    isa,
+                    Group {
+                        x,
+                        to,
+                        affine,
+                        silu,
+                    },
+                );
+            });
+    };
+    // SAFETY: the groups of all samples are all of the numbers.
+    unsafe { filled(x.len(), fill) }
+}
+
+/// The norm of rows of as many numbers as there are weights.
+///
+/// # Panics
+/// Where the lengths do not fit.
+pub fn layer_norm(isa: Isa, x: &[f32], affine: Affine<'_>) -> Vec<f32> {
+    /// Rows of a task.
+    const ROWS: usize = 64;
+    let width = affine.weight.len();
+    assert!(affine.bias.len() == width && (width == 0 || x.len().is_multiple_of(width)));
+    let length = (width * ROWS).max(1);
+    let fill = |out: &Output<'_>| {
+        x.par_chunks(length).enumerate().for_each(|(i, x)| {
+            // SAFETY: no other task has these rows.
+            let to = unsafe { out.slice(i * length, x.len()) };
+            dispatch_to(isa, LayerRows { x, to, affine });
+        });
+    };
+    // SAFETY: the chunks are all of the numbers.
+    unsafe { filled(x.len(), fill) }
+}
+
+/// A group of channels of a sample.
+struct Group<'a> {
+    x: &'a [f32],
+    to: &'a mut [f32],
+    affine: Affine<'a>,
+    silu: bool,
+}
+
+impl Op for Group<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (mean, scale) = moments(simd, self.x, self.affine.eps);
+        let middle = simd.splat(mean as f32);
+        let places = self.x.len() / self.affine.weight.len();
+        let rows = self
+            .x
+            .chunks_exact(places)
+            .zip(self.to.chunks_exact_mut(places));
+        for (i, (x, to)) in rows.enumerate() {
+            let factor = simd.splat((f64::from(self.affine.weight[i]) * scale) as f32);
+            let bias = simd.splat(self.affine.bias[i]);
+            // The mean comes off first: far from zero, a sum of two products would lose digits.
+            let normed = |x| simd.fma(simd.sub(x, middle), factor, bias);
+            if self.silu {
+                each(simd, x, to, |x| math::silu(simd, normed(x)));
+            } else {
+                each(simd, x, to, normed);
+            }
+        }
+    }
+}
+
+struct LayerRows<'a> {
+    x: &'a [f32],
+    to: &'a mut [f32],
+    affine: Affine<'a>,
+}
+
+impl Op for LayerRows<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Affine { weight, bias, eps } = self.affine;
+        let width = weight.len();
+        let rows = self
+            .x
+            .chunks_exact(width)
+            .zip(self.to.chunks_exact_mut(width));
+        for (x, to) in rows {
+            let (mean, scale) = moments(simd, x, eps);
+            let (mean, scale) = (simd.splat(mean as f32), simd.splat(scale as f32));
+            for at in (0..width).step_by(S::LANES) {
+                let count = S::LANES.min(width - at);
+                // SAFETY: `count` numbers are left of `x`, `to`, `weight` and `bias`, all of one width.
+                unsafe {
+                    let x = simd.sub(get(simd, x.as_ptr().add(at), count), mean);
+                    let weight = get(simd, weight.as_ptr().add(at), count);
+                    let bias = get(simd, bias[..width].as_ptr().add(at), count);
+                    let y = simd.fma(simd.mul(x, scale), weight, bias);
+                    put(simd, to.as_mut_ptr().add(at), count, y);
+                }
+            }
+        }
+    }
+}
+
+/// `to = f(x)`
+#[inline(always)]
+pub fn each<S: Simd>(simd: S, x: &[f32], to: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    assert_eq!(x.len(), to.len());
+    for at in (0..x.len()).step_by(S::LANES) {
+        let count = S::LANES.min(x.len() - at);
+        // SAFETY: `count` numbers are left of both.
+        unsafe {
+            let y = f(get(simd, x.as_ptr().add(at), count));
+            put(simd, to.as_mut_ptr().add(at), count, y);
+        }
+    }
+}
+
+/// The mean, and one over the root of the variance with `eps`.
+#[inline(always)]
+fn moments<S: Simd>(simd: S, x: &[f32], eps: f64) -> (f64, f64) {
+    let count = x.len() as f64;
+    let mean = sum(simd, x, |x| x) / count;
+    let middle = simd.splat(mean as f32);
+    let variance = sum(simd, x, |x| {
+        let off = simd.sub(x, middle);
+        simd.mul(off, off)
+    }) / count;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+/// The sum of `f(x)`, in f32 over runs of 4096 numbers and in f64 over the runs.
+#[inline(always)]
+fn sum<S: Simd>(simd: S, x: &[f32], f: impl Fn(S::V) -> S::V) -> f64 {
+    let mut total = 0.0;
+    for run in x.chunks(4096) {
+        let mut sums = [simd.splat(0.0); 4];
+        let mut fours = run.chunks_exact(4 * S::LANES);
+        for four in fours.by_ref() {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: four vectors lie in `four`.
+                let x = unsafe { simd.load(four.as_ptr().add(i * S::LANES)) };
+                *sum = simd.add(*sum, f(x));
+            }
+        }
+        let whole = simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]));
+        let mut vectors = fours.remainder().chunks_exact(S::LANES);
+        let mut rest = whole;
+        for vector in vectors.by_ref() {
+            // SAFETY: one vector lies in `vector`.
+            rest = simd.add(rest, f(unsafe { simd.load(vector.as_ptr()) }));
+        }
+        total += f64::from(simd.sum(rest));
+        for x in vectors.remainder() {
+            // One number in every lane, of which the mean is taken: `f` knows only vectors.
+            total += f64::from(simd.sum(f(simd.splat(*x)))) / S::LANES as f64;
+        }
+    }
+    total
+}
