@@ -348,6 +348,9 @@ pub struct Run {
     /// Write every prediction to a safetensors file that `guidec eval` reads
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub record: Option<PathBuf>,
+    /// Write a line of JSON for each evaluation of the rule: what was asked, and what it took
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub trace: Option<PathBuf>,
     /// Say only what went wrong
     #[arg(long, short, help_heading = OUTPUT)]
     pub quiet: bool,

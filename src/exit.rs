@@ -1,5 +1,7 @@
 //! How a command ends: the exit codes that scripts rely on, and failures with what there is to say.
 
+use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use guide_compiler::diagnostics::{Code, Diagnostic, Severity};
@@ -84,6 +86,14 @@ impl From<Diagnostic> for Failure {
 }
 
 impl Failure {
+    /// A place that cannot be written to.
+    pub fn unwritable(place: &Path, why: impl fmt::Display) -> Self {
+        let message = format!("`{}` cannot be written: {why}", place.display());
+        Diagnostic::new(Code::OutputUnwritable, message)
+            .help("name another place, or make room")
+            .into()
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {

@@ -76,6 +76,19 @@ pub struct Progress<'a> {
     pub after: &'a Tensor,
     /// Network evaluations so far, over the whole batch.
     pub evaluations: u64,
+    /// How long it took.
+    pub took: Took,
+}
+
+/// What a tick took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// The networks.
+    pub network: Duration,
+    /// The rule's arithmetic.
+    pub rule: Duration,
+    /// The solver, and noise.
+    pub solver: Duration,
 }
 
 /// What watches a run: a progress bar, a trace, a preview.
@@ -199,14 +212,22 @@ impl Whole {
         self.evaluations.resize(before + samples.len(), 0);
         for (index, tick) in plan.timetable.ticks.iter().enumerate() {
             stopped(request.stop)?;
+            let (began, network) = (Instant::now(), timed.spent);
             let guided = executor.tick(index, &x, &mut timed)?;
+            let (whole, network) = (began.elapsed(), timed.spent - network);
             for (sum, count) in self.evaluations[before..]
                 .iter_mut()
                 .zip(&guided.evaluated.counts)
             {
                 *sum += u64::from(*count);
             }
+            let began = Instant::now();
             let next = solver.step(tick, &x, &guided, noise)?;
+            let took = Took {
+                network,
+                rule: whole.saturating_sub(network),
+                solver: began.elapsed(),
+            };
             self.done += 1;
             observer.tick(&Progress {
                 done: self.done,
@@ -218,6 +239,7 @@ impl Whole {
                 guided: &guided,
                 after: &next,
                 evaluations: self.evaluations.iter().sum(),
+                took,
             })?;
             x = next;
         }

@@ -46,10 +46,8 @@ fn one(file: &str, check: bool, ui: Ui) -> Result<Exit> {
     if file == "-" {
         ui.data(&after)?;
     } else if before.text != after {
-        write_whole(Path::new(file), after.as_bytes()).map_err(|error| {
-            let message = format!("the file `{file}` cannot be written: {error}");
-            Diagnostic::new(Code::OutputUnwritable, message)
-        })?;
+        let place = Path::new(file);
+        write_whole(place, after.as_bytes()).map_err(|error| Failure::unwritable(place, error))?;
     }
     Ok(Exit::Done)
 }

@@ -361,3 +361,58 @@ fn a_long_prompt_and_weights_in_it() {
     let ended = sandbox.refused(&args, 1, "G0708");
     ended.says(&["the weight of `apple` in the prompt is not a finite number"]);
 }
+
+#[test]
+fn a_trace_says_what_each_step_asked_and_took() {
+    let sandbox = Sandbox::new();
+    let args = [
+        &[
+            "run",
+            "std::rules::adaptive",
+            "--steps",
+            "4",
+            "--batch",
+            "2",
+        ][..],
+        &["--set", "threshold=-1", "--trace", "deep/t.jsonl"],
+    ];
+    sandbox.run(&args.concat()).with(0).says(&["t.jsonl"]);
+    let text = sandbox.read("deep/t.jsonl");
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 1 + 4 + 1);
+    assert_eq!(lines[0]["format"], "guide-trace/1");
+    assert_eq!(lines[0]["settings"]["threshold"], "-1");
+    // The first step decides that no other needs the null prediction.
+    assert_eq!(
+        lines[1]["evaluated"],
+        serde_json::json!({"cond": [0, 1], "uncond": [0, 1]})
+    );
+    assert_eq!(lines[2]["evaluated"], serde_json::json!({"cond": [0, 1]}));
+    let evaluations: usize = lines[1..5]
+        .iter()
+        .flat_map(|line| line["evaluated"].as_object().expect("labels").values())
+        .map(|samples| samples.as_array().expect("samples").len())
+        .sum();
+    assert_eq!(lines[5]["total"]["evaluations"], evaluations);
+    let seconds = |part: &str| -> f64 {
+        let of = |line: &serde_json::Value| line["seconds"][part].as_f64().expect("a number");
+        lines[1..5].iter().map(of).sum()
+    };
+    let whole = lines[5]["total"]["seconds"]["network"]
+        .as_f64()
+        .expect("a number");
+    assert!(seconds("network") > 0.0 && (seconds("network") - whole).abs() < 1e-3);
+    assert!(seconds("rule") > 0.0 && seconds("solver") >= 0.0);
+    let sigmas: Vec<f64> = lines[1..5]
+        .iter()
+        .map(|l| l["sigma"].as_f64().expect("a number"))
+        .collect();
+    assert!(
+        sigmas.windows(2).all(|pair| pair[0] > pair[1]),
+        "{sigmas:?}"
+    );
+    assert_eq!(lines[1]["norm"].as_array().map(Vec::len), Some(2));
+}

@@ -4,12 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use guide_compiler::diagnostics::{Code, Diagnostic};
-
 use super::cost::{self, Cost};
 use super::item::{self, StdItem};
 use super::page;
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
 use crate::files::write_whole;
 
 /// The page that lists the others.
@@ -47,13 +45,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
         fs::create_dir_all(crate::files::folder_of(path))?;
         write_whole(path, text.as_bytes())
     };
-    written().map_err(|error| {
-        Diagnostic::new(
-            Code::OutputUnwritable,
-            format!("{} cannot be written: {error}", path.display()),
-        )
-        .into()
-    })
+    written().map_err(|error| Failure::unwritable(path, error))
 }
 
 /// `rules/apg.md`

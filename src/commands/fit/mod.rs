@@ -7,7 +7,6 @@ mod write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::pipeline::{self, Request};
 use guide_compiler::plan::Plan;
 use guide_compiler::sources::Loaded;
@@ -56,7 +55,7 @@ pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
     let request = request(args)?;
     let reach = reach(args, &request)?;
     if args.out.is_dir() {
-        return Err(unwritable(args, &"it is a folder"));
+        return Err(Failure::unwritable(&args.out, "it is a folder"));
     }
     let mut work = Work::new(args, ui, &request, search)?;
     let seen = work.record()?;
@@ -64,7 +63,8 @@ pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
     let text = write::guide(args, &work.plain, work.prompts.len(), &fitted)?;
     let plan = fitted_plan(args, &request, text.clone())?;
     output::make_folder(&folder_of(&args.out))?;
-    write_whole(&args.out, text.as_bytes()).map_err(|error| unwritable(args, &error))?;
+    write_whole(&args.out, text.as_bytes())
+        .map_err(|error| Failure::unwritable(&args.out, error))?;
     let distance = work.measure(&plan, &fitted)?;
     let report = Report {
         args,
@@ -75,13 +75,6 @@ pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
     };
     report.say(ui)?;
     Ok(Exit::Done)
-}
-
-fn unwritable(args: &Fit, why: &dyn std::fmt::Display) -> Failure {
-    let message = format!("`{}` cannot be written: {why}", args.out.display());
-    Diagnostic::new(Code::OutputUnwritable, message)
-        .help("name another file with `--out`")
-        .into()
 }
 
 /// What both guides are compiled for.

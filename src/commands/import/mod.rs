@@ -18,7 +18,7 @@ use guide_compiler::diagnostics::{Code, Diagnostic};
 use serde_json::{Map, Value};
 
 use crate::args::Import;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::files::write_whole;
 use crate::ui::Ui;
 use imported::Imported;
@@ -48,10 +48,9 @@ pub fn import(args: &Import, ui: Ui) -> Result<Exit> {
     }
     match &args.out {
         None => ui.data(&guide)?,
-        Some(out) => write_whole(out, guide.as_bytes()).map_err(|error| {
-            let message = format!("the file `{}` cannot be written: {error}", out.display());
-            Diagnostic::new(Code::OutputUnwritable, message)
-        })?,
+        Some(out) => {
+            write_whole(out, guide.as_bytes()).map_err(|error| Failure::unwritable(out, error))?
+        }
     }
     Ok(Exit::Done)
 }

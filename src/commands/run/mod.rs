@@ -7,6 +7,7 @@ pub mod output;
 mod record;
 mod saved;
 mod summary;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ use crate::ui::Ui;
 use bar::Bar;
 use output::Output;
 use summary::Summary;
+use trace::Watch;
 
 /// Runs a guide, or a saved plan.
 pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
@@ -75,9 +77,9 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
             .transpose()?,
         stop: &stop,
     };
-    let mut bar = Bar::start(args, ui);
-    let finished = sample(args, &request, &mut pipeline, &mut bar);
-    bar.end();
+    let mut watch = Watch::new(Bar::start(args, ui), args.trace.as_deref(), &plan);
+    let finished = sample(args, &request, &mut pipeline, &mut watch);
+    watch.bar.end();
     let finished = finished?;
     let pictures = decode(&pipeline, &finished, &stop)?;
     let summary = Summary::new(args, &plan, &finished, begin.elapsed());
@@ -88,6 +90,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         files.push(file.clone());
     }
     files.extend(args.record.clone());
+    files.extend(watch.finish(&finished)?);
     match args.format {
         Format::Json => ui.data(&summary.json(&files))?,
         Format::Human if args.quiet => {}
@@ -100,17 +103,17 @@ fn sample(
     args: &Run,
     request: &Request<'_>,
     pipeline: &mut Pipeline,
-    bar: &mut Bar,
+    watch: &mut Watch,
 ) -> Result<Finished> {
     match &args.record {
-        None => Ok(sampling::run(request, pipeline, bar)?),
+        None => Ok(sampling::run(request, pipeline, watch)?),
         Some(_) if sampling::samples_at_once(request) < request.batch => {
             let most = sampling::samples_at_once(request);
             Err(Failure::Usage(format!(
                 "--record keeps at most {most} pictures of this size"
             )))
         }
-        Some(file) => record::run(request, pipeline, bar, file),
+        Some(file) => record::run(request, pipeline, watch, file),
     }
 }
 

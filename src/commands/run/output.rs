@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::plan::Plan;
 use guide_runtime::image::{Grid, Picture, contact_sheet, encode_png};
 
@@ -106,7 +105,7 @@ impl Output {
         let written = match &self.place {
             Place::File(file) => {
                 let picture = encoded.first().map_or(&[][..], Vec::as_slice);
-                write_whole(file, picture).map_err(|error| refused(file, &error))?;
+                write_whole(file, picture).map_err(|error| Failure::unwritable(file, error))?;
                 vec![file.clone()]
             }
             Place::Named {
@@ -116,7 +115,7 @@ impl Output {
             } => {
                 let picture = encoded.first().map_or(&[][..], Vec::as_slice);
                 let file = file_of_new_name(folder, name, picture);
-                vec![file.map_err(|error| refused(folder, &error))?]
+                vec![file.map_err(|error| Failure::unwritable(folder, error))?]
             }
             Place::Named {
                 folder,
@@ -132,7 +131,7 @@ impl Output {
                     .map(|file| ("contact.png".to_owned(), file));
                 let files: Vec<(String, &[u8])> = files.chain(sheet).collect();
                 let folder = folder_of_new_name(folder, name, &files);
-                let folder = folder.map_err(|error| refused(&self.folder(), &error))?;
+                let folder = folder.map_err(|error| Failure::unwritable(&self.folder(), error))?;
                 files.iter().map(|(name, _)| folder.join(name)).collect()
             }
         };
@@ -241,7 +240,8 @@ fn folder_of_new_name(folder: &Path, name: &str, files: &[(String, &[u8])]) -> i
 /// Tries out the folder of a file, which must not be a folder itself.
 fn try_out_for(file: &Path, bytes: u64) -> Result<()> {
     if file.is_dir() {
-        return Err(refused(file, &io::ErrorKind::IsADirectory.into()));
+        let error = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(Failure::unwritable(file, error));
     }
     // What goes to a device or a pipe needs no room beside it.
     if is_special(file) {
@@ -279,19 +279,12 @@ fn try_out(folder: &Path, bytes: u64) -> Result<()> {
         // One that was not made, or that something else uses by now, stays as it is.
         let _ = fs::remove_dir(folder);
     }
-    tried.map_err(|error| refused(folder, &error))
+    tried.map_err(|error| Failure::unwritable(folder, error))
 }
 
 /// Makes a folder that is missing.
 pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| refused(folder, &error))
-}
-
-fn refused(place: &Path, error: &io::Error) -> Failure {
-    let message = format!("nothing can be written to `{}`: {error}", place.display());
-    Diagnostic::new(Code::OutputUnwritable, message)
-        .help("name another place with `--out`, or make room")
-        .into()
+    fs::create_dir_all(folder).map_err(|error| Failure::unwritable(folder, error))
 }
 
 #[cfg(test)]

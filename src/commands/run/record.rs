@@ -11,7 +11,6 @@ use guide_runtime::predictor::{Predictor, Question};
 use guide_runtime::recording::Recorder;
 use guide_runtime::run::{Finished, Observer, Progress, Request, run as sample};
 
-use super::bar::Bar;
 use super::output::make_folder;
 use crate::exit;
 use crate::files::folder_of;
@@ -23,7 +22,7 @@ use crate::files::folder_of;
 pub fn run(
     request: &Request<'_>,
     predictor: &mut dyn Predictor,
-    bar: &mut Bar,
+    watch: &mut dyn Observer,
     file: &Path,
 ) -> exit::Result<Finished> {
     let facts = request.plan.head.model.clone();
@@ -47,7 +46,7 @@ pub fn run(
     };
     let mut watched = Watched {
         recorder: &recorder,
-        bar,
+        watch,
     };
     let finished = sample(request, &mut asked, &mut watched)?;
     make_folder(&folder_of(file))?;
@@ -100,7 +99,7 @@ impl Predictor for Asked<'_, '_> {
 /// The recorder as the run tells it of its ticks.
 struct Watched<'r, 'a, 'b> {
     recorder: &'r RefCell<Recorder<'a>>,
-    bar: &'b mut Bar,
+    watch: &'b mut dyn Observer,
 }
 
 impl Observer for Watched<'_, '_, '_> {
@@ -108,6 +107,6 @@ impl Observer for Watched<'_, '_, '_> {
         self.recorder
             .borrow_mut()
             .state(progress.index, progress.before)?;
-        self.bar.tick(progress)
+        self.watch.tick(progress)
     }
 }
