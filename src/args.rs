@@ -336,6 +336,10 @@ pub struct Run {
     /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
     #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
     pub dtype: Option<Dtype>,
+    /// The most samples that go through the network together [default: as many as is faster]
+    #[arg(long, value_name = "N", help_heading = SAMPLING,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_batch: Option<u32>,
     /// Start from these latents instead of noise: a safetensors file with `latents`
     #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
     pub init_latents: Option<PathBuf>,

@@ -21,6 +21,16 @@ pub fn open(kind: &str, number: usize) -> Result<Device> {
     })
 }
 
+/// The memory that is free for programs, in bytes, where the system tells.
+pub fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
 /// Tells the system's allocator to keep what is freed instead of giving it back to the kernel at once.
 ///
 /// Every tensor operation takes and frees megabytes. Where each such piece is returned and asked for

@@ -49,4 +49,10 @@ pub trait Predictor {
         tick: &Tick,
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>>;
+
+    /// How many samples each forward pass took for the last questions; empty where nothing passed through
+    /// a network.
+    fn passes(&self) -> Vec<usize> {
+        Vec::new()
+    }
 }

@@ -78,6 +78,8 @@ pub struct Progress<'a> {
     pub evaluations: u64,
     /// How long it took.
     pub took: Took,
+    /// How many samples each forward pass of a network took.
+    pub passes: &'a [usize],
 }
 
 /// What a tick took.
@@ -205,6 +207,7 @@ impl Whole {
         let mut timed = Timed {
             inner: predictor,
             spent: Duration::ZERO,
+            passes: Vec::new(),
             stop: request.stop,
         };
         let mut x = start(request, &samples, noise)?;
@@ -212,6 +215,7 @@ impl Whole {
         self.evaluations.resize(before + samples.len(), 0);
         for (index, tick) in plan.timetable.ticks.iter().enumerate() {
             stopped(request.stop)?;
+            timed.passes.clear();
             let (began, network) = (Instant::now(), timed.spent);
             let guided = executor.tick(index, &x, &mut timed)?;
             let (whole, network) = (began.elapsed(), timed.spent - network);
@@ -240,6 +244,7 @@ impl Whole {
                 after: &next,
                 evaluations: self.evaluations.iter().sum(),
                 took,
+                passes: &timed.passes,
             })?;
             x = next;
         }
@@ -342,6 +347,8 @@ fn bindings(request: &Request<'_>, samples: &Range<usize>) -> Result<Bindings> {
 struct Timed<'a> {
     inner: &'a mut dyn Predictor,
     spent: Duration,
+    /// Of the tick at hand.
+    passes: Vec<usize>,
     stop: &'a AtomicBool,
 }
 
@@ -360,6 +367,7 @@ impl Predictor for Timed<'_> {
         let began = Instant::now();
         let answers = self.inner.predict(tick_index, tick, questions);
         self.spent += began.elapsed();
+        self.passes.extend(self.inner.passes());
         answers
     }
 }

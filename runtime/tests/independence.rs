@@ -132,6 +132,20 @@ fn digest() -> Result<()> {
 }
 
 #[test]
+fn what_goes_through_together_changes_nothing_to_the_bit() -> Result<()> {
+    let mut pipeline = pipeline()?;
+    let alone = answers(&mut pipeline, 5)?;
+    for most in [1, 2, 3, 64] {
+        pipeline.set_max_batch(Some(most));
+        assert_eq!(answers(&mut pipeline, 5)?, alone, "{most} together");
+        let passes = pipeline.passes();
+        assert_eq!(passes.iter().sum::<usize>(), 15);
+        assert_eq!(passes.iter().max(), Some(&most.min(10)), "{passes:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn one_thread_and_four_are_equal_to_the_bit() {
     let with = |threads: &str| {
         let output = Command::new(std::env::current_exe().unwrap())

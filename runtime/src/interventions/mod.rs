@@ -70,6 +70,11 @@ impl Hooks {
         Self(hooks)
     }
 
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether any hook leaves the layer out.
     pub fn skips(&self, layer: usize) -> bool {
         self.0.iter().any(|hook| hook.skips(layer))

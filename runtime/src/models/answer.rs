@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::convert::convert;
 use super::network::Network;
+use super::passes::{Pass, Passes, passes};
 use super::sd::{Added, Conditioning, Framing};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -27,119 +28,75 @@ pub struct Asked<'a> {
     pub hooks: Hooks,
 }
 
-/// Latents of up to this many places go through the network side by side; larger ones one after
-/// another, each with all threads, so that memory holds one forward pass at a time.
-const SMALL_LATENT: usize = 32 * 32;
-
-/// The answers, each `[rows, C, H, W]`, f32, in `space`.
-///
-/// On a CPU each sample goes through the network alone: the tensor library picks its kernels by the
-/// shape, and a shape without a batch is the same in every batch. On another device the samples of a
-/// question go through together.
+/// The answers, each `[rows, C, H, W]`, f32, in `space`, and how many samples each forward pass took.
+/// See [`passes`] for what goes together; `most` bounds it.
 ///
 /// # Errors
 /// What the tensor library or a hook reports.
-pub fn all(asked: &[Asked<'_>], space: Space, device: &Device) -> Result<Vec<Tensor>> {
-    if !device.is_cpu() {
-        return asked
-            .iter()
-            .map(|one| together(one, space, device))
-            .collect();
-    }
-    let jobs: Vec<(usize, usize)> = asked
-        .iter()
-        .enumerate()
-        .flat_map(|(i, one)| (0..one.question.rows.len()).map(move |row| (i, row)))
-        .collect();
-    let answer = |(i, row): &(usize, usize)| match asked.get(*i) {
-        Some(one) => alone(one, *row, space),
-        None => Err(RuntimeError::new(
-            ErrorKind::BadPlan,
-            "a question without an answer",
-        )),
-    };
-    let small = asked.iter().all(|one| {
-        one.question
-            .x
-            .dims()
-            .iter()
-            .rev()
-            .take(2)
-            .product::<usize>()
-            <= SMALL_LATENT
-    });
-    // A thread that waits inside a forward pass may begin another; a wave of as many as there are
-    // threads bounds how deep they nest and how much memory they hold.
-    let wave = if small {
-        rayon::current_num_threads()
-    } else {
-        1
-    };
-    let mut answers = Vec::with_capacity(jobs.len());
-    for jobs in jobs.chunks(wave) {
-        answers.extend(
-            jobs.par_iter()
-                .map(answer)
-                .collect::<Result<Vec<Tensor>>>()?,
-        );
-    }
-    let mut answers = answers.into_iter();
-    asked
-        .iter()
-        .map(|one| {
-            Ok(Tensor::cat(
-                &answers
-                    .by_ref()
-                    .take(one.question.rows.len())
-                    .collect::<Vec<_>>(),
-                0,
-            )?)
-        })
-        .collect()
-}
-
-/// One sample's answer, `[1, C, H, W]`.
-fn alone(asked: &Asked<'_>, row: usize, space: Space) -> Result<Tensor> {
-    let x = asked.question.x.narrow(0, row, 1)?;
-    let one = |tensor: &Tensor| -> Result<Tensor> {
-        match tensor.dim(0)? {
-            1 => Ok(tensor.clone()),
-            _ => Ok(tensor.narrow(0, row, 1)?.contiguous()?),
-        }
-    };
-    let answer = forward(asked, &x, &[time(asked.question, row)], one)?;
-    converted(asked, &answer, &x, space)
-}
-
-/// The answer for all samples at once.
-fn together(asked: &Asked<'_>, space: Space, device: &Device) -> Result<Tensor> {
-    let rows = asked.question.rows.len();
-    let x = asked.question.x.to_device(device)?;
-    let times: Vec<f64> = (0..rows).map(|row| time(asked.question, row)).collect();
-    let each = |tensor: &Tensor| -> Result<Tensor> {
-        match tensor.dim(0)? {
-            1 if rows > 1 => {
-                let mut shape = tensor.dims().to_vec();
-                shape[0] = rows;
-                Ok(tensor.broadcast_as(shape)?.contiguous()?)
+pub fn all(
+    asked: &[Asked<'_>],
+    space: Space,
+    most: Option<usize>,
+    device: &Device,
+) -> Result<(Vec<Tensor>, Vec<usize>)> {
+    let Passes { passes, beside } = passes(asked, most, device)?;
+    let mut rows: Vec<Vec<Tensor>> = asked.iter().map(|_| Vec::new()).collect();
+    for wave in passes.chunks(beside.max(1)) {
+        let answers = wave
+            .par_iter()
+            .map(|pass| together(asked, pass, space, device))
+            .collect::<Result<Vec<_>>>()?;
+        for (pass, answers) in wave.iter().zip(answers) {
+            for ((number, _), answer) in pass.iter().zip(answers) {
+                if let Some(rows) = rows.get_mut(*number) {
+                    rows.push(answer);
+                }
             }
-            _ => Ok(tensor.clone()),
         }
-    };
-    let answer = forward(asked, &x, &times, each)?;
-    converted(asked, &answer, &x, space)
+    }
+    let answers = rows.iter().map(|rows| Ok(Tensor::cat(rows, 0)?));
+    let sizes = passes.iter().map(Vec::len).collect();
+    Ok((answers.collect::<Result<_>>()?, sizes))
 }
 
-/// The network's answer at `x`, with the condition's tensors brought to as many rows by `rows`.
-fn forward(
-    asked: &Asked<'_>,
-    x: &Tensor,
-    times: &[f64],
-    rows: impl Fn(&Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
-    let states = rows(&asked.text.states)?;
-    let pooled = asked.text.pooled.as_ref().map(rows).transpose()?;
-    let framing = vec![asked.framing; times.len()];
+/// The answers of one forward pass, each `[1, C, H, W]`.
+fn together(
+    asked: &[Asked<'_>],
+    pass: &Pass,
+    space: Space,
+    device: &Device,
+) -> Result<Vec<Tensor>> {
+    let rows: Vec<(&Asked<'_>, usize)> = pass
+        .iter()
+        .filter_map(|(number, row)| Some((asked.get(*number)?, *row)))
+        .collect();
+    let Some((first, _)) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let each = |of: &dyn Fn(&Asked<'_>, usize) -> Result<Tensor>| -> Result<Tensor> {
+        let one: Vec<Tensor> = rows
+            .iter()
+            .map(|(one, row)| of(one, *row))
+            .collect::<Result<_>>()?;
+        match one.as_slice() {
+            [one] => Ok(one.clone()),
+            many => Ok(Tensor::cat(many, 0)?),
+        }
+    };
+    let x = each(&|one, row| Ok(one.question.x.narrow(0, row, 1)?.to_device(device)?))?;
+    let states = each(&|one, row| row_of(&one.text.states, row))?;
+    let pooled = match first.text.pooled {
+        Some(_) => Some(each(&|one, row| {
+            let pooled = one.text.pooled.as_ref().ok_or_else(no_pooled)?;
+            row_of(pooled, row)
+        })?),
+        None => None,
+    };
+    let times: Vec<f64> = rows
+        .iter()
+        .map(|(one, row)| time(one.question, *row))
+        .collect();
+    let framing: Vec<Framing> = rows.iter().map(|(one, _)| one.framing).collect();
     let conditioning = Conditioning {
         states: &states,
         added: pooled.as_ref().map(|pooled| Added {
@@ -147,10 +104,27 @@ fn forward(
             framing: &framing,
         }),
     };
-    asked
+    let answer = first
         .network
         .unet
-        .forward(x, times, conditioning, &asked.hooks)
+        .forward(&x, &times, conditioning, &first.hooks)?;
+    let answers = rows.iter().enumerate().map(|(at, (one, _))| {
+        let (answer, x) = (answer.narrow(0, at, 1)?, x.narrow(0, at, 1)?);
+        converted(one, &answer, &x, space)
+    });
+    answers.collect()
+}
+
+/// A row of a tensor that has one for all, or one for each.
+fn row_of(tensor: &Tensor, row: usize) -> Result<Tensor> {
+    match tensor.dim(0)? {
+        1 => Ok(tensor.clone()),
+        _ => Ok(tensor.narrow(0, row, 1)?.contiguous()?),
+    }
+}
+
+fn no_pooled() -> RuntimeError {
+    RuntimeError::new(ErrorKind::BadPlan, "a text without its pooled state")
 }
 
 /// The time that the network is told for a row.

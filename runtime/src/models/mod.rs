@@ -10,6 +10,7 @@ pub mod embedded;
 mod fields;
 mod network;
 mod nn;
+mod passes;
 mod pipeline;
 pub mod sd;
 mod text;

@@ -29,6 +29,8 @@ pub struct Pipeline {
     vae: Vae,
     others: BTreeMap<String, Network>,
     conditions: Conditions,
+    max_batch: Option<usize>,
+    passes: Vec<usize>,
 }
 
 impl Pipeline {
@@ -61,12 +63,20 @@ impl Pipeline {
             main,
             others: BTreeMap::new(),
             conditions: Conditions::default(),
+            max_batch: None,
+            passes: Vec::new(),
         })
     }
 
     /// Sets the texts of the run.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;
+    }
+
+    /// Sets how many samples go through the network together at most; without, the device and the memory
+    /// decide.
+    pub fn set_max_batch(&mut self, most: Option<usize>) {
+        self.max_batch = most;
     }
 
     /// Binds a second model under the name that rules call it by: a whole pipeline, or a folder with
@@ -238,7 +248,13 @@ impl Predictor for Pipeline {
                 hooks,
             });
         }
-        answer::all(&asked, self.main.space, &self.device)
+        let (answers, passes) = answer::all(&asked, self.main.space, self.max_batch, &self.device)?;
+        self.passes = passes;
+        Ok(answers)
+    }
+
+    fn passes(&self) -> Vec<usize> {
+        self.passes.clone()
     }
 }
 

@@ -184,6 +184,10 @@ impl Predictor for Recorder<'_> {
         }
         Ok(answers)
     }
+
+    fn passes(&self) -> Vec<usize> {
+        self.inner.passes()
+    }
 }
 
 /// A safetensors file in the making.

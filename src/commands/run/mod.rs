@@ -61,6 +61,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let latent = plan.head.model.latent.map(|side| side as usize);
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
+    pipeline.set_max_batch(args.max_batch.map(|most| most as usize));
     let bindings = bind(args, &plan, &mut pipeline, search, ui)?;
     pipeline.prepare(&plan)?;
     let request = Request {

@@ -73,6 +73,10 @@ impl Predictor for Sized<'_> {
     ) -> Result<Vec<Tensor>> {
         self.inner.predict(index, tick, questions)
     }
+
+    fn passes(&self) -> Vec<usize> {
+        self.inner.passes()
+    }
 }
 
 /// The recorder as the run asks it.
@@ -93,6 +97,10 @@ impl Predictor for Asked<'_, '_> {
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>> {
         self.recorder.borrow_mut().predict(index, tick, questions)
+    }
+
+    fn passes(&self) -> Vec<usize> {
+        self.recorder.borrow().passes()
     }
 }
 

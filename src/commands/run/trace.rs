@@ -113,6 +113,7 @@ fn tick(progress: &Progress<'_>, labels: &[String]) -> Result<Value> {
         "sigma": tick.sigma,
         "samples": [first, progress.samples.end],
         "evaluated": asked,
+        "passes": progress.passes,
         "held": guided.hold.iter().filter(|held| **held).count(),
         "norm": norms(&guided.denoise)?,
         "seconds": {

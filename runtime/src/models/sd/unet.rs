@@ -113,6 +113,11 @@ impl UNet {
         &self.config
     }
 
+    /// The numbers that it computes with.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// The names of its layers, in order of execution.
     pub fn layers(&self) -> &[String] {
         &self.layers
