@@ -3,6 +3,8 @@
 #[cfg(feature = "run")]
 mod fit;
 #[cfg(feature = "run")]
+mod parts;
+#[cfg(feature = "run")]
 mod sdxl;
 
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use guide_compiler::schedule::PASSES;
 
 #[cfg(feature = "run")]
 pub use fit::Fit;
+#[cfg(feature = "run")]
+pub use parts::{Parts, Prediction};
 #[cfg(feature = "run")]
 pub use sdxl::Sdxl;
 
@@ -186,7 +190,7 @@ pub struct Source {
 }
 
 /// What a guide is compiled for.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Target {
     /// Sets a parameter of the guide: a constant expression, or a word of a choice; may be
     /// repeated for other parameters
@@ -200,6 +204,10 @@ pub struct Target {
     /// embedded one]
     #[arg(long, value_name = "NAME|DIR|FILE", help_heading = SAMPLING)]
     pub model: Option<String>,
+    /// What is changed of it.
+    #[cfg(feature = "run")]
+    #[command(flatten)]
+    pub parts: Parts,
     /// Number of sampling steps [default: 20]
     #[arg(long, value_name = "N", help_heading = SAMPLING)]
     pub steps: Option<u64>,

@@ -12,8 +12,8 @@ const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 /// No text encoder takes more tokens; some tokenizers state a length of 10^30 instead of none.
 const MAX_LENGTH: u64 = 1 << 12;
 
-/// A tokenizer in CLIP's file layout: `vocab.json`, `merges.txt`, `special_tokens_map.json`,
-/// `tokenizer_config.json`.
+/// A tokenizer in CLIP's file layout: `vocab.json` and `merges.txt`, or `tokenizer.json`;
+/// `special_tokens_map.json`, `tokenizer_config.json`.
 #[derive(Debug)]
 pub struct ClipTokenizer {
     inner: Tokenizer,
@@ -29,9 +29,7 @@ impl ClipTokenizer {
     /// # Errors
     /// `ModelIncomplete` without `vocab.json` or `merges.txt`, `BadTokenizer` where they cannot be used.
     pub fn read(source: &Source, folder: &str, positions: usize) -> Result<Self> {
-        let vocab = object(source, folder, "vocab.json")?;
-        let merges = source.text(&format!("{folder}/merges.txt"))?;
-        let merges = pairs(&merges);
+        let (vocab, merges) = vocabulary(source, folder)?;
         let config = optional(source, folder, "tokenizer_config.json")?;
         let specials = optional(source, folder, "special_tokens_map.json")?;
         let special = |role: &str, default: &str| {
@@ -173,6 +171,45 @@ impl ClipTokenizer {
     pub fn comma(&self) -> Option<u32> {
         self.inner.token_to_id(",</w>")
     }
+}
+
+/// The tokens and the merges of `vocab.json` and `merges.txt`, or of `tokenizer.json` where there is only
+/// that.
+fn vocabulary(source: &Source, folder: &str) -> Result<(Value, Value)> {
+    let fast = "tokenizer.json";
+    let has = |file: &str| source.has(&format!("{folder}/{file}"));
+    if has("vocab.json") || !has(fast) {
+        // Where all of it is missing, `vocab.json` is what is missed.
+        let elsewhere = |error: RuntimeError| match error.kind {
+            ErrorKind::ModelIncomplete => {
+                let help = error.help.clone().unwrap_or_default();
+                error.help(format!(
+                    "{help}; or name another tokenizer: `--tokenizer DIR`"
+                ))
+            }
+            _ => error,
+        };
+        let vocab = object(source, folder, "vocab.json").map_err(elsewhere)?;
+        let merges = source
+            .text(&format!("{folder}/merges.txt"))
+            .map_err(elsewhere)?;
+        return Ok((vocab, json!(pairs(&merges))));
+    }
+    let mut whole = object(source, folder, fast)?;
+    let kind = whole.pointer("/model/type").and_then(Value::as_str);
+    let kind = kind.unwrap_or("BPE");
+    if kind != "BPE" {
+        let why = format!("`{fast}` holds a vocabulary of the kind `{kind}`, and CLIP's is `BPE`");
+        return Err(bad(source, folder, &why));
+    }
+    let mut taken = |place: &str| whole.pointer_mut(place).map(Value::take);
+    let (vocab, merges) = (taken("/model/vocab"), taken("/model/merges"));
+    let (vocab, merges) = (vocab.unwrap_or_default(), merges.unwrap_or_default());
+    if !vocab.is_object() || !merges.is_array() {
+        let why = format!("`{fast}` lacks `model.vocab` or `model.merges`");
+        return Err(bad(source, folder, &why));
+    }
+    Ok((vocab, merges))
 }
 
 /// The merges: a pair a line, after a line with the version.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use guide_runtime::error::{ErrorKind, RuntimeError};
 use guide_runtime::models::Pipeline;
-use guide_runtime::weights::{Bytes, Source, Weights, WeightsFile};
+use guide_runtime::weights::{Bytes, Source, Stored, Weights, WeightsFile};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -508,7 +508,7 @@ fn ask(bytes: &[u8]) {
     };
     let names: Vec<String> = opened.names().map(str::to_owned).collect();
     for name in &names {
-        let _ = opened.tensor(name, DType::F32, &Device::Cpu);
+        let _ = opened.tensor(&Stored::whole(name.clone()), DType::F32, &Device::Cpu);
     }
     let weights = Weights::of(opened, DType::F32, &Device::Cpu);
     for name in names {

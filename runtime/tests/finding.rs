@@ -56,7 +56,9 @@ impl Home {
     fn found(&self, name: &str) -> PathBuf {
         match find(name, &self.places).unwrap().source {
             Source::Folder(folder) => folder,
+            Source::Single(file) => file.path().to_owned(),
             Source::Embedded { .. } => PathBuf::from("embedded"),
+            Source::Changed(_) => panic!("nothing was changed"),
         }
     }
 }
@@ -125,11 +127,44 @@ fn what_is_not_found_says_where_it_was_looked_for_and_how_to_get_it() {
     );
 }
 
+/// A file with the names of a model of 1.x and nothing else.
+fn single(path: &Path) {
+    let names = [
+        "model.diffusion_model.out.2.bias",
+        "cond_stage_model.transformer.x",
+    ];
+    let header: serde_json::Map<String, serde_json::Value> = names
+        .iter()
+        .map(|name| {
+            let entry = serde_json::json!({"dtype": "F32", "shape": [0], "data_offsets": [0, 0]});
+            ((*name).to_owned(), entry)
+        })
+        .collect();
+    let header = serde_json::Value::Object(header).to_string();
+    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
-fn single_files_are_refused() {
+fn single_files_are_found_by_path_and_by_name() {
+    let home = Home::new();
+    let file = home.root.path().join("models/mine.safetensors");
+    single(&file);
+    for name in ["mine", "mine.safetensors", &file.display().to_string()] {
+        assert_eq!(home.found(name), file, "{name}");
+    }
+    let found = find(&file.display().to_string(), &home.places).unwrap();
+    assert_eq!(found.name, "mine");
+    let listed = list(&home.places);
+    assert_eq!(listed[1].name, "mine");
+    assert_eq!(listed[1].facts.as_ref().unwrap().latent, [4, 64, 64]);
+}
+
+#[test]
+fn files_that_cannot_be_opened_are_refused() {
     let home = Home::new();
     for (file, kind) in [
-        ("a.safetensors", ErrorKind::NotYet),
+        ("a.safetensors", ErrorKind::WeightsDamaged),
         ("a.ckpt", ErrorKind::Pickle),
     ] {
         let path = home.root.path().join(file);

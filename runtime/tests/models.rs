@@ -1,6 +1,12 @@
 //! Networks against reference numbers: tiny pipelines that diffusers computed.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "models/forms.rs"]
+mod forms;
+#[path = "models/lora.rs"]
+mod lora;
+#[path = "models/rewrite.rs"]
+mod rewrite;
 mod support;
 
 use candle_core::{DType, Device, Tensor};

@@ -3,7 +3,7 @@
 use guide_compiler::pipeline::{self, Request};
 use guide_grammar::span::FileId;
 
-use crate::args::{Form, Source};
+use crate::args::{Form, Source, Target};
 use crate::compile::read;
 use crate::describe::describe;
 use crate::exit::{Exit, Failure, Result};
@@ -29,7 +29,7 @@ pub fn debug(form: Form, source: &Source, ui: Ui) -> Result<Exit> {
     }
     let request = Request {
         guide: source.guide.clone(),
-        ..Request::new(describe(None)?)
+        ..Request::new(describe(&Target::default())?)
     };
     match pipeline::graph(&analysis, &request) {
         Ok(graph) => ui.data(&format!("{graph:#?}\n"))?,

@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 /// Prints the plan, or what stands before it.
 pub fn plan(args: &Plan, ui: Ui) -> Result<Exit> {
-    let model = describe(args.target.model.as_deref())?;
+    let model = describe(&args.target)?;
     // A plan is made for a negative prompt unless the user says that there is none.
     let negative = args.target.negative.as_deref() != Some("");
     let request = request(&args.source, &args.target, model, negative)?;

@@ -38,7 +38,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// A part that is missing (`ModelIncomplete`), weights that are damaged, of another shape, missing or
-    /// pickled, a config with unknown values, a tokenizer that cannot be used.
+    /// pickled, a config with unknown values, a tokenizer that cannot be used, a LoRA that does not fit.
     pub fn load(source: &Source, name: &str, dtype: DType, device: &Device) -> Result<Self> {
         let main = Network::main(source, dtype, device)?;
         let config = VaeConfig::read(source, "vae")?;
@@ -54,6 +54,9 @@ impl Pipeline {
             ));
         }
         let weights = Weights::open(source, "vae", "diffusion_pytorch_model", dtype, device)?;
+        for lora in source.loras() {
+            lora.all_used()?;
+        }
         Ok(Self {
             facts: sd::facts(source, name)?,
             source: source.clone(),

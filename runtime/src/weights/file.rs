@@ -5,10 +5,12 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
+use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::Bytes;
+use super::naming::{Stored, Taken};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// The safetensors format allows no longer header.
@@ -21,6 +23,7 @@ pub struct WeightsFile {
     shown: String,
     bytes: Bytes,
     entries: BTreeMap<String, Entry>,
+    metadata: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl WeightsFile {
     /// `WeightsDamaged`, saying whether the file is cut short or its header is wrong.
     pub fn open(shown: &str, bytes: Bytes) -> Result<Self> {
         let all = bytes.as_ref();
-        let entries = entries(all).map_err(|why| {
+        let (entries, metadata) = entries(all).map_err(|why| {
             RuntimeError::new(ErrorKind::WeightsDamaged, format!("`{shown}` {why}"))
                 .help("fetch the file again and compare its size with the publisher's")
         })?;
@@ -45,6 +48,7 @@ impl WeightsFile {
             shown: shown.to_owned(),
             bytes,
             entries,
+            metadata,
         })
     }
 
@@ -58,18 +62,37 @@ impl WeightsFile {
         self.entries.keys().map(String::as_str)
     }
 
+    /// What its header says of the whole.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// A tensor's numbers as `dtype`, in memory of `device`; `None` where it holds no such name. This is
-    /// the only copy that is made of them.
+    /// The shape of what is taken of a tensor; `None` where it cannot be taken.
+    pub fn shape_of(&self, stored: &Stored) -> Option<Vec<usize>> {
+        let shape = self.shape(&stored.name)?;
+        match (stored.taken, shape) {
+            (Taken::Whole, _) => Some(shape.to_vec()),
+            (Taken::Third(_), [rows, rest @ ..]) => {
+                Some([&[rows / 3], rest].concat()).filter(|_| rows % 3 == 0)
+            }
+            (Taken::Turned, [rows, columns]) => Some(vec![*columns, *rows]),
+            _ => None,
+        }
+    }
+
+    /// What is taken of a tensor as `dtype`, in memory of `device`; `None` where it holds no such tensor.
+    /// This is the only copy that is made of the numbers.
     ///
     /// # Errors
     /// A tensor that holds something else than floating-point numbers; a device without room.
-    pub fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
-        let Some(entry) = self.entries.get(name) else {
+    pub fn tensor(&self, stored: &Stored, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
+        let name = &stored.name;
+        let (Some(entry), Some(shape)) = (self.entries.get(name), self.shape_of(stored)) else {
             return Ok(None);
         };
         let Some(bytes) = self.bytes.as_ref().get(entry.bytes.clone()) else {
@@ -78,8 +101,32 @@ impl WeightsFile {
                 format!("`{}` ends before tensor `{name}`", self.shown),
             ));
         };
-        let shape = entry.shape.as_slice();
-        let tensor = match (entry.dtype, device, dtype) {
+        match stored.taken {
+            Taken::Whole => self.numbers(name, entry.dtype, bytes, &shape, dtype, device),
+            Taken::Third(place) => {
+                let third = bytes.chunks((bytes.len() / 3).max(1)).nth(place);
+                let third = third.unwrap_or_default();
+                self.numbers(name, entry.dtype, third, &shape, dtype, device)
+            }
+            Taken::Turned => {
+                let stored = self.numbers(name, entry.dtype, bytes, &entry.shape, dtype, device)?;
+                Ok(stored.t()?.contiguous()?)
+            }
+        }
+        .map(Some)
+    }
+
+    /// A tensor of these bytes.
+    fn numbers(
+        &self,
+        name: &str,
+        stored: Dtype,
+        bytes: &[u8],
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        Ok(match (stored, device, dtype) {
             // On a CPU halves are widened while they are read, so that no half-precision copy is made.
             (Dtype::F16, Device::Cpu, DType::F32) => Tensor::from_vec(
                 words(bytes, |pair| f16::from_le_bytes(pair).to_f32()),
@@ -114,8 +161,14 @@ impl WeightsFile {
                     ),
                 ));
             }
-        };
-        Ok(Some(tensor))
+        })
+    }
+
+    /// Lets go of the memory that a tensor's part of the mapping takes: its numbers have been copied.
+    pub fn release(&self, stored: &Stored) {
+        if let Some(entry) = self.entries.get(&stored.name) {
+            self.bytes.release(entry.bytes.clone());
+        }
     }
 
     /// What the file seems to be, by the names of its tensors.
@@ -147,8 +200,11 @@ impl WeightsFile {
     }
 }
 
-/// The tensors of a file, or what is wrong with it.
-fn entries(all: &[u8]) -> std::result::Result<BTreeMap<String, Entry>, String> {
+/// The tensors and the metadata of a file.
+type Header = (BTreeMap<String, Entry>, BTreeMap<String, String>);
+
+/// The header of a file, or what is wrong with it.
+fn entries(all: &[u8]) -> std::result::Result<Header, String> {
     let Some((length, rest)) = all.split_first_chunk::<8>() else {
         return Err(format!(
             "is cut short: it has {} bytes, fewer than a header's length needs",
@@ -203,15 +259,19 @@ fn entries(all: &[u8]) -> std::result::Result<BTreeMap<String, Entry>, String> {
             all.len()
         ));
     }
-    Ok(entries)
+    let said = metadata.metadata().iter().flatten();
+    let said = said.map(|(key, value)| (key.clone(), value.clone()));
+    Ok((entries, said.collect()))
 }
 
+/// Numbers that a thread copies at least.
+const COPIED_AT_ONCE: usize = 1 << 16;
+
 /// The numbers of a little-endian buffer.
-fn words<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
+fn words<const N: usize, T: Send>(bytes: &[u8], read: impl Fn([u8; N]) -> T + Sync) -> Vec<T> {
+    let words = bytes.as_chunks::<N>().0.par_iter();
+    words
+        .with_min_len(COPIED_AT_ONCE)
         .map(|word| read(*word))
         .collect()
 }

@@ -1,15 +1,16 @@
 //! Finding a model by name or path.
 //!
-//! In this order: a folder of that path; `NAME` in the folder of `$GUIDEC_MODELS`; the Hugging Face
-//! cache. The model inside the program goes by its own name. Nothing here reads the environment: the
-//! caller passes what it says in [`Places`].
+//! In this order: a folder or `.safetensors` file of that path; `NAME` or `NAME.safetensors` in the folder
+//! of `$GUIDEC_MODELS`; the Hugging Face cache. The model inside the program goes by its own name. Nothing
+//! here reads the environment: the caller passes what it says in [`Places`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use guide_compiler::plan::ModelFacts;
 
-use super::Source;
 use super::part::{is_pickle, pickle_refused};
+use super::{SingleFile, Source};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::models::{embedded, sd};
 
@@ -73,7 +74,7 @@ pub struct Found {
 /// Finds the model that a user names.
 ///
 /// # Errors
-/// `Pickle` and `NotYet` for single files, `ModelNotFound` with the places that were looked at.
+/// `Pickle`; what opening a single file refuses; `ModelNotFound` with the places that were looked at.
 pub fn find(name: &str, places: &Places) -> Result<Found> {
     let path = Path::new(name);
     if path.is_dir() {
@@ -87,7 +88,7 @@ pub fn find(name: &str, places: &Places) -> Result<Found> {
         });
     }
     if path.is_file() {
-        return Err(single_file(name));
+        return single_file(path);
     }
     if name == embedded::NAME {
         return Ok(Found {
@@ -102,6 +103,9 @@ pub fn find(name: &str, places: &Places) -> Result<Found> {
                 name: name.to_owned(),
                 source: Source::Folder(place.folder),
             });
+        }
+        if place.folder.is_file() {
+            return single_file(&place.folder);
         }
         looked.push(format!("`{}`", place.shown));
     }
@@ -128,38 +132,37 @@ pub struct Listed {
 
 /// Every model that can be found by name: the embedded one, then by name.
 pub fn list(places: &Places) -> Vec<Listed> {
-    let mut found = vec![Found {
+    let mut listed = vec![Listed {
         name: embedded::NAME.to_owned(),
-        source: embedded::source(),
+        place: "inside the program".to_owned(),
+        facts: sd::facts(&embedded::source(), embedded::NAME),
     }];
-    for (name, folder) in installed(places) {
-        if !found.iter().any(|one| one.name == name) {
-            found.push(Found {
-                name,
-                source: Source::Folder(folder),
-            });
+    for (name, path) in installed(places) {
+        if listed.iter().any(|one| one.name == name) {
+            continue;
         }
-    }
-    let listed = found.into_iter().map(|Found { name, source }| {
-        let place = match &source {
-            Source::Folder(folder) => folder.display().to_string(),
-            Source::Embedded { .. } => "inside the program".to_owned(),
+        let source = match path.is_dir() {
+            true => Ok(Source::Folder(path.clone())),
+            false => single_file(&path).map(|found| found.source),
         };
-        Listed {
-            facts: sd::facts(&source, &name),
+        listed.push(Listed {
+            facts: source.and_then(|source| sd::facts(&source, &name)),
             name,
-            place,
-        }
-    });
-    listed.collect()
+            place: path.display().to_string(),
+        });
+    }
+    listed
 }
+
+/// How the name of a single file ends.
+const SINGLE: &str = ".safetensors";
 
 struct Candidate {
     folder: PathBuf,
     shown: String,
 }
 
-/// The folders that a name may mean, besides a path.
+/// The folders and files that a name may mean, besides a path.
 fn candidates(name: &str, places: &Places) -> Vec<Candidate> {
     let mut all = Vec::new();
     // A name is a word or `organisation/word`; anything else would lead out of the folders.
@@ -172,11 +175,13 @@ fn candidates(name: &str, places: &Places) -> Vec<Candidate> {
         return all;
     }
     if let Some(models) = &places.models {
-        let folder = models.join(name);
-        all.push(Candidate {
-            shown: folder.display().to_string(),
-            folder,
-        });
+        for name in [name.to_owned(), format!("{name}{SINGLE}")] {
+            let folder = models.join(name);
+            all.push(Candidate {
+                shown: folder.display().to_string(),
+                folder,
+            });
+        }
     }
     if let Some(hub) = &places.hub {
         let repository = SHORT_NAMES
@@ -216,7 +221,7 @@ fn snapshot(root: &Path) -> Option<PathBuf> {
     folders.pop().filter(|_| folders.is_empty())
 }
 
-/// Every folder that a name leads to, sorted by place and name.
+/// Every folder and file that a name leads to, sorted by place and name.
 fn installed(places: &Places) -> Vec<(String, PathBuf)> {
     let mut all = Vec::new();
     if let Some(entries) = places
@@ -224,15 +229,16 @@ fn installed(places: &Places) -> Vec<(String, PathBuf)> {
         .as_ref()
         .and_then(|models| models.read_dir().ok())
     {
-        let folders = entries.flatten().map(|entry| {
-            (
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.path(),
-            )
+        let places = entries.flatten().map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, entry.path())
         });
-        all.extend(
-            folders.filter(|(name, path)| !name.starts_with('.') && path.join("unet").is_dir()),
-        );
+        let models = places.filter_map(|(name, path)| match name.strip_suffix(SINGLE) {
+            _ if name.starts_with('.') => None,
+            Some(stem) if path.is_file() => Some((stem.to_owned(), path)),
+            _ => path.join("unet").is_dir().then_some((name, path)),
+        });
+        all.extend(models);
     }
     all.sort();
     let mut cached = Vec::new();
@@ -262,12 +268,16 @@ fn installed(places: &Places) -> Vec<(String, PathBuf)> {
     all
 }
 
-fn single_file(name: &str) -> RuntimeError {
-    if is_pickle(name) {
-        return pickle_refused(name);
+fn single_file(path: &Path) -> Result<Found> {
+    let shown = path.display().to_string();
+    if is_pickle(&shown) {
+        return Err(pickle_refused(&shown));
     }
-    RuntimeError::new(ErrorKind::NotYet, format!("`{name}` is a single file, and this version loads folders in diffusers layout"))
-        .help("give the folder of the model: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/")
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    Ok(Found {
+        name: name.to_string_lossy().into_owned(),
+        source: Source::Single(Arc::new(SingleFile::open(path)?)),
+    })
 }
 
 fn way_out(name: &str, places: &Places) -> String {
@@ -293,7 +303,7 @@ fn way_out(name: &str, places: &Places) -> String {
             "fetch it with `huggingface-cli download {repository}`, or put its folder into `$GUIDEC_MODELS/{name}`"
         ),
         None => format!(
-            "give the folder of a model, put it into `$GUIDEC_MODELS/{name}`, or leave out `--model` for the one inside the program"
+            "give the folder or the `.safetensors` file of a model, put it into `$GUIDEC_MODELS/{name}`, or leave out `--model` for the one inside the program"
         ),
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -38,6 +39,25 @@ impl Bytes {
         // program that maps weights, and never yields a wrong picture.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         Ok(Bytes::Mapped(map))
+    }
+
+    /// Takes a range out of this process's memory, where the system can; it is read from the file again
+    /// when it is asked for again.
+    pub fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = self {
+            // SAFETY: the mapping is of a file and was never written to, so that nothing is lost: a page
+            // that is touched again holds the file's bytes again. A system that refuses keeps the pages.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

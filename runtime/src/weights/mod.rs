@@ -7,14 +7,22 @@
 pub mod download;
 mod file;
 pub mod find;
+mod lora;
 mod mapped;
+mod mounted;
+mod naming;
 mod part;
 pub mod published;
+mod single;
 mod source;
 #[cfg(feature = "download")]
 mod wanted;
 
 pub use file::WeightsFile;
+pub use lora::Lora;
 pub use mapped::Bytes;
+pub use mounted::{Changes, Predicts};
+pub use naming::{Naming, Stored, Taken};
 pub use part::{Part, Weights};
+pub use single::SingleFile;
 pub use source::{Embedded, Source};

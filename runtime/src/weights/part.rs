@@ -1,18 +1,32 @@
 //! A part of a model (its UNet, say): one or several files, and tensors by name and shape.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Source, WeightsFile};
+use super::naming::{Naming, Stored};
+use super::{Lora, Source, WeightsFile};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// The weights of a part.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<WeightsFile>,
+    files: Vec<Arc<WeightsFile>>,
+    naming: Naming,
+    changes: Changed,
     dtype: DType,
     device: Device,
+}
+
+/// What is added to the weights of a part.
+#[derive(Debug, Default)]
+struct Changed {
+    loras: Vec<Arc<Lora>>,
+    /// The folder that the part would be.
+    part: String,
+    /// Resnets of each level of the UNet, by which LoRA files number its blocks.
+    unet_layers: Vec<usize>,
 }
 
 impl Weights {
@@ -30,17 +44,21 @@ impl Weights {
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        let mut files = Vec::new();
-        for name in weights_files(source, folder, stem)? {
-            let path = format!("{folder}/{name}");
-            files.push(WeightsFile::open(
-                &source.show(&path),
-                source.bytes(&path)?,
-            )?);
-        }
+        let (files, naming) = source.weights(folder, stem)?;
+        let loras = source.loras().to_vec();
+        let unet_layers = match loras.is_empty() {
+            true => Vec::new(),
+            false => super::single::unet_layers(&source.text("unet/config.json")?),
+        };
         let dtype = if device.is_cpu() { DType::F32 } else { dtype };
         Ok(Self {
             files,
+            naming,
+            changes: Changed {
+                loras,
+                part: folder.to_owned(),
+                unet_layers,
+            },
             dtype,
             device: device.clone(),
         })
@@ -50,10 +68,44 @@ impl Weights {
     pub fn of(file: WeightsFile, dtype: DType, device: &Device) -> Self {
         let dtype = if device.is_cpu() { DType::F32 } else { dtype };
         Self {
-            files: vec![file],
+            files: vec![Arc::new(file)],
+            naming: Naming::Diffusers,
+            changes: Changed::default(),
             dtype,
             device: device.clone(),
         }
+    }
+
+    /// What to do where a tensor is not as the config says.
+    fn other_config(&self) -> &'static str {
+        match self.naming {
+            Naming::Diffusers => "check that the config and the weights belong to one model",
+            _ => {
+                "give the model's own configs, where they are not the published ones: `--config DIR`"
+            }
+        }
+    }
+
+    /// A tensor of a file, changed by every LoRA that changes it.
+    fn read(&self, file: &WeightsFile, stored: &Stored, asked: &str) -> Result<Option<Tensor>> {
+        let Changed {
+            loras,
+            part,
+            unet_layers,
+        } = &self.changes;
+        let touches = |lora: &&Arc<Lora>| lora.touches(part, asked, unet_layers);
+        let changing: Vec<&Arc<Lora>> = loras.iter().filter(touches).collect();
+        if changing.is_empty() {
+            return file.tensor(stored, self.dtype, &self.device);
+        }
+        // Sums are made in f32, whatever the network computes with.
+        let Some(mut weight) = file.tensor(stored, DType::F32, &Device::Cpu)? else {
+            return Ok(None);
+        };
+        for lora in changing {
+            weight = lora.add(part, asked, unet_layers, weight)?;
+        }
+        Ok(Some(weight.to_dtype(self.dtype)?.to_device(&self.device)?))
     }
 
     /// The part's root, from which a network takes its tensors.
@@ -83,35 +135,47 @@ impl Part<'_> {
 
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        let full = self.full(name);
-        self.weights
-            .files
-            .iter()
-            .any(|file| file.shape(&full).is_some())
+        self.find(&self.full(name)).is_some()
     }
 
-    /// The tensor `name`, of exactly this shape.
+    /// The tensor `name`, of exactly this shape, where sides of 1 at the end do not count: a linear layer
+    /// and a 1x1 convolution hold the same numbers.
     ///
     /// # Errors
     /// `TensorMissing`, `TensorShape` with both shapes, and what [`WeightsFile::tensor`] refuses.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let full = self.full(name);
-        for file in &self.weights.files {
-            let Some(found) = file.shape(&full) else {
-                continue;
-            };
-            if found != shape {
-                return Err(RuntimeError::new(
-                    ErrorKind::TensorShape,
-                    format!("tensor `{full}` of `{}` has shape {found:?} where the config asks for {shape:?}", file.shown()),
-                )
-                .help("check that the config and the weights belong to one model"));
-            }
-            if let Some(tensor) = file.tensor(&full, self.weights.dtype, &self.weights.device)? {
-                return Ok(tensor);
-            }
+        let Some((file, stored, found)) = self.find(&full) else {
+            return Err(self.missing(&full));
+        };
+        if without_ones(&found) != without_ones(shape) {
+            return Err(RuntimeError::new(
+                ErrorKind::TensorShape,
+                format!(
+                    "tensor `{}` of `{}` has shape {found:?} where the config asks for {shape:?}",
+                    stored.name,
+                    file.shown()
+                ),
+            )
+            .help(self.weights.other_config()));
         }
-        Err(self.missing(&full))
+        let tensor = self.weights.read(file, &stored, &full)?;
+        file.release(&stored);
+        match tensor {
+            Some(tensor) if found == shape => Ok(tensor),
+            Some(tensor) => Ok(tensor.reshape(shape)?),
+            None => Err(self.missing(&full)),
+        }
+    }
+
+    /// The file that holds a tensor, where in it, and its shape.
+    fn find(&self, full: &str) -> Option<(&WeightsFile, Stored, Vec<usize>)> {
+        let Weights { files, naming, .. } = self.weights;
+        naming.stored(full).into_iter().find_map(|stored| {
+            let mut shapes = files.iter().map(|file| (file, file.shape_of(&stored)));
+            let (file, shape) = shapes.find_map(|(file, shape)| Some((file, shape?)))?;
+            Some((&**file, stored, shape))
+        })
     }
 
     fn full(&self, name: impl std::fmt::Display) -> String {
@@ -130,36 +194,81 @@ impl Part<'_> {
             .map_or(("the weights", "empty"), |file| {
                 (file.shown(), file.seems())
             });
+        let stored = self.weights.naming.stored(full).into_iter().next();
+        let full = stored.map_or(full.to_owned(), |stored| stored.name);
         RuntimeError::new(
             ErrorKind::TensorMissing,
             format!("tensor `{full}` is missing from `{shown}`, which seems to be {seems}"),
         )
-        .help("check that the config and the weights belong to one model")
+        .help(self.weights.other_config())
     }
 }
 
-/// Which files hold the weights.
+/// A shape without the sides of 1 at its end.
+fn without_ones(mut shape: &[usize]) -> &[usize] {
+    while let [rest @ .., 1] = shape {
+        shape = rest;
+    }
+    shape
+}
+
+/// Opens the files of a folder that hold a part's weights.
+pub(super) fn open_files(
+    source: &Source,
+    folder: &str,
+    stem: &str,
+) -> Result<Vec<Arc<WeightsFile>>> {
+    let names = weights_files(source, folder, stem)?;
+    let files = names.into_iter().map(|name| {
+        let path = format!("{folder}/{name}");
+        let path = path.trim_start_matches('/');
+        let file = WeightsFile::open(&source.show(path), source.bytes(path)?)?;
+        Ok(Arc::new(file))
+    });
+    files.collect()
+}
+
+/// The variants that a part may lie in, best first; the empty one is the file without a variant.
+const VARIANTS: [&str; 3] = ["", ".fp16", ".bf16"];
+
+/// Which files hold the weights: the part's own, those of a variant, or shards of either.
 fn weights_files(source: &Source, folder: &str, stem: &str) -> Result<Vec<String>> {
-    for name in [
-        format!("{stem}.safetensors"),
-        format!("{stem}.fp16.safetensors"),
-    ] {
-        if source.has(&format!("{folder}/{name}")) {
+    let below = |name: &str| {
+        format!("{folder}/{name}")
+            .trim_start_matches('/')
+            .to_owned()
+    };
+    for variant in VARIANTS {
+        let name = format!("{stem}{variant}.safetensors");
+        if source.has(&below(&name)) {
             return Ok(vec![name]);
         }
-    }
-    let index = format!("{folder}/{stem}.safetensors.index.json");
-    if source.has(&index) {
-        return shards(source, &index);
+        let index = below(&format!("{stem}.safetensors.index{variant}.json"));
+        if source.has(&index) {
+            return shards(source, &index);
+        }
     }
     let names = source.names(folder);
-    if let Some(pickle) = names.iter().find(|name| is_pickle(name)) {
-        return Err(pickle_refused(&source.show(&format!("{folder}/{pickle}"))));
+    let variant = |name: &str| {
+        name.strip_prefix(stem)
+            .is_some_and(|end| end.starts_with('.'))
+    };
+    let others: Vec<&String> = names
+        .iter()
+        .filter(|name| variant(name) && name.ends_with(".safetensors"))
+        .collect();
+    if let [only] = others[..] {
+        return Ok(vec![only.clone()]);
     }
-    let error = RuntimeError::new(
-        ErrorKind::ModelIncomplete,
-        format!("`{}` has no `{folder}/{stem}.safetensors`", source.show("")),
+    if let Some(pickle) = names.iter().find(|name| is_pickle(name)) {
+        return Err(pickle_refused(&source.show(&below(pickle))));
+    }
+    let message = format!(
+        "`{}` has no `{}`",
+        source.show(""),
+        below(&format!("{stem}.safetensors"))
     );
+    let error = RuntimeError::new(ErrorKind::ModelIncomplete, message);
     Err(error.help("give a folder in diffusers layout: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/"))
 }
 

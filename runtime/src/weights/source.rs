@@ -1,8 +1,14 @@
-//! Where the files of a model come from: a folder, or the program itself. Both are read by the same code.
+//! Where the files of a model come from: a folder, the program itself, or a single file. All are read by
+//! the same code.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::mapped::Bytes;
+use super::mounted::Mounted;
+use super::naming::Naming;
+use super::part::open_files;
+use super::{Lora, SingleFile, WeightsFile};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// A set of files that the program carries: `(path inside the model, contents)`, `/` between names.
@@ -25,6 +31,10 @@ pub enum Source {
         /// Below which path; empty for the whole.
         below: String,
     },
+    /// One file in the names of the code that the model was trained with.
+    Single(Arc<SingleFile>),
+    /// A model with changes: parts from elsewhere, LoRA.
+    Changed(Arc<Mounted>),
 }
 
 impl Source {
@@ -37,6 +47,9 @@ impl Source {
                 files,
                 below: inside(below, path),
             },
+            // Twins lie in folders; changes are made to the model itself.
+            Source::Single(file) => Source::Folder(file.path().join(path)),
+            Source::Changed(changed) => changed.base().below(path),
         }
     }
 
@@ -46,6 +59,9 @@ impl Source {
             Source::Folder(folder) if path.is_empty() => folder.display().to_string(),
             Source::Folder(folder) => folder.join(path).display().to_string(),
             Source::Embedded { name, below, .. } => format!("{name}:{}", inside(below, path)),
+            Source::Single(file) if path.is_empty() => file.path().display().to_string(),
+            Source::Single(file) => format!("{}:{path}", file.path().display()),
+            Source::Changed(changed) => changed.show(path),
         }
     }
 
@@ -54,6 +70,8 @@ impl Source {
         match self {
             Source::Folder(folder) => folder.join(path).is_file(),
             Source::Embedded { .. } => self.embedded(path).is_some(),
+            Source::Single(file) => file.text(path).is_some(),
+            Source::Changed(changed) => changed.has(path),
         }
     }
 
@@ -79,6 +97,8 @@ impl Source {
                     .map(str::to_owned)
                     .collect()
             }
+            Source::Single(_) => Vec::new(),
+            Source::Changed(changed) => changed.names(path),
         };
         names.sort();
         names
@@ -116,6 +136,11 @@ impl Source {
                 let bytes = self.embedded(path).ok_or_else(|| self.lacks(path))?;
                 String::from_utf8(bytes.to_vec()).map_err(|error| unreadable(error.to_string()))
             }
+            Source::Single(file) => match file.text(path) {
+                Some(text) => Ok(text?.into_owned()),
+                None => Err(self.lacks(path)),
+            },
+            Source::Changed(changed) => changed.text(path),
         }
     }
 
@@ -136,6 +161,38 @@ impl Source {
                 .embedded(path)
                 .map(Bytes::Embedded)
                 .ok_or_else(|| self.lacks(path)),
+            Source::Single(_) => Err(self.lacks(path)),
+            Source::Changed(changed) => changed.bytes(path),
+        }
+    }
+
+    /// The files with the weights of the part `folder`, which are called `stem` in a folder, and how they
+    /// name tensors.
+    ///
+    /// # Errors
+    /// `Pickle` where only pickles lie there, `ModelIncomplete` where nothing does, `WeightsDamaged`.
+    pub(super) fn weights(
+        &self,
+        folder: &str,
+        stem: &str,
+    ) -> Result<(Vec<Arc<WeightsFile>>, Naming)> {
+        match self {
+            Source::Folder(_) | Source::Embedded { .. } => {
+                Ok((open_files(self, folder, stem)?, Naming::Diffusers))
+            }
+            Source::Single(file) => {
+                let (file, naming) = file.part(folder)?;
+                Ok((vec![file], naming))
+            }
+            Source::Changed(changed) => changed.weights(folder, stem),
+        }
+    }
+
+    /// What is added to its weights.
+    pub fn loras(&self) -> &[Arc<Lora>] {
+        match self {
+            Source::Changed(changed) => changed.loras(),
+            _ => &[],
         }
     }
 
@@ -150,12 +207,13 @@ impl Source {
             .map(|(_, bytes)| *bytes)
     }
 
-    fn lacks(&self, path: &str) -> RuntimeError {
+    pub(super) fn lacks(&self, path: &str) -> RuntimeError {
         RuntimeError::new(ErrorKind::ModelIncomplete, format!("`{}` has no `{path}`", self.show("")))
             .help("give a folder in diffusers layout: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/")
     }
 }
 
+/// A path below another.
 fn inside(below: &str, path: &str) -> String {
     match (below.is_empty(), path.is_empty()) {
         (true, _) => path.to_owned(),

@@ -18,7 +18,7 @@ use guide_runtime::predictor::Predictor;
 use guide_runtime::run::{self as sampling, Finished};
 
 use super::run::{device, output, stop_on_interrupt};
-use crate::args::{Dtype, Fit, Source, Target};
+use crate::args::{Dtype, Fit, Parts, Source, Target};
 use crate::compile;
 use crate::describe::describe;
 use crate::exit::{Exit, Failure, Result};
@@ -79,17 +79,18 @@ pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
 
 /// What both guides are compiled for.
 fn request(args: &Fit) -> Result<Request> {
-    let model = describe(args.model.as_deref())?;
     let target = Target {
         set: vec![("scale".to_owned(), write::number(args.scale))],
         bind: Vec::new(),
         model: args.model.clone(),
+        parts: Parts::default(),
         steps: Some(args.steps),
         sampler: Some(args.sampler.clone()),
         spacing: args.spacing.clone(),
         negative: args.negative.clone(),
         offline: args.offline,
     };
+    let model = describe(&target)?;
     compile::request(&cfg(), &target, model, negative(args).is_some())
 }
 

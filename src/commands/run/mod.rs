@@ -26,7 +26,7 @@ use guide_runtime::{latents, run as sampling};
 
 use crate::args::{Dtype, Format, Run};
 use crate::compile::{Compiled, compile, request};
-use crate::describe::{describe, pixels};
+use crate::describe::{changes, describe, pixels};
 use crate::exit::{Exit, Failure, Result};
 use crate::fetch::{self, Search};
 use crate::files::folder_of;
@@ -125,8 +125,9 @@ fn load(args: &Run, plan: &Plan, device: &Device, search: Search<'_>, ui: Ui) ->
         .as_deref()
         .unwrap_or(&plan.head.model.name);
     let found = fetch::model(name, search, ui)?;
+    let source = found.source.with(&changes(&args.target.parts))?;
     let dtype = device::dtype(args.dtype, device);
-    Ok(Pipeline::load(&found.source, &found.name, dtype, device)?)
+    Ok(Pipeline::load(&source, &found.name, dtype, device)?)
 }
 
 /// Binds prompts and models to the pipeline; what is left is for the rule.
@@ -209,9 +210,9 @@ fn plan(args: &Run, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
         return saved::read(args);
     }
-    let mut model = describe(args.target.model.as_deref())?;
+    let mut model = describe(&args.target)?;
     if let Some((width, height)) = args.size
-        && let Some(pixels) = pixels(args.target.model.as_deref())
+        && let Some(pixels) = pixels(&args.target)
     {
         // What does not divide is refused once the model is there.
         model.facts.latent[1..].copy_from_slice(&[height / pixels, width / pixels]);

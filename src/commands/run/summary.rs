@@ -50,7 +50,12 @@ impl Summary {
             ("version", json!(env!("CARGO_PKG_VERSION"))),
         ];
         let sdxl = &args.sdxl;
+        let parts = &args.target.parts;
+        let loras = parts.loras.iter();
+        let loras: Vec<Value> = loras.map(|(file, weight)| json!([file, weight])).collect();
         let asked = [
+            ("loras", Some(json!(loras)).filter(|_| !loras.is_empty())),
+            ("vae", parts.vae.as_ref().map(|path| json!(path))),
             ("prompt_2", sdxl.prompt_2.as_ref().map(|text| json!(text))),
             (
                 "negative_2",
