@@ -9,8 +9,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, pack_columns, pack_rows};
-use super::memory::{Buffer, Output, filled, with_scratch};
+use super::memory::{Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
+use super::transpose::transpose_to;
 use super::{math, otherwise, slice, widths};
 use crate::error::Result;
 
@@ -86,8 +87,7 @@ impl CustomOp3 for Apply {
             slice(q, q_layout)?,
             slice(k, k_layout)?,
             slice(v, v_layout)?,
-        )
-        .map_err(|error| candle_core::Error::Msg(error.message))?;
+        );
         Ok((CpuStorage::F32(numbers), q_layout.shape().clone()))
     }
 }
@@ -114,20 +114,17 @@ const fn block_of_keys(band: usize) -> usize {
 
 /// Keys and values of every head in bands: keys as rows; values as columns, a block of keys after the other.
 struct Bands {
-    keys: Buffer,
-    values: Buffer,
+    keys: Vec<f32>,
+    values: Vec<f32>,
     key_head: usize,
     value_head: usize,
 }
 
 /// The attention's result, `[batch, queries, width]`.
 ///
-/// # Errors
-/// No room for the bands.
-///
 /// # Panics
 /// Where the lengths do not fit.
-pub fn apply(isa: Isa, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32]) -> Result<Vec<f32>> {
+pub fn apply(isa: Isa, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
     let Sizes {
         batch,
         queries,
@@ -140,7 +137,7 @@ pub fn apply(isa: Isa, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32]) -> Result<
     assert_eq!(v.len(), k.len());
     assert!(heads > 0 && width.is_multiple_of(heads));
     let (band, columns) = widths(isa);
-    let bands = bands(sizes, band, k, v)?;
+    let bands = bands(sizes, band, k, v);
     let head_width = width / heads;
     // As many panels of queries as leave room for a block of keys in the second cache.
     let panels = (8192 / (head_width * columns).max(1)).clamp(1, 6);
@@ -164,11 +161,11 @@ pub fn apply(isa: Isa, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32]) -> Result<
         });
     };
     // SAFETY: the tasks cover all queries of all heads, so every number is written.
-    Ok(unsafe { filled(q.len(), fill) })
+    unsafe { filled(q.len(), fill) }
 }
 
 /// Lays keys and values out.
-fn bands(sizes: Sizes, band: usize, k: &[f32], v: &[f32]) -> Result<Bands> {
+fn bands(sizes: Sizes, band: usize, k: &[f32], v: &[f32]) -> Bands {
     let Sizes {
         batch,
         keys,
@@ -179,35 +176,25 @@ fn bands(sizes: Sizes, band: usize, k: &[f32], v: &[f32]) -> Result<Bands> {
     let head_width = width / heads;
     let key_head = keys.next_multiple_of(band) * head_width;
     let value_head = head_width.next_multiple_of(band) * keys;
-    let mut laid = Bands {
-        keys: Buffer::zeros(batch * heads * key_head)?,
-        values: Buffer::zeros(batch * heads * value_head)?,
-        key_head,
-        value_head,
-    };
-    if key_head == 0 {
-        return Ok(laid);
-    }
     let block = block_of_keys(band);
     let start = |head: usize| head / heads * keys * width + head % heads * head_width;
-    laid.keys
-        .as_mut_slice()
-        .par_chunks_mut(key_head)
-        .enumerate()
-        .for_each(|(head, to)| {
-            for (i, to) in to.chunks_exact_mut(band * head_width).enumerate() {
+    let lay_keys = |out: &Output<'_>| {
+        (0..batch * heads).into_par_iter().for_each(|head| {
+            // SAFETY: no other task has this head.
+            let to = unsafe { out.slice(head * key_head, key_head) };
+            for (i, to) in to.chunks_exact_mut((band * head_width).max(1)).enumerate() {
                 let from = &k[start(head) + i * band * width..];
                 let count = band.min(keys - i * band);
                 pack_rows(from, width, count, head_width, band, to);
             }
         });
-    laid.values
-        .as_mut_slice()
-        .par_chunks_mut(value_head)
-        .enumerate()
-        .for_each(|(head, to)| {
+    };
+    let lay_values = |out: &Output<'_>| {
+        (0..batch * heads).into_par_iter().for_each(|head| {
+            // SAFETY: no other task has this head.
+            let to = unsafe { out.slice(head * value_head, value_head) };
             let bands = head_width.div_ceil(band);
-            for (i, to) in to.chunks_mut(block * bands * band).enumerate() {
+            for (i, to) in to.chunks_mut((block * bands * band).max(1)).enumerate() {
                 let first = i * block;
                 let count = block.min(keys - first);
                 for (i, to) in to.chunks_exact_mut(count * band).enumerate() {
@@ -217,7 +204,16 @@ fn bands(sizes: Sizes, band: usize, k: &[f32], v: &[f32]) -> Result<Bands> {
                 }
             }
         });
-    Ok(laid)
+    };
+    // SAFETY: bands fill a head, heads fill the whole, and a panel is packed with all of its rows.
+    unsafe {
+        Bands {
+            keys: filled(batch * heads * key_head, lay_keys),
+            values: filled(batch * heads * value_head, lay_values),
+            key_head,
+            value_head,
+        }
+    }
 }
 
 /// Some queries of a head.
@@ -268,7 +264,7 @@ impl Op for Task<'_> {
                     self.mix(simd, scores, (start, count), (sums, start > 0));
                 }
             }
-            self.finish::<S>(sums, ends);
+            self.finish(simd, sums, ends);
         });
     }
 }
@@ -316,7 +312,7 @@ impl Task<'_> {
         let at = self.head * self.bands.key_head + start * self.head_width;
         let to = Output::over(to);
         let product = Product {
-            a: &self.bands.keys.as_slice()[at..],
+            a: &self.bands.keys[at..],
             a_step: S::ROWS * self.head_width,
             rows: count,
             b: queries,
@@ -344,7 +340,7 @@ impl Task<'_> {
         let at = self.head * self.bands.value_head + start * bands * S::ROWS;
         let to = Output::over(sums);
         let product = Product {
-            a: &self.bands.values.as_slice()[at..],
+            a: &self.bands.values[at..],
             a_step: S::ROWS * count,
             rows: self.head_width,
             b: weights,
@@ -361,18 +357,31 @@ impl Task<'_> {
 
     /// Divides by the totals and writes each query's numbers to its place.
     #[inline(always)]
-    fn finish<S: Simd>(&self, sums: &[f32], ends: &[f32]) {
+    fn finish<S: Simd>(&self, simd: S, sums: &mut [f32], ends: &[f32]) {
         let panel = self.head_width * S::COLUMNS;
-        for i in 0..self.count {
-            let (at, lane) = (i / S::COLUMNS, i % S::COLUMNS);
-            let total = ends[at * 2 * S::COLUMNS + S::COLUMNS + lane];
-            // SAFETY: no other task has this query of this head.
-            let to = unsafe { self.out.slice(self.row(self.first + i), self.head_width) };
-            let from = sums[at * panel..].iter().skip(lane).step_by(S::COLUMNS);
-            let inverse = 1.0 / total;
-            to.iter_mut()
-                .zip(from)
-                .for_each(|(to, x)| *to = x * inverse);
+        let ends = ends.chunks_exact(2 * S::COLUMNS);
+        for (i, (sums, ends)) in sums.chunks_exact_mut(panel.max(1)).zip(ends).enumerate() {
+            let total = &ends[S::COLUMNS..];
+            for sums in sums.chunks_exact_mut(S::COLUMNS) {
+                for lane in (0..S::COLUMNS).step_by(S::LANES) {
+                    // SAFETY: `sums` and `total` hold `COLUMNS` numbers, whole vectors.
+                    unsafe {
+                        let at = sums.as_mut_ptr().add(lane);
+                        let total = simd.load(total.as_ptr().add(lane));
+                        simd.store(at, simd.div(simd.load(at), total));
+                    }
+                }
+            }
+            let first = i * S::COLUMNS;
+            let count = S::COLUMNS.min(self.count - first);
+            let length = (count - 1) * self.sizes.width + self.head_width;
+            let to = self.out.at(self.row(self.first + first), length);
+            let block = [self.head_width, count];
+            // SAFETY: `sums` holds a row for each number of a head, and no other task has these queries of
+            // this head; between them lie other heads, which are not touched.
+            unsafe {
+                transpose_to(sums.as_ptr(), S::COLUMNS, block, to, self.sizes.width);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "the innermost loops work on pointers")]
 
 use super::simd::{Op, Simd};
+use super::transpose::transpose;
 
 /// The longest stretch of `k` between two visits to C: as much as the first cache holds of a panel.
 const MOST_DEPTH: usize = 384;
@@ -25,6 +26,7 @@ pub fn stretch(depth: usize, multiple: usize) -> usize {
 
 /// Lays rows out as a panel: `to[k * width + i] = from[i * stride + k]` for `rows` rows and `depth`
 /// columns; the panel's other rows become zero.
+#[inline(always)]
 pub fn pack_rows(
     from: &[f32],
     stride: usize,
@@ -33,25 +35,15 @@ pub fn pack_rows(
     width: usize,
     to: &mut [f32],
 ) {
-    /// So many numbers of a row at once that the lines of `to` are still near when the next row comes.
-    const RUN: usize = 64;
     assert!(rows <= width && to.len() >= depth * width);
-    for start in (0..depth).step_by(RUN) {
-        let run = RUN.min(depth - start);
-        let to = &mut to[start * width..(start + run) * width];
-        for i in 0..width {
-            let slots = to[i..].iter_mut().step_by(width);
-            if i < rows {
-                let from = &from[i * stride + start..][..run];
-                slots.zip(from).for_each(|(to, from)| *to = *from);
-            } else {
-                slots.for_each(|to| *to = 0.0);
-            }
-        }
+    if rows < width {
+        to[..depth * width].fill(0.0);
     }
+    transpose(from, stride, [rows, depth], to, width);
 }
 
 /// Lays rows that stand as columns out as a panel: `to[k * width + i] = from[k * stride + i]`.
+#[inline(always)]
 pub fn pack_columns(
     from: &[f32],
     stride: usize,
@@ -62,9 +54,15 @@ pub fn pack_columns(
 ) {
     assert!(rows <= width && to.len() >= depth * width);
     for (k, to) in to.chunks_exact_mut(width).take(depth).enumerate() {
-        let (numbers, rest) = to.split_at_mut(rows);
-        numbers.copy_from_slice(&from[k * stride..][..rows]);
-        rest.fill(0.0);
+        let from = &from[k * stride..];
+        if rows == width {
+            // A copy whose length the compiler knows.
+            to.copy_from_slice(&from[..width]);
+        } else {
+            let (numbers, rest) = to.split_at_mut(rows);
+            numbers.copy_from_slice(&from[..rows]);
+            rest.fill(0.0);
+        }
     }
 }
 
@@ -75,7 +73,7 @@ pub struct Column {
     pub to: *mut f32,
     /// How many of the panel's columns there are, at least 1.
     pub valid: usize,
-    /// A number for each row, or null.
+    /// A number for each row, or null. A column has one of the two biases at most.
     pub row_bias: *const f32,
     /// A number for each column, or null.
     pub column_bias: *const f32,
@@ -93,11 +91,6 @@ impl Column {
             column_bias: std::ptr::null(),
             plus: std::ptr::null(),
         }
-    }
-
-    #[inline(always)]
-    fn is_bare(&self) -> bool {
-        self.row_bias.is_null() && self.column_bias.is_null() && self.plus.is_null()
     }
 }
 
@@ -242,7 +235,8 @@ impl<const R: usize, const N: usize> Op for Kernel<R, N> {
     )]
     fn run<S: Simd>(self, simd: S) {
         let Tile { a, b, depth, .. } = self.0;
-        let mut sums = [[simd.splat(0.0); N]; R];
+        // SAFETY: made only where `compute`'s promise holds.
+        let mut sums = unsafe { self.0.begin::<S, R, N>(simd) };
         // SAFETY: `compute` has asserted that a panel of A holds `depth ROWS` numbers and one of B
         // `depth COLUMNS`; `R` rows are inside of it, as `rows_of` starts at most `ROWS - R` in.
         unsafe {
@@ -269,7 +263,15 @@ impl<const R: usize, const N: usize> Op for Kernel<R, N> {
                         simd.store(to, simd.add(simd.load(to), sums[i][j]));
                     }
                 }
-            } else if whole && column.is_bare() {
+            } else if whole && !column.plus.is_null() {
+                let plus = column.plus.add(self.0.row * self.0.stride);
+                for i in 0..R {
+                    for j in 0..N {
+                        let at = i * self.0.stride + j * S::LANES;
+                        simd.store(to.add(at), simd.add(simd.load(plus.add(at)), sums[i][j]));
+                    }
+                }
+            } else if whole {
                 for i in 0..R {
                     for j in 0..N {
                         simd.store(to.add(i * self.0.stride + j * S::LANES), sums[i][j]);
@@ -285,6 +287,30 @@ impl<const R: usize, const N: usize> Op for Kernel<R, N> {
 }
 
 impl Tile {
+    /// What the sums begin with: the biases, where C is written first.
+    #[inline(always)]
+    unsafe fn begin<S: Simd, const R: usize, const N: usize>(&self, simd: S) -> [[S::V; N]; R] {
+        let column = &self.column;
+        let mut sums = [[simd.splat(0.0); N]; R];
+        // SAFETY: the caller's promise: there is a bias for each of the rows and of the `valid` columns.
+        unsafe {
+            if self.onto {
+            } else if !column.row_bias.is_null() {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    *sums = [simd.splat(*column.row_bias.add(self.row + i)); N];
+                }
+            } else if !column.column_bias.is_null() {
+                let mut bias = [simd.splat(0.0); N];
+                for (j, bias) in bias.iter_mut().enumerate() {
+                    let count = S::LANES.min(column.valid - j * S::LANES);
+                    *bias = get(simd, column.column_bias.add(j * S::LANES), count);
+                }
+                sums = [bias; R];
+            }
+        }
+        sums
+    }
+
     /// Adds what is to be added and stores.
     #[inline(always)]
     unsafe fn finish<S: Simd, const R: usize, const N: usize>(
@@ -303,13 +329,6 @@ impl Tile {
                     let mut sum = *sum;
                     if self.onto {
                         sum = simd.add(get(simd, column.to.add(at), count), sum);
-                    }
-                    if !self.onto && !column.row_bias.is_null() {
-                        sum = simd.add(sum, simd.splat(*column.row_bias.add(self.row + i)));
-                    }
-                    if !self.onto && !column.column_bias.is_null() {
-                        let bias = column.column_bias.add(j * S::LANES);
-                        sum = simd.add(sum, get(simd, bias, count));
                     }
                     if !self.onto && !column.plus.is_null() {
                         sum = simd.add(sum, get(simd, column.plus.add(at), count));

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::memory::{Output, filled};
+use super::transpose::transpose;
 use super::{has_kernels, otherwise, slice};
 
 /// `[B, C, H, W]` to `[B, H*W, C]`.
@@ -76,18 +77,8 @@ pub fn add_transposed(x: &[f32], tokens: &[f32], channels: usize, places: usize)
             // SAFETY: no other task has these channels of this sample.
             let to = unsafe { out.slice(start, count * places) };
             let tokens = &tokens[sample * map..(sample + 1) * map];
-            for run in (0..places).step_by(BLOCK) {
-                let length = BLOCK.min(places - run);
-                for c in 0..count {
-                    let at = c * places + run;
-                    let column = tokens[run * channels + first + c..].iter();
-                    let sums = x[at..at + length].iter().zip(column.step_by(channels));
-                    to[at..at + length]
-                        .iter_mut()
-                        .zip(sums)
-                        .for_each(|(to, (x, token))| *to = x + token);
-                }
-            }
+            transpose(&tokens[first..], channels, [places, count], to, places);
+            to.iter_mut().zip(x).for_each(|(to, x)| *to += x);
         });
     };
     // SAFETY: the blocks are all channels of all samples.

@@ -18,8 +18,7 @@ mod norm;
 mod otherwise;
 mod patches;
 mod simd;
-#[cfg(test)]
-mod tests;
+mod transpose;
 
 use candle_core::{CpuStorage, DType, Layout, Tensor};
 
@@ -32,6 +31,11 @@ pub use conv::{Conv2d, Window};
 pub use layout::{add_tokens, to_tokens, upsample};
 pub use linear::{Geglu, Linear};
 pub use norm::{GroupNorm, LayerNorm};
+
+/// The name of the instructions that the kernels use on this processor.
+pub fn instructions() -> &'static str {
+    Isa::of_this_processor().name()
+}
 
 /// Whether a layer with these weights is computed here.
 fn has_kernels(weight: &Tensor) -> bool {
@@ -116,3 +120,6 @@ impl Cut {
         tasks
     }
 }
+
+#[cfg(test)]
+mod tests;

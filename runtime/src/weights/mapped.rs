@@ -1,8 +1,5 @@
 //! A file's bytes, mapped into memory rather than read.
-#![allow(
-    unsafe_code,
-    reason = "mapping a file has no safe interface; this is the only file of the crate that needs it"
-)]
+#![allow(unsafe_code, reason = "mapping a file has no safe interface")]
 
 use std::fs::File;
 use std::ops::Range;

@@ -246,7 +246,7 @@ impl UNet {
             ));
         }
         let both = Tensor::cat(&[&given.pooled.to_dtype(self.dtype)?, &waves], D::Minus1)?;
-        Ok(second.forward(&first.forward(&both)?.silu()?)?)
+        Ok(second.forward(&kernels::silu(&first.forward(&both)?)?)?)
     }
 }
 
