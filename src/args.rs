@@ -211,10 +211,14 @@ pub struct Target {
     /// Number of sampling steps [default: 20]
     #[arg(long, value_name = "N", help_heading = SAMPLING)]
     pub steps: Option<u64>,
-    /// The sampler: ddim, euler, euler_a, dpmpp_2m or heun; the last four also with `_karras`
-    /// [default: ddim]
+    /// The sampler: ddim, ddpm, pndm, euler, euler_a, heun, lms, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s,
+    /// dpmpp_sde, unipc or lcm; from euler to unipc also with `_karras`, `_exponential` or `_beta`
+    /// [default: the one of the model's scheduler, else ddim]
     #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
     pub sampler: Option<String>,
+    /// With ddim: the share of fresh noise in each step, from 0 to 1 [default: 0]
+    #[arg(long, value_name = "N", value_parser = share, help_heading = SAMPLING)]
+    pub eta: Option<f64>,
     /// How the steps are spread over the noise: leading, trailing or linspace [default: what
     /// the model's scheduler says]
     #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
@@ -430,6 +434,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         }
         _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("write a number from 0 to 1".to_owned()),
     }
 }
 

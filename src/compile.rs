@@ -23,10 +23,25 @@ pub struct Compiled {
 
 /// What a guide is compiled for, by the command line.
 pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -> Result<Request> {
-    let sampler = target
-        .sampler
-        .as_deref()
-        .map_or(Ok(Sampler::default()), Sampler::parse)?;
+    let mut scheduler = model.scheduler;
+    let sampler = match &target.sampler {
+        Some(name) => {
+            let (sampler, levels) = Sampler::parse(name)?;
+            scheduler.levels = levels.unwrap_or(scheduler.levels);
+            // Whatever sampler the model was published with, the user wants this one.
+            scheduler.ignored.retain(|i| i.field != "_class_name");
+            sampler
+        }
+        None => scheduler.sampler.unwrap_or_default(),
+    };
+    if let Some(eta) = target.eta {
+        if sampler != Sampler::Ddim {
+            return Err(Failure::Usage(format!(
+                "--eta is for --sampler ddim, not for {sampler}"
+            )));
+        }
+        scheduler.eta = eta;
+    }
     let spacing = target.spacing.as_deref().map(Spacing::parse).transpose()?;
     Ok(Request {
         guide: source.guide.clone(),
@@ -36,7 +51,7 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
         negative,
         facts: model.facts,
         times: Times::Sampler {
-            scheduler: model.scheduler,
+            scheduler,
             sampler,
             spacing,
         },

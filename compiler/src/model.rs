@@ -220,6 +220,7 @@ fn block(names: &mut Vec<String>, block: &str, count: usize, depth: Option<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timetable::Sampler;
 
     #[test]
     fn published_models_have_sixteen_attentions() {
@@ -246,7 +247,9 @@ mod tests {
         let scheduler = r#"{"_class_name": "PNDMScheduler", "num_train_timesteps": 1000,
             "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
             "steps_offset": 1, "set_alpha_to_one": false, "skip_prk_steps": true}"#;
-        let model = of_configs("sd15", unet, scheduler).expect("a model");
+        let mut model = of_configs("sd15", unet, scheduler).expect("a model");
+        // The table does not choose for the user.
+        assert_eq!(model.scheduler.sampler.take(), Some(Sampler::Pndm));
         assert_eq!(Some(model), known("sd15"));
     }
 

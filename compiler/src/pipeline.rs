@@ -108,11 +108,13 @@ impl Request {
         }
     }
 
-    fn solver(&self) -> (&'static str, SolverFacts) {
-        match self.times {
-            Times::Sampler { sampler, .. } => (sampler.name(), sampler.facts()),
+    fn solver(&self) -> (String, SolverFacts) {
+        match &self.times {
+            Times::Sampler {
+                scheduler, sampler, ..
+            } => (sampler.called(scheduler.levels), scheduler.facts(*sampler)),
             Times::Recording(_) => (
-                "recording",
+                "recording".to_owned(),
                 SolverFacts {
                     renoise: true,
                     shift: true,
@@ -166,6 +168,15 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
     if bag.has_errors() {
         return Err(bag);
     }
+    if let Times::Sampler {
+        scheduler, sampler, ..
+    } = &request.times
+    {
+        scheduler
+            .warnings(*sampler)
+            .into_iter()
+            .for_each(|warning| bag.push(warning));
+    }
     let (found, times) = (graph_of(analysis, request), request.timetable());
     let (item, graph, timetable) = match (found, times) {
         (Ok((item, graph, said)), Ok(timetable)) => {
@@ -187,7 +198,7 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
         source: hash(analysis),
         facts: request.facts.clone(),
         timetable,
-        sampler: sampler.to_owned(),
+        sampler,
         solver,
         steps: request.steps,
         negative: request.negative,

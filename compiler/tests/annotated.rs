@@ -80,7 +80,7 @@ fn request(fixture: &str) -> Option<Request> {
     }
     let mut request = Request::new(model);
     if let Times::Sampler { sampler: one, .. } = &mut request.times {
-        *one = Sampler::parse(sampler).expect("a sampler");
+        (*one, _) = Sampler::parse(sampler).expect("a sampler");
     }
     Some(request)
 }

@@ -157,7 +157,7 @@ fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()>
     let facts = &expected.fact("samplers")[sampler];
     let mut config = facts["config"].clone();
     config["_class_name"] = facts["class"].clone();
-    let which = Sampler::parse(facts["class"].as_str().unwrap()).unwrap();
+    let which = Sampler::of_class(facts["class"].as_str().unwrap()).unwrap();
     let steps = expected.fact("num_inference_steps").as_u64().unwrap() as u32;
     let bank = expected.tensor("noise.steps");
     let (mut latents, mut trajectories) = (Vec::new(), Vec::new());

@@ -56,9 +56,9 @@ pub struct Fit {
     /// Number of sampling steps
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = SAMPLING)]
     pub steps: u64,
-    /// The sampler: ddim, euler, euler_a, dpmpp_2m or heun; the last four also with `_karras`
-    #[arg(long, value_name = "NAME", default_value = "ddim", help_heading = SAMPLING)]
-    pub sampler: String,
+    /// The sampler, as for `guidec run` [default: the one of the model's scheduler, else ddim]
+    #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
+    pub sampler: Option<String>,
     /// How the steps are spread over the noise: leading, trailing or linspace [default: what
     /// the model's scheduler says]
     #[arg(long, value_name = "NAME", help_heading = SAMPLING)]

@@ -132,6 +132,7 @@ codes! {
     Error "G0710" BadTokenizer "a tokenizer that cannot be used";
     Error "G0711" BadSize "a picture size that the model cannot make";
     Error "G0712" BadImport "a file of another tool that cannot be imported";
+    Warning "G0713" ConfigIgnored "a setting of a config that is not honoured";
 
     Error "G0801" LabelMissing "a recording without a prediction that the rule asks for";
     Error "G0802" NotFinite "a NaN or infinity in a result";

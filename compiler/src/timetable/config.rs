@@ -1,13 +1,12 @@
 //! `scheduler_config.json` as diffusers writes it; unknown fields are tolerated.
 
-use serde::Deserialize;
-
 use crate::diagnostics::{Code, Diagnostic};
-use crate::plan::{MOST_TRAIN_STEPS, NoiseTable, Space};
+use crate::plan::{Clip, Form, MOST_TRAIN_STEPS, NoiseTable, Second, Space};
 
-use super::Spacing;
+use super::raw::{Raw, unsupported};
+use super::{Levels, Sampler, SolverFacts, Spacing};
 
-/// What a model's folder says about its noise.
+/// What a model's folder says about its noise, and how it wants to be sampled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerConfig {
     /// The noise as a function of time.
@@ -16,18 +15,52 @@ pub struct SchedulerConfig {
     pub space: Space,
     /// Number of training timesteps.
     pub train_steps: u32,
+    /// The sampler that the model was published with, where that is one of ours.
+    pub sampler: Option<Sampler>,
     /// How the steps of a run are spread, where the model says so.
     pub spacing: Option<Spacing>,
     /// Added to the timesteps of [`Spacing::Leading`].
     pub steps_offset: u32,
-    /// DDIM: whether the last step leads to a state without noise, rather than to timestep 0.
+    /// DDIM and its kin: whether the last step leads to a state without noise, rather than to
+    /// timestep 0.
     pub last_without_noise: bool,
-    /// Whether the Euler family and DPM-Solver++ end at sigma 0, rather than at the smallest one.
+    /// Whether the others end at sigma 0, rather than at the smallest one.
     pub final_sigma_zero: bool,
-    /// Noise levels as Karras et al. 2022, equation 5, whatever the sampler's name says.
-    pub karras: bool,
+    /// The noise levels of samplers that have a choice.
+    pub levels: Levels,
+    /// The order of solvers that look back.
+    pub order: Option<u32>,
+    /// What those look back at.
+    pub form: Form,
+    /// How those make their term of second order.
+    pub second: Second,
+    /// Whether the last two steps are of lower order.
+    pub lower_last: Option<bool>,
+    /// Whether the last step is of first order, whatever the others are.
+    pub euler_last: bool,
+    /// DDIM: the share of fresh noise. A config does not say it.
+    pub eta: f64,
+    /// DDPM: whether the fresh noise has the variance of the forward step.
+    pub forward_variance: bool,
+    /// What becomes of a predicted clean sample.
+    pub clip: Clip,
+    /// LCM: the steps that the model was distilled from.
+    pub original_steps: u32,
+    /// LCM: what times are multiplied by in its boundary condition.
+    pub timestep_scaling: f64,
     /// Flow models: how times are shifted towards noise.
     pub shift: Shift,
+    /// What the config asks for and does not get.
+    pub ignored: Vec<Ignored>,
+}
+
+/// A field of a config that is not honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its name.
+    pub field: &'static str,
+    /// The only sampler to which it matters; without one it matters to all.
+    pub only: Option<Sampler>,
 }
 
 /// How a flow model's times are shifted towards noise.
@@ -44,64 +77,6 @@ pub enum Shift {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct Raw {
-    #[serde(rename = "_class_name")]
-    class: String,
-    num_train_timesteps: u32,
-    beta_start: f64,
-    beta_end: f64,
-    beta_schedule: String,
-    trained_betas: Option<Vec<f64>>,
-    prediction_type: Option<String>,
-    timestep_spacing: Option<Spacing>,
-    steps_offset: Option<u32>,
-    set_alpha_to_one: Option<bool>,
-    rescale_betas_zero_snr: bool,
-    final_sigmas_type: Option<String>,
-    use_karras_sigmas: Option<bool>,
-    use_exponential_sigmas: Option<bool>,
-    use_beta_sigmas: Option<bool>,
-    shift: f64,
-    use_dynamic_shifting: bool,
-    time_shift_type: String,
-    base_shift: f64,
-    max_shift: f64,
-    base_image_seq_len: f64,
-    max_image_seq_len: f64,
-}
-
-impl Default for Raw {
-    /// What diffusers assumes where a config is silent.
-    fn default() -> Self {
-        Self {
-            class: String::new(),
-            num_train_timesteps: 1000,
-            beta_start: 0.0001,
-            beta_end: 0.02,
-            beta_schedule: "linear".into(),
-            trained_betas: None,
-            prediction_type: None,
-            timestep_spacing: None,
-            steps_offset: None,
-            set_alpha_to_one: None,
-            rescale_betas_zero_snr: false,
-            final_sigmas_type: None,
-            use_karras_sigmas: None,
-            use_exponential_sigmas: None,
-            use_beta_sigmas: None,
-            shift: 1.0,
-            use_dynamic_shifting: false,
-            time_shift_type: "exponential".into(),
-            base_shift: 0.5,
-            max_shift: 1.15,
-            base_image_seq_len: 256.0,
-            max_image_seq_len: 4096.0,
-        }
-    }
-}
-
 impl SchedulerConfig {
     /// Reads the text of a `scheduler_config.json`.
     ///
@@ -109,7 +84,7 @@ impl SchedulerConfig {
     /// depends on the size; without it the smallest size is assumed.
     ///
     /// # Errors
-    /// `G0709` for text that is no such config, or that asks for what is not offered here.
+    /// `G0709` for text that is no such config, or whose noise is not offered here.
     pub fn parse(text: &str, image_tokens: Option<u32>) -> Result<Self, Diagnostic> {
         let raw: Raw = serde_json::from_str(text).map_err(|error| {
             Diagnostic::new(
@@ -120,33 +95,46 @@ impl SchedulerConfig {
         if raw.trained_betas.is_some() {
             return Err(unsupported("trained_betas", "a list"));
         }
-        if raw.use_exponential_sigmas == Some(true) {
-            return Err(unsupported("use_exponential_sigmas", "true"));
-        }
-        if raw.use_beta_sigmas == Some(true) {
-            return Err(unsupported("use_beta_sigmas", "true"));
-        }
         if !(2..=MOST_TRAIN_STEPS).contains(&raw.num_train_timesteps) {
             return Err(unsupported(
                 "num_train_timesteps",
                 &raw.num_train_timesteps.to_string(),
             ));
         }
-        let flow = raw.class.starts_with("FlowMatch");
-        let noise = if flow { NoiseTable::Flow } else { raw.betas()? };
+        let clip = raw.clip();
+        if !possible(clip) {
+            return Err(unsupported(
+                "clip_sample_range, dynamic_thresholding_ratio or sample_max_value",
+                &format!("{clip:?}"),
+            ));
+        }
+        let noise = if raw.is_flow() {
+            NoiseTable::Flow
+        } else {
+            raw.betas()?
+        };
         Ok(Self {
             noise,
-            space: raw.space(flow)?,
+            space: raw.space()?,
             train_steps: raw.num_train_timesteps,
-            spacing: raw.timestep_spacing,
-            // The published Stable Diffusion configs say so where they say anything.
-            steps_offset: raw
-                .steps_offset
-                .unwrap_or(u32::from(raw.timestep_spacing.is_none())),
-            last_without_noise: raw.set_alpha_to_one.unwrap_or(raw.class == "DDIMScheduler"),
-            final_sigma_zero: raw.final_sigmas_type.as_deref().unwrap_or("zero") == "zero",
-            karras: raw.use_karras_sigmas.unwrap_or(false),
+            sampler: raw.sampler(),
+            spacing: raw.spacing(),
+            steps_offset: raw.steps_offset(),
+            last_without_noise: raw.last_without_noise(),
+            final_sigma_zero: raw.final_sigma_zero(),
+            levels: raw.levels(),
+            order: raw.order(),
+            form: raw.form(),
+            second: raw.second(),
+            lower_last: raw.lower_order_final,
+            euler_last: raw.euler_at_final.unwrap_or(false),
+            eta: 0.0,
+            forward_variance: raw.forward_variance(),
+            clip,
+            original_steps: raw.original_inference_steps.max(1),
+            timestep_scaling: raw.timestep_scaling,
             shift: raw.shift(image_tokens),
+            ignored: raw.ignored(),
         })
     }
 
@@ -162,63 +150,70 @@ impl SchedulerConfig {
             },
             space,
             train_steps: 1000,
+            sampler: None,
             spacing: None,
             steps_offset: 1,
             last_without_noise: false,
             final_sigma_zero: true,
-            karras: false,
+            levels: Levels::Timesteps,
+            order: None,
+            form: Form::Clean,
+            second: Second::Midpoint,
+            lower_last: None,
+            euler_last: false,
+            eta: 0.0,
+            forward_variance: false,
+            clip: Clip::No,
+            original_steps: 50,
+            timestep_scaling: 10.0,
             shift: Shift::Fixed(1.0),
+            ignored: Vec::new(),
         }
+    }
+
+    /// What a solver can do with an outcome when this config chooses for it.
+    pub fn facts(&self, sampler: Sampler) -> SolverFacts {
+        let facts = sampler.facts();
+        SolverFacts {
+            // Which of two predictions' noises is looked back at, nobody has said.
+            renoise: facts.renoise && !(sampler == Sampler::Dpmpp2m && self.form == Form::Noise),
+            ..facts
+        }
+    }
+
+    /// What is to be said when this config is sampled with `sampler`: one warning for each field that
+    /// matters to it and is not honoured.
+    pub fn warnings(&self, sampler: Sampler) -> Vec<Diagnostic> {
+        let matters = |ignored: &&Ignored| ignored.only.is_none_or(|only| only == sampler);
+        let clip = self.clip != Clip::No && !super::method::clips(sampler, self.clip);
+        let clip = clip.then_some(if matches!(self.clip, Clip::Range(_)) {
+            "clip_sample"
+        } else {
+            "thresholding"
+        });
+        let fields = self.ignored.iter().filter(matters).map(|i| i.field);
+        fields
+            .chain(clip)
+            .map(|field| {
+                Diagnostic::new(
+                    Code::ConfigIgnored,
+                    format!(
+                        "`scheduler_config.json` sets `{field}`, which the sampler `{sampler}` does not honour"
+                    ),
+                )
+                .help("the pictures may differ from those of other tools")
+            })
+            .collect()
     }
 }
 
-impl Raw {
-    fn betas(&self) -> Result<NoiseTable, Diagnostic> {
-        let in_range =
-            0.0 < self.beta_start && self.beta_start <= self.beta_end && self.beta_end < 1.0;
-        if !in_range {
-            return Err(unsupported("beta_start", &self.beta_start.to_string()));
-        }
-        match self.beta_schedule.as_str() {
-            "linear" | "scaled_linear" | "squaredcos_cap_v2" => Ok(NoiseTable::Betas {
-                schedule: self.beta_schedule.clone(),
-                start: self.beta_start,
-                end: self.beta_end,
-                count: self.num_train_timesteps,
-                zero_terminal_snr: self.rescale_betas_zero_snr,
-            }),
-            other => Err(unsupported("beta_schedule", other)),
+/// Whether a clean sample can be cut so.
+fn possible(clip: Clip) -> bool {
+    match clip {
+        Clip::No => true,
+        Clip::Range(range) => range > 0.0 && range.is_finite(),
+        Clip::Quantile { ratio, most } => {
+            (0.0..=1.0).contains(&ratio) && most >= 1.0 && most.is_finite()
         }
     }
-
-    fn space(&self, flow: bool) -> Result<Space, Diagnostic> {
-        match self.prediction_type.as_deref() {
-            None if flow => Ok(Space::Flow),
-            None | Some("epsilon") => Ok(Space::Eps),
-            Some("v_prediction") => Ok(Space::V),
-            Some("sample") => Ok(Space::X0),
-            Some("flow_prediction") => Ok(Space::Flow),
-            Some(other) => Err(unsupported("prediction_type", other)),
-        }
-    }
-
-    fn shift(&self, image_tokens: Option<u32>) -> Shift {
-        if !self.use_dynamic_shifting {
-            return Shift::Fixed(self.shift);
-        }
-        let slope =
-            (self.max_shift - self.base_shift) / (self.max_image_seq_len - self.base_image_seq_len);
-        let tokens = image_tokens.map_or(self.base_image_seq_len, f64::from);
-        Shift::Dynamic {
-            mu: self.base_shift + slope * (tokens - self.base_image_seq_len),
-            exponential: self.time_shift_type != "linear",
-        }
-    }
-}
-
-fn unsupported(field: &str, value: &str) -> Diagnostic {
-    Diagnostic::new(
-        Code::BadConfig,
-        format!("`{field}` of `scheduler_config.json` is `{value}`, which is not offered here"),
-    )
 }

@@ -1,4 +1,4 @@
-//! Which times and noise levels a run visits: numpy's and diffusers' arithmetic, step for step.
+//! Which times a run visits: numpy's and diffusers' arithmetic, step for step.
 
 use super::Spacing;
 
@@ -53,29 +53,14 @@ pub fn interpolate(table: &[f64], at: f64) -> f64 {
     }
 }
 
-/// The noise levels of Karras et al. 2022, equation 5, with rho = 7.
-pub fn karras(largest: f64, smallest: f64, n: u32) -> Vec<f64> {
-    let (from, to) = (largest.powf(1.0 / 7.0), smallest.powf(1.0 / 7.0));
-    let ramp = |i: u32| {
-        if n > 1 {
-            f64::from(i) / f64::from(n - 1)
-        } else {
-            0.0
-        }
-    };
+/// The timesteps that a latent consistency model of `original` steps is asked at in `n` steps,
+/// descending.
+pub fn distilled(train: u32, original: u32, n: u32) -> Vec<f64> {
+    let stride = train / original.max(1);
+    // As numpy's `linspace`, which multiplies by a rounded step.
+    let step = f64::from(original) / f64::from(n);
+    let place = |i: u32| (f64::from(i) * step).floor();
     (0..n)
-        .map(|i| (from + ramp(i) * (to - from)).powi(7))
+        .map(|i| (f64::from(original) - place(i)) * f64::from(stride) - 1.0)
         .collect()
-}
-
-/// The fractional timestep of a noise level: linear in the logarithm between neighbours of the
-/// ascending table.
-pub fn time_of(table: &[f64], sigma: f64) -> f64 {
-    let wanted = sigma.max(1e-10).ln();
-    let after = table.partition_point(|s| s.ln() <= wanted);
-    let low = after.saturating_sub(1).min(table.len().saturating_sub(2));
-    match (table.get(low), table.get(low + 1)) {
-        (Some(a), Some(b)) => low as f64 + ((wanted - a.ln()) / (b.ln() - a.ln())).clamp(0.0, 1.0),
-        _ => 0.0,
-    }
 }

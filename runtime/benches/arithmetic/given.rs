@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor};
-use guide_compiler::plan::{ModelFacts, NoiseTable, Plan, Tick, Timetable};
+use guide_compiler::plan::{Method, ModelFacts, NoiseTable, Plan, Tick, Timetable};
 use guide_runtime::predictor::{Predictor, Question};
 
 pub const STEPS: u32 = 4;
@@ -67,6 +67,7 @@ pub fn timetable(alpha: fn(f64) -> f64) -> Timetable {
         ticks,
         init_scale: 1.0,
         noise: NoiseTable::Points(Vec::new()),
+        method: Method::default(),
     }
 }
 

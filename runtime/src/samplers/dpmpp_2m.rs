@@ -1,62 +1,42 @@
-//! DPM-Solver++ 2M (Lu et al. 2022, algorithm 2, midpoint), with the history of CFG++ (Chung et
-//! al. 2024): the step goes toward `denoise`, and what is remembered is `renoise`'s clean sample.
+//! DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), with the history of CFG++ (Chung et al. 2024): the
+//! step goes toward `denoise`, and what is remembered is `renoise`'s clean sample. Configs may ask for
+//! other orders, or for DPM-Solver, which remembers the noise.
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Space, Tick};
+use guide_compiler::plan::{Clip, Form, Method, Second, Space, Tick};
 
-use super::Solver;
-use super::halves::{Halves, ShiftAs};
+use super::exponential::Equation;
+use super::halves::{Halves, ShiftAs, here};
+use super::history::History;
+use super::{Solver, order};
 use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
 
-/// Below so many steps the last one is of first order, as in diffusers.
-const FEW_STEPS: u32 = 15;
-
-/// The solver, with one remembered step for each sample.
+/// The solver, with two remembered steps for each sample.
 #[derive(Debug)]
 pub(super) struct Dpmpp2m {
     native: Space,
-    steps: u32,
-    earlier: Vec<Option<Earlier>>,
-}
-
-#[derive(Debug)]
-struct Earlier {
-    /// Half the logarithm of the signal-to-noise ratio.
-    lambda: f64,
-    x0: Vec<f64>,
+    orders: Vec<u32>,
+    equation: Equation,
+    second: Second,
+    clip: Clip,
+    history: History,
 }
 
 impl Dpmpp2m {
-    pub fn new(native: Space, steps: u32) -> Self {
+    pub fn new(native: Space, method: &Method) -> Self {
         Self {
             native,
-            steps,
-            earlier: Vec::new(),
+            orders: method.orders.clone(),
+            equation: match method.form {
+                Form::Clean => Equation::Clean,
+                Form::Noise => Equation::Noise,
+            },
+            second: method.second,
+            clip: method.clip,
+            history: History::new(2),
         }
-    }
-
-    /// The factor of the second-order term for a sample; 0 is a step of first order.
-    fn second(&self, tick: &Tick, sample: usize) -> f64 {
-        let last =
-            tick.step + 1 == self.steps && (tick.sigma_next == 0.0 || self.steps < FEW_STEPS);
-        let Some(Some(earlier)) = self.earlier.get(sample) else {
-            return 0.0;
-        };
-        if last {
-            return 0.0;
-        }
-        let here = lambda(tick.alpha, tick.sigma);
-        let (h, before) = (
-            lambda(tick.alpha_next, tick.sigma_next) - here,
-            here - earlier.lambda,
-        );
-        // Two ticks at one noise level say nothing about the slope.
-        if before == 0.0 || h == 0.0 {
-            return 0.0;
-        }
-        tick.alpha_next * -(-h).exp_m1() * h / (2.0 * before)
     }
 }
 
@@ -68,38 +48,29 @@ impl Solver for Dpmpp2m {
         guided: &Guided,
         _: &mut dyn NoiseSource,
     ) -> Result<Tensor> {
-        let halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
-        let second: Vec<f64> = (0..halves.hold.len())
-            .map(|b| self.second(tick, b))
-            .collect();
-        let next = halves.next(tick, x, |i| {
-            let first = tick.alpha_next * halves.x0[i] + tick.sigma_next * halves.eps[i];
-            let (b, at) = (i / halves.each, i % halves.each);
-            match self.earlier.get(b) {
-                Some(Some(earlier)) if second[b] != 0.0 => {
-                    first + second[b] * (halves.x0[i] - earlier.x0[at])
-                }
-                _ => first,
-            }
-        })?;
-        // A step that holds breaks the chain: the next one is of first order.
-        let lambda = lambda(tick.alpha, tick.sigma);
-        let remember = |(b, x0): (usize, &[f64])| {
-            (!halves.hold[b]).then(|| Earlier {
-                lambda,
-                x0: x0.to_vec(),
-            })
+        let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
+        if self.clip != Clip::No {
+            halves.clip(self.clip);
+            halves.follow(tick);
+        }
+        let (now, kept) = match self.equation {
+            Equation::Noise => (&halves.eps, &halves.eps),
+            _ => (&halves.x0, &halves.renoised_x0),
         };
-        self.earlier = halves
-            .renoised_x0
-            .chunks_exact(halves.each.max(1))
-            .enumerate()
-            .map(remember)
-            .collect();
+        let order = order(&self.orders, tick);
+        let mut further = now.clone();
+        for (sample, further) in further.chunks_exact_mut(halves.each.max(1)).enumerate() {
+            let levels = self.history.levels(sample);
+            let weights = self
+                .equation
+                .looking_back(self.second, tick, order, &levels);
+            further.iter_mut().for_each(|now| *now *= weights[0]);
+            self.history.add(sample, &weights[1..], further);
+        }
+        let next = halves.next(tick, x, |i| {
+            tick.alpha_next * halves.x0[i] + tick.sigma_next * halves.eps[i] + further[i]
+        })?;
+        self.history.push(here(tick).lambda(), kept, &halves.hold);
         Ok(next)
     }
-}
-
-fn lambda(alpha: f64, sigma: f64) -> f64 {
-    (alpha / sigma).ln()
 }

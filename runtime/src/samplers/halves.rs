@@ -2,7 +2,7 @@
 //! in f64, with `move` and `shift` worked in.
 
 use candle_core::{DType, Tensor};
-use guide_compiler::plan::{Space, Tick};
+use guide_compiler::plan::{Clip, Space, Tick};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::Guided;
@@ -45,10 +45,7 @@ impl Halves {
         native: Space,
         shift: ShiftAs,
     ) -> Result<Self> {
-        let point = Point {
-            alpha: tick.alpha,
-            sigma: tick.sigma,
-        };
+        let point = here(tick);
         let old = numbers(x)?;
         let each = old.len() / guided.hold.len().max(1);
         let moved = match &guided.moves {
@@ -123,6 +120,25 @@ impl Halves {
         Ok(halves)
     }
 
+    /// Cuts the clean samples. The noise stays what the network said; [`Halves::follow`] changes that.
+    pub fn clip(&mut self, clip: Clip) {
+        for x0 in [&mut self.x0, &mut self.renoised_x0] {
+            x0.chunks_exact_mut(self.each.max(1))
+                .for_each(|sample| cut(sample, clip));
+        }
+    }
+
+    /// Takes as noise what the latent holds beside the clean sample, for solvers that step from the
+    /// latent itself.
+    pub fn follow(&mut self, tick: &Tick) {
+        if tick.sigma == 0.0 {
+            return;
+        }
+        for ((eps, x0), x) in self.eps.iter_mut().zip(&self.renoised_x0).zip(&self.from) {
+            *eps = (x - tick.alpha * x0) / tick.sigma;
+        }
+    }
+
     /// Dhariwal and Nichol 2021, section 4: a score `g` moves the ancestral mean by its variance
     /// times `g`, and moves `eps` by `-sigma*g`.
     fn shift(&mut self, tick: &Tick, by: &[f32], as_what: ShiftAs) {
@@ -168,6 +184,36 @@ impl Halves {
     }
 }
 
+/// Cuts a clean sample.
+fn cut(sample: &mut [f64], clip: Clip) {
+    let range = match clip {
+        Clip::No => return,
+        Clip::Range(range) => range,
+        Clip::Quantile { ratio, most } => {
+            let range = quantile(sample, ratio).min(most).max(1.0);
+            sample
+                .iter_mut()
+                .for_each(|v| *v = v.max(-range).min(range) / range);
+            return;
+        }
+    };
+    sample
+        .iter_mut()
+        .for_each(|v| *v = v.max(-range).min(range));
+}
+
+/// The quantile of magnitudes, linear between neighbours.
+fn quantile(sample: &[f64], ratio: f64) -> f64 {
+    let mut sizes: Vec<f64> = sample.iter().map(|v| v.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let place = ratio * sizes.len().saturating_sub(1) as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    match (sizes.get(low), sizes.get(high)) {
+        (Some(a), Some(b)) => a + (b - a) * place.fract(),
+        _ => 0.0,
+    }
+}
+
 /// A tensor's numbers, sample after sample.
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
@@ -175,14 +221,35 @@ pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
 
 /// A noise level.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    alpha: f64,
-    sigma: f64,
+pub(super) struct Point {
+    pub alpha: f64,
+    pub sigma: f64,
+}
+
+/// The noise level that a tick begins at.
+pub(super) fn here(tick: &Tick) -> Point {
+    Point {
+        alpha: tick.alpha,
+        sigma: tick.sigma,
+    }
+}
+
+/// The noise level that a tick's step leads to.
+pub(super) fn there(tick: &Tick) -> Point {
+    Point {
+        alpha: tick.alpha_next,
+        sigma: tick.sigma_next,
+    }
 }
 
 impl Point {
+    /// The natural logarithm of `alpha/sigma`, infinite without noise or without signal.
+    pub fn lambda(self) -> f64 {
+        (self.alpha / self.sigma).ln()
+    }
+
     /// The clean sample that `p` predicts at `x`.
-    fn x0(self, space: Space, x: f64, p: f64) -> f64 {
+    pub fn x0(self, space: Space, x: f64, p: f64) -> f64 {
         let Point { alpha, sigma } = self;
         match space {
             Space::Eps => (x - sigma * p) / alpha,
@@ -194,7 +261,7 @@ impl Point {
     }
 
     /// The noise that `p` predicts at `x`.
-    fn eps(self, space: Space, x: f64, p: f64) -> f64 {
+    pub fn eps(self, space: Space, x: f64, p: f64) -> f64 {
         let Point { alpha, sigma } = self;
         match space {
             Space::Eps => p,
@@ -209,8 +276,12 @@ impl Point {
         if from == to {
             return p;
         }
-        let (x0, eps) = (self.x0(from, x, p), self.eps(from, x, p));
-        match to {
+        self.told(to, self.x0(from, x, p), self.eps(from, x, p))
+    }
+
+    /// What a network that answers in `space` says where it predicts this sample and this noise.
+    pub fn told(self, space: Space, x0: f64, eps: f64) -> f64 {
+        match space {
             Space::Eps => eps,
             Space::X0 => x0,
             Space::V => self.alpha * eps - self.sigma * x0,

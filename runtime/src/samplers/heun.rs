@@ -8,10 +8,10 @@
 //! models for `x` over `sigma`, where it is `eps - x0`.
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Space, Tick};
+use guide_compiler::plan::{Clip, Method, Space, Tick};
 
-use super::Solver;
 use super::halves::{Halves, ShiftAs};
+use super::{Solver, one_prediction};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
@@ -21,6 +21,7 @@ use crate::noise::NoiseSource;
 pub(super) struct Heun {
     native: Space,
     flow: bool,
+    clip: Clip,
     start: Option<Start>,
 }
 
@@ -35,10 +36,11 @@ struct Start {
 }
 
 impl Heun {
-    pub fn new(native: Space, flow: bool) -> Self {
+    pub fn new(native: Space, flow: bool, method: &Method) -> Self {
         Self {
             native,
             flow,
+            clip: method.clip,
             start: None,
         }
     }
@@ -64,14 +66,12 @@ impl Solver for Heun {
         guided: &Guided,
         _: &mut dyn NoiseSource,
     ) -> Result<Tensor> {
-        let moves_again = tick.substep > 0 && guided.moves.is_some();
-        if guided.renoise.is_some() || moves_again {
-            return Err(RuntimeError::new(
-                ErrorKind::BadPlan,
-                "the plan's outcome is more than `heun` can follow",
-            ));
-        }
+        one_prediction("heun", tick, guided)?;
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
+        if self.clip != Clip::No {
+            halves.clip(self.clip);
+            halves.follow(tick);
+        }
         let slopes = self.slopes(&halves);
         let start = match (tick.substep, self.start.take()) {
             (0, _) => {

@@ -1,7 +1,7 @@
 //! Outcomes other than a plain prediction, against formulas written out here.
 
 use candle_core::{Device, Tensor};
-use guide_compiler::plan::{NoiseTable, Space, Tick, Timetable};
+use guide_compiler::plan::{Method, NoiseTable, Space, Tick, Timetable};
 use proptest::prelude::*;
 
 use super::*;
@@ -62,6 +62,7 @@ fn table(ticks: Vec<Tick>, flow: bool) -> Timetable {
         ticks,
         init_scale: 1.0,
         noise,
+        method: Method::default(),
     }
 }
 
@@ -366,7 +367,7 @@ fn noise_says_nothing_where_there_is_no_signal() {
         )
         .is_ok()
     );
-    assert!(solver("lms", &table(vec![t], false), Space::Eps).is_err());
+    assert!(solver("rk4", &table(vec![t], false), Space::Eps).is_err());
 }
 
 proptest! {

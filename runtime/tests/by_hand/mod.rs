@@ -158,6 +158,7 @@ impl Build {
                 ticks: (0..steps).map(|i| tick(i, steps)).collect(),
                 init_scale: 1.0,
                 noise: NoiseTable::Flow,
+                method: Method::default(),
             },
             segments: vec![Segment {
                 steps: (0, steps),

@@ -1,6 +1,6 @@
 //! Timetables of made-up runs.
 
-use guide_compiler::plan::{NoiseTable, Tick, Timetable};
+use guide_compiler::plan::{Method, NoiseTable, Tick, Timetable};
 
 /// How noise grows with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,5 +66,6 @@ pub fn timetable(noise: Noise, steps: u32, substeps: u32) -> Timetable {
             Noise::Flow => NoiseTable::Flow,
             Noise::Preserving => NoiseTable::Points(points),
         },
+        method: Method::default(),
     }
 }

@@ -85,8 +85,9 @@ fn request(args: &Fit) -> Result<Request> {
         model: args.model.clone(),
         parts: Parts::default(),
         steps: Some(args.steps),
-        sampler: Some(args.sampler.clone()),
+        sampler: args.sampler.clone(),
         spacing: args.spacing.clone(),
+        eta: None,
         negative: args.negative.clone(),
         offline: args.offline,
     };

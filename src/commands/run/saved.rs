@@ -21,6 +21,7 @@ pub fn read(args: &Run) -> Result<Plan> {
         ("--sampler", target.sampler.is_some()),
         ("--spacing", target.spacing.is_some()),
         ("--prediction", target.parts.prediction.is_some()),
+        ("--eta", target.eta.is_some()),
     ];
     if let Some((option, _)) = fixed.iter().find(|(_, given)| *given) {
         let file = &args.source.file;
