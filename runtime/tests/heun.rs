@@ -64,7 +64,11 @@ impl Predictor for Formula {
     }
 }
 
-fn plan(name: &str, text: &str) -> Plan {
+/// Guides until its state has counted to four.
+const COUNT: &str = "guide count() {\n    let n = prev(n, init: 0) + 1\n    let c = predict(cond)\n    \
+                     if n > 3.5 { c } else { c + 1.5 * (c - predict(uncond)) }\n}\n";
+
+fn plan(name: &str, text: &str, sampler: Sampler) -> Plan {
     let facts = ModelFacts {
         name: "formula".into(),
         space: Space::Eps,
@@ -72,8 +76,8 @@ fn plan(name: &str, text: &str) -> Plan {
         layers: None,
     };
     let config = SchedulerConfig::stable_diffusion(Space::Eps);
-    let table = timetable(&config, Sampler::Heun, None, STEPS).expect("a timetable");
-    pipeline::planned(name, text, Vec::new(), facts, table, Some(Sampler::Heun)).expect("a plan")
+    let table = timetable(&config, sampler, None, STEPS).expect("a timetable");
+    pipeline::planned(name, text, Vec::new(), facts, table, Some(sampler)).expect("a plan")
 }
 
 fn run_with(plan: &Plan, batch: usize, seed: u64) -> Finished {
@@ -188,7 +192,7 @@ const TOLERANCE: f64 = 1e-5;
 
 fn check(name: &str, text: &str, rule: Rule) {
     const BATCH: usize = 12;
-    let plan = plan(name, text);
+    let plan = plan(name, text, Sampler::Heun);
     assert_eq!(plan.timetable.ticks.len(), 11);
     let many = run_with(&plan, BATCH, SEED);
     let latents = rows(&many.latents);
@@ -234,4 +238,31 @@ fn a_decision_of_the_step_is_held_in_its_second_evaluation() {
 #[test]
 fn state_advances_once_a_step() {
     check("until", UNTIL, until);
+}
+
+/// The first three steps ask for both, each as often as the sampler evaluates it.
+#[test]
+fn every_sampler_counts_steps() {
+    for sampler in Sampler::ALL {
+        let plan = plan("count", COUNT, sampler);
+        assert_eq!(
+            plan.timetable.ticks.len() as u32,
+            sampler.evaluations(STEPS)
+        );
+        let guided = plan.timetable.ticks.iter().filter(|t| t.step < 3).count();
+        let expected = (plan.timetable.ticks.len() + guided) as u64;
+        let finished = run_with(&plan, 2, SEED);
+        assert_eq!(finished.evaluations, [expected; 2], "{sampler}");
+        assert_eq!(
+            (plan.cost.least, plan.cost.most),
+            (expected, expected),
+            "{sampler}"
+        );
+        let alone = run_with(&plan, 1, SEED + 1);
+        assert_eq!(
+            rows(&finished.latents)[1],
+            rows(&alone.latents)[0],
+            "{sampler}"
+        );
+    }
 }

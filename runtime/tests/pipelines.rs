@@ -39,7 +39,7 @@ impl<'a> Rule<'a> {
         self,
         pipeline: &Pipeline,
         start: &Tensor,
-        scheduler: &str,
+        config: &SchedulerConfig,
         sampler: Sampler,
         steps: u32,
     ) -> Plan {
@@ -50,8 +50,7 @@ impl<'a> Rule<'a> {
         for (side, size) in facts.latent.iter_mut().zip(&start.dims()[1..]) {
             *side = *size as u32;
         }
-        let config = SchedulerConfig::parse(scheduler, None).unwrap();
-        let table = timetable(&config, sampler, None, steps).unwrap();
+        let table = timetable(config, sampler, None, steps).unwrap();
         compiled::planned(
             self.name,
             text,
@@ -62,6 +61,10 @@ impl<'a> Rule<'a> {
         )
         .unwrap()
     }
+}
+
+fn scheduler(text: &str) -> SchedulerConfig {
+    SchedulerConfig::parse(text, None).unwrap()
 }
 
 /// Runs one sample from standard normal noise, `[1, C, H, W]`, to its final latents.
@@ -157,7 +160,9 @@ fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()>
     let facts = &expected.fact("samplers")[sampler];
     let mut config = facts["config"].clone();
     config["_class_name"] = facts["class"].clone();
-    let which = Sampler::of_class(facts["class"].as_str().unwrap()).unwrap();
+    let mut config = scheduler(&config.to_string());
+    config.eta = facts["eta"].as_f64().unwrap_or(0.0);
+    let which = config.sampler.unwrap();
     let steps = expected.fact("num_inference_steps").as_u64().unwrap() as u32;
     let bank = expected.tensor("noise.steps");
     let (mut latents, mut trajectories) = (Vec::new(), Vec::new());
@@ -167,7 +172,7 @@ fn check(model: &str, sampler: &str, rule: Rule<'_>, tensor: &str) -> Result<()>
         let noise = (0..bank.dim(0)?)
             .map(|step| Ok(bank.get(step)?.get(i)?.flatten_all()?.to_vec1()?))
             .collect::<Result<_>>()?;
-        let plan = rule.plan(&pipeline, &start, &config.to_string(), which, steps);
+        let plan = rule.plan(&pipeline, &start, &config, which, steps);
         let mut trajectory = Trajectory {
             unscaled: sampler.starts_with("euler"),
             latents: Vec::new(),
@@ -207,34 +212,40 @@ fn both(sampler: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn ddim() -> Result<()> {
-    both("ddim")
+/// A run of each model, one guided and one not: the numbers of the solver itself stand in `samplers.rs`.
+fn each(sampler: &str) -> Result<()> {
+    for (model, tensor, scale) in [("tiny-sd15", "g7.5", 7.5), ("tiny-sd21", "g1.0", 1.0)] {
+        let set = [("scale", scale)];
+        let tensor = format!("pipe.{sampler}.{tensor}");
+        check(model, sampler, Rule::standard("cfg", &set), &tensor)?;
+    }
+    Ok(())
 }
 
-#[test]
-fn euler() -> Result<()> {
-    both("euler")
+/// One test for each sampler of the reference.
+macro_rules! samplers {
+    ($($how:ident: $($name:ident)*;)*) => {
+        $($(#[test]
+        fn $name() -> Result<()> {
+            $how(stringify!($name))
+        })*)*
+
+        #[test]
+        fn every_sampler_of_the_reference_is_tried() {
+            let tried = [$($(stringify!($name)),*),*];
+            for model in ["tiny-sd15", "tiny-sd21"] {
+                let expected = Expected::read(model);
+                let known = expected.fact("samplers").as_object().unwrap();
+                assert!(known.keys().all(|name| tried.contains(&name.as_str())));
+            }
+        }
+    };
 }
 
-#[test]
-fn euler_ancestral() -> Result<()> {
-    both("euler_ancestral")
-}
-
-#[test]
-fn dpmpp_2m() -> Result<()> {
-    both("dpmpp_2m")
-}
-
-#[test]
-fn dpmpp_2m_karras() -> Result<()> {
-    both("dpmpp_2m_karras")
-}
-
-#[test]
-fn heun() -> Result<()> {
-    both("heun")
+samplers! {
+    both: ddim euler;
+    each: ddim_eta1 ddpm pndm euler_ancestral heun lms dpmpp_2m dpmpp_2m_karras dpmpp_2m_sde dpmpp_single
+        unipc_bh2 lcm;
 }
 
 #[test]
@@ -273,10 +284,11 @@ fn what_only_sdxl_can_be_told_is_refused_by_others() -> Result<()> {
     let start = Expected::read("tiny-sd15")
         .tensor("latents.init")
         .narrow(0, 0, 1)?;
-    let scheduler = Expected::read("tiny-sd15")
+    let text = Expected::read("tiny-sd15")
         .source()
         .text("scheduler/scheduler_config.json")?;
-    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 5);
+    let config = scheduler(&text);
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &config, Sampler::Ddim, 5);
     let second = Conditions {
         second: SecondTexts {
             prompt: Some("b".into()),
@@ -347,9 +359,9 @@ fn latents_that_are_not_square() -> Result<()> {
         negative: Some(expected.texts("negative_prompts").remove(0)),
         ..Conditions::default()
     });
-    let scheduler = expected.source().text("scheduler/scheduler_config.json")?;
+    let config = scheduler(&expected.source().text("scheduler/scheduler_config.json")?);
     let start = expected.tensor("nonsquare.latents.init");
-    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 5);
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &config, Sampler::Ddim, 5);
     let latents = run(&mut pipeline, &plan, &start, Vec::new())?;
     expected.close("nonsquare.pipe.default.g7.5", &latents);
     Ok(())
@@ -369,9 +381,9 @@ fn a_strawberry_of_the_embedded_model() -> Result<()> {
         negative: Some(String::new()),
         ..Conditions::default()
     });
-    let scheduler = embedded::source().text("scheduler/scheduler_config.json")?;
+    let config = scheduler(&embedded::source().text("scheduler/scheduler_config.json")?);
     let start = expected["init"].reshape((1, 4, 16, 16))?;
-    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &scheduler, Sampler::Ddim, 20);
+    let plan = Rule::standard("cfg", &CFG).plan(&pipeline, &start, &config, Sampler::Ddim, 20);
     let latents = run(&mut pipeline, &plan, &start, Vec::new())?;
     let off = support::furthest(&latents, &expected["latents"].reshape((1, 4, 16, 16))?);
     assert!(off <= POCKET_TOLERANCE, "off by {off:e}");

@@ -127,6 +127,14 @@ fn prepared(code: Code, page: &Page) -> Sandbox {
             assert!(text.contains("flavour"), "{text}");
             sandbox.with(config, text)
         }
+        Code::ConfigIgnored => {
+            let sandbox = model(sandbox);
+            let config = "my-model/scheduler/scheduler_config.json";
+            let text = sandbox.read(config);
+            let text = text.replace("\"skip_prk_steps\": true", "\"skip_prk_steps\": false");
+            assert!(text.contains("\"skip_prk_steps\": false"), "{text}");
+            sandbox.with(config, text)
+        }
         Code::BadTokenizer => model(sandbox).with("my-model/tokenizer/vocab.json", "{"),
         Code::LabelMissing => recorded(sandbox, |name| name != "uncond"),
         Code::BadRecording => {

@@ -1,6 +1,7 @@
 //! The command that makes a workflow's picture, as far as this version can.
 
 use guide_compiler::diagnostics::Diagnostic;
+use guide_compiler::timetable::{Levels, Sampler};
 
 use super::fields::shown;
 use super::graph::{Graph, Node};
@@ -14,7 +15,20 @@ const SAMPLER_NAMES: &[(&str, &str)] = &[
     ("euler_cfg_pp", "euler"),
     ("euler_ancestral_cfg_pp", "euler_a"),
     ("dpmpp_2m", "dpmpp_2m"),
+    ("dpmpp_2m_sde", "dpmpp_2m_sde"),
+    ("dpmpp_sde", "dpmpp_sde"),
     ("heun", "heun"),
+    ("lms", "lms"),
+    ("uni_pc_bh2", "unipc"),
+    ("ddpm", "ddpm"),
+    ("lcm", "lcm"),
+];
+
+/// ComfyUI's ways to spread noise levels, and those of its nodes, by ours.
+const LEVELS: &[(&str, &str, Levels)] = &[
+    ("karras", "KarrasScheduler", Levels::Karras),
+    ("exponential", "ExponentialScheduler", Levels::Exponential),
+    ("beta", "BetaSamplingScheduler", Levels::Beta),
 ];
 
 /// Where the prompts are.
@@ -91,18 +105,18 @@ fn timing<'a>(
     words.extend(steps.map(|steps| format!("--steps {steps}")));
     let seed = whole(graph, noise, "seed")?.or(whole(graph, noise, "noise_seed")?);
     words.extend(seed.map(|seed| format!("--seed {seed}")));
-    let karras =
-        scheduler.text("scheduler") == Some("karras") || scheduler.class == "KarrasScheduler";
+    let levels = LEVELS
+        .iter()
+        .find(|(name, node, _)| {
+            scheduler.text("scheduler") == Some(*name) || scheduler.class == *node
+        })
+        .map_or(Levels::Timesteps, |(_, _, levels)| *levels);
     if let Some(name) = sampler_name(graph, sampler)? {
         let known = SAMPLER_NAMES.iter().find(|(theirs, _)| *theirs == name);
         match known {
             Some((_, ours)) => {
-                let end = if karras && *ours != "ddim" {
-                    "_karras"
-                } else {
-                    ""
-                };
-                words.push(format!("--sampler {ours}{end}"));
+                let (sampler, _) = Sampler::parse(ours)?;
+                words.push(format!("--sampler {}", sampler.called(levels)));
             }
             None => left_out.push(format!(
                 "the sampler `{}`, which this version does not have",
