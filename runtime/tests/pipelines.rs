@@ -212,9 +212,13 @@ fn both(sampler: &str) -> Result<()> {
     Ok(())
 }
 
-/// A run of each model, one guided and one not: the numbers of the solver itself stand in `samplers.rs`.
+/// A run of each model, guided or not: the numbers of the solver itself stand in `samplers.rs`.
 fn each(sampler: &str) -> Result<()> {
-    for (model, tensor, scale) in [("tiny-sd15", "g7.5", 7.5), ("tiny-sd21", "g1.0", 1.0)] {
+    for (model, tensor, scale) in [
+        ("tiny-sd15", "g7.5", 7.5),
+        ("tiny-sd21", "g1.0", 1.0),
+        ("tiny-sdxl", "g7.5", 7.5),
+    ] {
         let set = [("scale", scale)];
         let tensor = format!("pipe.{sampler}.{tensor}");
         check(model, sampler, Rule::standard("cfg", &set), &tensor)?;
@@ -233,7 +237,7 @@ macro_rules! samplers {
         #[test]
         fn every_sampler_of_the_reference_is_tried() {
             let tried = [$($(stringify!($name)),*),*];
-            for model in ["tiny-sd15", "tiny-sd21"] {
+            for model in MODELS {
                 let expected = Expected::read(model);
                 let known = expected.fact("samplers").as_object().unwrap();
                 assert!(known.keys().all(|name| tried.contains(&name.as_str())));

@@ -17,6 +17,18 @@ pub struct Timetable {
     pub method: Method,
 }
 
+impl Timetable {
+    /// Ticks of a run from standard normal noise, solved as published.
+    pub fn new(ticks: Vec<Tick>, noise: NoiseTable) -> Self {
+        Self {
+            ticks,
+            init_scale: 1.0,
+            noise,
+            method: Method::default(),
+        }
+    }
+}
+
 /// The free choices of a solver; each reads those that it has. The default is the published method.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor};
-use guide_compiler::plan::{Method, ModelFacts, NoiseTable, Plan, Tick, Timetable};
+use guide_compiler::plan::{ModelFacts, NoiseTable, Plan, Tick, Timetable};
 use guide_runtime::predictor::{Predictor, Question};
 
 pub const STEPS: u32 = 4;
@@ -63,12 +63,7 @@ pub fn timetable(alpha: fn(f64) -> f64) -> Timetable {
             posterior_variance: 0.0,
         })
         .collect();
-    Timetable {
-        ticks,
-        init_scale: 1.0,
-        noise: NoiseTable::Points(Vec::new()),
-        method: Method::default(),
-    }
+    Timetable::new(ticks, NoiseTable::Points(Vec::new()))
 }
 
 /// What a direct program is given in a tick.

@@ -6,7 +6,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Method, ModelFacts, NoiseTable, Space, Tick, Timetable};
+use guide_compiler::plan::{ModelFacts, NoiseTable, Space, Tick, Timetable};
 
 pub use read::{parse, read};
 pub(crate) use write::File;
@@ -96,12 +96,7 @@ impl Recording {
                 .last()
                 .map(|tick| (tick.t_next, tick.alpha_next, tick.sigma_next)),
         );
-        Timetable {
-            ticks: self.ticks.clone(),
-            init_scale: 1.0,
-            noise: NoiseTable::Points(points),
-            method: Method::default(),
-        }
+        Timetable::new(self.ticks.clone(), NoiseTable::Points(points))
     }
 
     /// The error for a label that is not there.

@@ -154,12 +154,10 @@ impl Build {
             inputs: Vec::new(),
             states,
             decisions: Vec::new(),
-            timetable: Timetable {
-                ticks: (0..steps).map(|i| tick(i, steps)).collect(),
-                init_scale: 1.0,
-                noise: NoiseTable::Flow,
-                method: Method::default(),
-            },
+            timetable: Timetable::new(
+                (0..steps).map(|i| tick(i, steps)).collect(),
+                NoiseTable::Flow,
+            ),
             segments: vec![Segment {
                 steps: (0, steps),
                 substep: 0,

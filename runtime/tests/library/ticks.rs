@@ -1,6 +1,6 @@
 //! Timetables of made-up runs.
 
-use guide_compiler::plan::{Method, NoiseTable, Tick, Timetable};
+use guide_compiler::plan::{NoiseTable, Tick, Timetable};
 
 /// How noise grows with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +59,9 @@ pub fn timetable(noise: Noise, steps: u32, substeps: u32) -> Timetable {
     }
     let mut points: Vec<(f64, f64, f64)> = ticks.iter().map(|t| (t.t, t.alpha, t.sigma)).collect();
     points.push((0.0, 1.0, 0.0));
-    Timetable {
-        ticks,
-        init_scale: 1.0,
-        noise: match noise {
-            Noise::Flow => NoiseTable::Flow,
-            Noise::Preserving => NoiseTable::Points(points),
-        },
-        method: Method::default(),
-    }
+    let noise = match noise {
+        Noise::Flow => NoiseTable::Flow,
+        Noise::Preserving => NoiseTable::Points(points),
+    };
+    Timetable::new(ticks, noise)
 }

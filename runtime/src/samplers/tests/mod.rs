@@ -4,7 +4,7 @@ mod laws;
 mod sde;
 
 use candle_core::{Device, Tensor};
-use guide_compiler::plan::{Clip, Method, NoiseTable, Space, Tick, Timetable};
+use guide_compiler::plan::{Clip, NoiseTable, Space, Tick, Timetable};
 
 use super::*;
 use crate::exec::Evaluated;
@@ -60,12 +60,7 @@ fn table(ticks: Vec<Tick>, flow: bool) -> Timetable {
     } else {
         NoiseTable::Points(Vec::new())
     };
-    Timetable {
-        ticks,
-        init_scale: 1.0,
-        noise,
-        method: Method::default(),
-    }
+    Timetable::new(ticks, noise)
 }
 
 const X: [f32; 4] = [0.5, -1.25, 2.0, 0.75];
