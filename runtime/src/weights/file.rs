@@ -62,6 +62,12 @@ impl WeightsFile {
         self.entries.keys().map(String::as_str)
     }
 
+    /// How many numbers all tensors have together.
+    pub fn count(&self) -> u64 {
+        let count = |entry: &Entry| entry.shape.iter().map(|side| *side as u64).product::<u64>();
+        self.entries.values().map(count).sum()
+    }
+
     /// What its header says of the whole.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)

@@ -51,6 +51,12 @@ impl Weights {
             false => super::single::unet_layers(&source.text("unet/config.json")?),
         };
         let dtype = if device.is_cpu() { DType::F32 } else { dtype };
+        // A single file holds all parts, the largest of which is opened first.
+        if device.is_cpu() && (naming == Naming::Diffusers || folder == "unet") {
+            let numbers: u64 = files.iter().map(|file| file.count()).sum();
+            let bytes = numbers.saturating_mul(dtype.size_in_bytes() as u64);
+            room(&source.show(folder), bytes, crate::device::free_memory())?;
+        }
         Ok(Self {
             files,
             naming,
@@ -115,6 +121,23 @@ impl Weights {
             prefix: String::new(),
         }
     }
+}
+
+/// Refuses weights that the memory which is free does not hold.
+fn room(shown: &str, bytes: u64, free: Option<u64>) -> Result<()> {
+    let Some(free) = free.filter(|free| bytes > *free) else {
+        return Ok(());
+    };
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    Err(RuntimeError::new(
+        ErrorKind::OutOfMemory,
+        format!(
+            "the weights of `{shown}` take {:.1} GiB of memory, and {:.1} GiB are free",
+            gib(bytes),
+            gib(free)
+        ),
+    )
+    .help("close other programs, use a smaller model, or run it where there is more memory"))
 }
 
 /// The tensors below a name (`down_blocks.0.resnets.1`).
@@ -315,4 +338,20 @@ pub(super) fn pickle_refused(shown: &str) -> RuntimeError {
         format!("`{shown}` is a pickle, and opening one runs whatever code it holds"),
     )
     .help("use the `.safetensors` file of the same model, or convert the pickle where its code may run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::room;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn weights_that_the_memory_does_not_hold_are_refused() {
+        let refused = room("big/unet", 10 << 30, Some(4 << 30)).expect_err("too large");
+        assert_eq!(refused.kind, ErrorKind::OutOfMemory);
+        let want = "the weights of `big/unet` take 10.0 GiB of memory, and 4.0 GiB are free";
+        assert_eq!(refused.message, want);
+        assert_eq!(room("fits", 4 << 30, Some(4 << 30)), Ok(()));
+        assert_eq!(room("who knows", u64::MAX, None), Ok(()));
+    }
 }
