@@ -300,7 +300,7 @@ pub fn apply(
         From::Rows => rows,
         From::Map { places } => places,
     };
-    assert!(group == 0 || rows % group == 0);
+    assert!(group == 0 || rows.is_multiple_of(group));
     let (band, columns) = widths(packed.isa);
     let cut = cut(group, band, output.div_ceil(columns), rows / group.max(1));
     let fill = |out: &Output<'_>| {
