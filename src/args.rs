@@ -63,7 +63,7 @@ pub enum Command {
     Check(Check),
     /// Show what each sampling step does and costs
     #[command(after_help = PLAN_EXAMPLES)]
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// Run a rule over recorded predictions, without a network
     #[cfg(feature = "run")]
     #[command(after_help = EVAL_EXAMPLES)]

@@ -1,7 +1,7 @@
 //! Writing a model's folder.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -31,6 +31,9 @@ pub enum Dtype {
     /// 16 bits.
     F16,
 }
+
+/// How many numbers are written at once.
+const NUMBERS_AT_ONCE: usize = 1 << 18;
 
 /// How many bytes are written between two words about the progress.
 const WORD_EVERY: u64 = 1 << 28;
@@ -113,19 +116,25 @@ fn weights(
     let mut header = Value::Object(header).to_string();
     // Tensors begin at a multiple of eight bytes.
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
+    let mut out = File::create(file)?;
+    let mut bytes = Vec::with_capacity(size * NUMBERS_AT_ONCE);
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
     let (mut done, mut said) = (0, 0);
     for shape in shapes {
         let mut numbers = Numbers::new(request.seed, part, &shape.name);
         let (middle, spread) = spread(shape);
-        for _ in 0..shape.count() {
-            let number = middle + spread * numbers.next();
+        let mut left = shape.count();
+        while left > 0 {
+            let some = left.min(NUMBERS_AT_ONCE);
+            bytes.clear();
+            let numbers = (0..some).map(|_| middle + spread * numbers.next());
             match request.dtype {
-                Dtype::F32 => out.write_all(&number.to_le_bytes())?,
-                Dtype::F16 => out.write_all(&f16::from_f32(number).to_le_bytes())?,
+                Dtype::F32 => numbers.for_each(|n| bytes.extend(n.to_le_bytes())),
+                Dtype::F16 => numbers.for_each(|n| bytes.extend(f16::from_f32(n).to_le_bytes())),
             }
+            out.write_all(&bytes)?;
+            left -= some;
         }
         done += (shape.count() * size) as u64;
         if done - said >= WORD_EVERY || done == total {
@@ -133,7 +142,7 @@ fn weights(
             said = done;
         }
     }
-    out.flush()
+    Ok(())
 }
 
 /// The middle and half the width of a tensor's uniform numbers: those of weights keep the size of what

@@ -1,14 +1,14 @@
 //! A tiny pipeline's tensors under other names, as converters of the ecosystem rename them: by tables of
 //! what replaces what. Our own code goes the other way, name by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, safetensors};
 use serde_json::{Value, json};
 
-pub type Tensors = HashMap<String, Tensor>;
+pub type Tensors = BTreeMap<String, Tensor>;
 
 /// The folder of a tiny pipeline.
 pub fn folder(model: &str) -> PathBuf {
@@ -16,7 +16,8 @@ pub fn folder(model: &str) -> PathBuf {
 }
 
 pub fn read(model: &str, file: &str) -> Tensors {
-    safetensors::load(folder(model).join(file), &Device::Cpu).unwrap()
+    let all = safetensors::load(folder(model).join(file), &Device::Cpu).unwrap();
+    all.into_iter().collect()
 }
 
 pub const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -46,7 +47,8 @@ pub fn copy(model: &str) -> tempfile::TempDir {
 }
 
 pub fn save(tensors: &Tensors, file: &Path) {
-    safetensors::save(tensors, file).unwrap();
+    let all: HashMap<String, Tensor> = tensors.clone().into_iter().collect();
+    safetensors::save(&all, file).unwrap();
 }
 
 /// Says something in a file's header.
@@ -74,7 +76,6 @@ fn exchanged(name: &str, table: &[(String, String)]) -> String {
 pub fn latent_unet(model: &str) -> Tensors {
     let config = config(model, "unet");
     let ups = config["up_block_types"].as_array().unwrap();
-    let levels = ups.len();
     let mut table: Vec<(String, String)> = [
         ("time_embedding.linear_1.", "time_embed.0."),
         ("time_embedding.linear_2.", "time_embed.2."),
@@ -90,7 +91,7 @@ pub fn latent_unet(model: &str) -> Tensors {
     .map(|(from, to)| (from.to_owned(), to.to_owned()))
     .into();
     let mut add = |from: String, to: String| table.push((from, to));
-    for i in 0..levels {
+    for (i, up) in ups.iter().enumerate() {
         for j in 0..2 {
             let place = 3 * i + j + 1;
             add(
@@ -113,7 +114,7 @@ pub fn latent_unet(model: &str) -> Tensors {
                 format!("output_blocks.{place}.1."),
             );
         }
-        let after = if ups[i] == "UpBlock2D" { 1 } else { 2 };
+        let after = if up == "UpBlock2D" { 1 } else { 2 };
         add(
             format!("down_blocks.{i}.downsamplers.0.conv."),
             format!("input_blocks.{}.0.op.", 3 * (i + 1)),

@@ -64,7 +64,7 @@ impl Summary {
             ("original_size", sdxl.original_size.map(|size| json!(size))),
             ("crop", sdxl.crop.map(|place| json!(place))),
             ("target_size", sdxl.target_size.map(|size| json!(size))),
-            ("prompt_weights", args.prompt_weights.then(|| json!(true))),
+            ("prompt_weights", args.prompt_weights.then_some(json!(true))),
         ];
         let asked = asked
             .into_iter()
