@@ -219,6 +219,10 @@ pub struct Target {
     /// With ddim: the share of fresh noise in each step, from 0 to 1 [default: 0]
     #[arg(long, value_name = "N", value_parser = share, help_heading = SAMPLING)]
     pub eta: Option<f64>,
+    /// With a start from a picture: how much of the way from noise is taken, 0 to 1, and so how many
+    /// of the steps [default for --init-image: 0.8]
+    #[arg(long, value_name = "N", value_parser = share, help_heading = SAMPLING)]
+    pub strength: Option<f64>,
     /// How the steps are spread over the noise: leading, trailing or linspace [default: what
     /// the model's scheduler says]
     #[arg(long, value_name = "NAME", help_heading = SAMPLING)]
@@ -352,6 +356,14 @@ pub struct Run {
     #[arg(long, value_name = "N", help_heading = SAMPLING,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_batch: Option<u32>,
+    /// Start from a picture (PNG or JPEG), brought to the size of the run, with noise on it; see
+    /// --strength
+    #[arg(long, value_name = "FILE", conflicts_with = "init_latents", help_heading = SAMPLING)]
+    pub init_image: Option<PathBuf>,
+    /// Decode pictures in overlapping tiles, which takes less memory: auto (above 1024x1024), on
+    /// (above 512x512), or off
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = SAMPLING)]
+    pub vae_tiling: VaeTiling,
     /// Start from these latents instead of noise: a safetensors file with `latents`
     #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
     pub init_latents: Option<PathBuf>,
@@ -418,6 +430,18 @@ pub enum Dtype {
     F16,
     /// 16 bits with the range of 32
     Bf16,
+}
+
+/// When pictures are decoded in tiles.
+#[cfg(feature = "run")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VaeTiling {
+    /// Large ones
+    Auto,
+    /// All that are larger than a tile
+    On,
+    /// None
+    Off,
 }
 
 /// The passes by name, each with what it does.

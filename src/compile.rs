@@ -55,6 +55,7 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
             sampler,
             spacing,
         },
+        strength: target.strength,
         // A number that no plan can have stays one.
         steps: u32::try_from(target.steps.unwrap_or(20)).unwrap_or(u32::MAX),
     })

@@ -11,7 +11,7 @@ use crate::resolve::resolve;
 use crate::resolved::{ItemId, ItemKind, Program};
 use crate::schedule::{self, Target};
 use crate::sources::{Loaded, SourceMap, Sources};
-use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, timetable};
+use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, shortened};
 use guide_grammar::ast::FunctionKind;
 
 /// A file and all that it uses, resolved and checked.
@@ -60,6 +60,9 @@ pub struct Request {
     pub times: Times,
     /// Number of sampling steps.
     pub steps: u32,
+    /// How much of the way a run goes that starts from a picture, 0 to 1; without it the run starts
+    /// from noise.
+    pub strength: Option<f64>,
 }
 
 /// Where the ticks of a plan come from.
@@ -94,16 +97,35 @@ impl Request {
                 spacing: None,
             },
             steps: 20,
+            strength: None,
         }
     }
 
+    /// The steps that are taken: all, or the last ones of a run that starts from a picture.
+    fn taken(&self) -> u32 {
+        // As diffusers counts them: what the product has of a step counts for none.
+        let share = |strength: f64| (f64::from(self.steps) * strength) as u32;
+        self.strength
+            .map_or(self.steps, |strength| share(strength).min(self.steps))
+    }
+
     fn timetable(&self) -> Result<Timetable, Diagnostic> {
+        let skipped = self.steps - self.taken();
+        if let Some(strength) = self.strength
+            && self.taken() == 0
+            && self.steps > 0
+        {
+            let steps = self.steps;
+            let message = format!("a strength of {strength} leaves none of {steps} steps");
+            return Err(Diagnostic::new(Code::StepsOutOfRange, message)
+                .help("raise `--strength` or `--steps`"));
+        }
         match &self.times {
             Times::Sampler {
                 scheduler,
                 sampler,
                 spacing,
-            } => timetable(scheduler, *sampler, *spacing, self.steps),
+            } => shortened(scheduler, *sampler, *spacing, self.steps, skipped),
             Times::Recording(timetable) => Ok(timetable.clone()),
         }
     }
@@ -200,7 +222,7 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
         timetable,
         sampler,
         solver,
-        steps: request.steps,
+        steps: request.taken(),
         negative: request.negative,
     };
     Ok((graph, target, bag))
@@ -228,7 +250,7 @@ fn graph_of(analysis: &Analysis, request: &Request) -> Result<(ItemId, Graph, Ba
         prompt_counts: request.prompt_counts.clone(),
         tables: request.tables.clone(),
         negative: request.negative,
-        steps: Some(request.steps),
+        steps: Some(request.taken()),
     };
     let (graph, said) = check::inline(&analysis.program, item, &inline);
     if said.has_errors() {

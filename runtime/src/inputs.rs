@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use guide_compiler::plan::{Input, InputDefault, InputId, Need, Plan};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings};
-use crate::image::{area_resize, open, read_mask};
+use crate::image::{read_mask, read_picture};
 use crate::latents;
 
 /// The largest table file: 16 MiB.
@@ -150,7 +150,9 @@ fn read(
         }
         "Image" | "Latent" => {
             let (height, width) = sizes.picture;
-            Ok(Binding::Tensor(encode(&picture(path, height, width)?)?))
+            Ok(Binding::Tensor(encode(&read_picture(
+                path, height, width,
+            )?)?))
         }
         "Table" => Ok(Binding::Table(table(path, &input.name)?)),
         _ => value.parse().map(Binding::Number).map_err(|_| {
@@ -165,27 +167,6 @@ fn read(
 fn is_safetensors(path: &Path) -> bool {
     path.extension()
         .is_some_and(|ending| ending == "safetensors")
-}
-
-/// A picture file as a tensor `[1, 3, height, width]` in 0..1, each value the mean of the area that it
-/// covers.
-fn picture(path: &Path, height: usize, width: usize) -> Result<Tensor> {
-    let picture = open(path)?;
-    let pixels = picture.to_rgb32f();
-    let from = (pixels.height() as usize, pixels.width() as usize);
-    let channel = |at: usize| {
-        let values: Vec<f64> = pixels
-            .pixels()
-            .map(|pixel| f64::from(pixel.0[at]))
-            .collect();
-        area_resize(&values, from, (height, width))
-    };
-    let numbers: Vec<f32> = (0..3).flat_map(channel).map(|value| value as f32).collect();
-    Ok(Tensor::from_vec(
-        numbers,
-        (1, 3, height, width),
-        &Device::Cpu,
-    )?)
 }
 
 /// The rows of a table: lines of a text with commas between the numbers, or the tensor `name` of a

@@ -19,5 +19,6 @@ pub mod prompt;
 pub mod recording;
 pub mod run;
 pub mod samplers;
+mod start;
 pub mod tokenizer;
 pub mod weights;

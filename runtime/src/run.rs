@@ -15,6 +15,8 @@ use crate::exec::{Binding, Bindings, Executor, Guided};
 use crate::noise::{NoiseSource, Seeded};
 use crate::predictor::{Predictor, Question};
 use crate::samplers::solver;
+use crate::start;
+pub use crate::start::{Distribution, Start};
 
 /// Elements of all latents that run together; 16 of Stable Diffusion's at 512x512.
 const ELEMENTS_AT_ONCE: usize = 1 << 18;
@@ -36,8 +38,8 @@ pub struct Request<'a> {
     pub bindings: Bindings,
     /// The seed of the first sample.
     pub seed: u64,
-    /// `[B, C, H, W]`, standard normal, in place of noise drawn from the seeds.
-    pub start: Option<Tensor>,
+    /// What the first latents are.
+    pub start: Start,
     /// Set from elsewhere to stop before the next evaluation.
     pub stop: &'a AtomicBool,
 }
@@ -210,7 +212,7 @@ impl Whole {
             passes: Vec::new(),
             stop: request.stop,
         };
-        let mut x = start(request, &samples, noise)?;
+        let mut x = start::first(request, &samples, noise)?;
         let before = self.evaluations.len();
         self.evaluations.resize(before + samples.len(), 0);
         for (index, tick) in plan.timetable.ticks.iter().enumerate() {
@@ -279,40 +281,6 @@ fn stopped(stop: &AtomicBool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The first latents of some samples.
-fn start(
-    request: &Request<'_>,
-    samples: &Range<usize>,
-    noise: &mut dyn NoiseSource,
-) -> Result<Tensor> {
-    let shape = [&[samples.len()], request.latent].concat();
-    let numbers = match &request.start {
-        Some(given) => {
-            let wanted = [&[request.batch], request.latent].concat();
-            if given.dims() != wanted {
-                return Err(RuntimeError::new(
-                    ErrorKind::BadBinding,
-                    format!(
-                        "the latents to start from have the shape {:?}, not {wanted:?}",
-                        given.dims()
-                    ),
-                ));
-            }
-            let rows = given.narrow(0, samples.start, samples.len())?;
-            rows.to_dtype(candle_core::DType::F32)?
-                .flatten_all()?
-                .to_vec1::<f32>()?
-        }
-        None => noise.draw(request.latent.iter().product())?,
-    };
-    let scale = request.plan.timetable.init_scale;
-    let scaled: Vec<f32> = numbers
-        .iter()
-        .map(|n| (f64::from(*n) * scale) as f32)
-        .collect();
-    Ok(Tensor::from_vec(scaled, shape, request.device)?)
 }
 
 /// The bindings of some samples.

@@ -14,7 +14,7 @@ use guide_runtime::error::Result;
 use guide_runtime::exec::Bindings;
 use guide_runtime::noise::{NoiseSource, Seeded};
 use guide_runtime::predictor::{Predictor, Question};
-use guide_runtime::run::{Finished, Request, run};
+use guide_runtime::run::{Finished, Request, Start, run};
 
 const LATENT: [usize; 3] = [4, 6, 5];
 const SIZE: usize = 120;
@@ -89,7 +89,7 @@ fn run_with(plan: &Plan, batch: usize, seed: u64) -> Finished {
         device: &Device::Cpu,
         bindings: Bindings::default(),
         seed,
-        start: None,
+        start: Start::Noise,
         stop: &stop,
     };
     let mut formula = Formula(plan.head.model.clone());

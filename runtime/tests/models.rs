@@ -319,9 +319,11 @@ fn sizes_that_the_model_cannot_make_are_refused() -> Result<()> {
     let pipeline = support::pocket()?;
     assert_eq!(pipeline.latent_size(96, 64)?, (16, 24));
     assert_eq!(pipeline.picture_size(16, 24), (64, 96));
+    assert_eq!(pipeline.latent_size(16, 16)?, (4, 4));
     for (width, height, help) in [
         (65, 64, "use `--size 64x64`"),
-        (0, 64, "use `--size 4x64`"),
+        (0, 64, "use `--size 64x64`, the model's own size"),
+        (64, 15, "use `--size 64x64`, the model's own size"),
         (64, usize::MAX, "use `--size 64x8192`"),
         (64, 8196, "use `--size 64x64`, the model's own size"),
     ] {

@@ -15,7 +15,7 @@ use guide_runtime::exec::Bindings;
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, embedded};
 use guide_runtime::noise::Supplied;
 use guide_runtime::predictor::{Predictor, Question};
-use guide_runtime::run::{Observer, Progress, Request, run_with_noise};
+use guide_runtime::run::{Observer, Progress, Request, Start, run_with_noise};
 use serde_json::Value;
 
 use support::Expected;
@@ -93,7 +93,7 @@ fn observed(
         device: &Device::Cpu,
         bindings: Bindings::default(),
         seed: 0,
-        start: Some(start.clone()),
+        start: Start::Given(start.clone()),
         stop: &stop,
     };
     let mut noise = Supplied::new(noise);

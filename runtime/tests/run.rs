@@ -7,9 +7,9 @@ use guide_compiler::plan::{ModelFacts, Plan, Space, Tick};
 use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
 use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::exec::Bindings;
-use guide_runtime::noise::Seeded;
+use guide_runtime::noise::{Generator, Seeded};
 use guide_runtime::predictor::{Predictor, Question};
-use guide_runtime::run::{Observer, Progress, Request, run, run_with_noise};
+use guide_runtime::run::{Distribution, Observer, Progress, Request, Start, run, run_with_noise};
 use serde_json::json;
 
 /// Answers `x / 2`.
@@ -72,7 +72,7 @@ fn request<'a>(
         device: &Device::Cpu,
         bindings: Bindings::default(),
         seed,
-        start: None,
+        start: Start::Noise,
         stop,
     }
 }
@@ -116,6 +116,56 @@ fn a_sample_has_the_same_bytes_in_any_batch() {
     }
 }
 
+fn zeros(batch: usize) -> Tensor {
+    Tensor::zeros((batch, 4, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("a tensor")
+}
+
+/// A sample first draws its picture's latents and then the noise, from its own seed.
+#[test]
+fn a_picture_is_drawn_and_noised_as_diffusers_does() {
+    let stop = AtomicBool::new(false);
+    let mut plan = plan(Sampler::Ddim, 3);
+    plan.timetable.skipped = 2;
+    let mut asked = request(&plan, &[4, 8, 8], 2, 11, &stop);
+    let refused = run(&asked, &mut half(&plan), &mut ()).expect_err("no picture");
+    assert_eq!(refused.kind, ErrorKind::BadBinding);
+
+    let mean: Vec<f32> = (0..256).map(|i| (i as f32 / 9.0).sin()).collect();
+    let mean = Tensor::from_vec(mean, (1, 4, 8, 8), &Device::Cpu).expect("a tensor");
+    let deviation = (mean.abs().and_then(|m| m * 0.25)).expect("a tensor");
+    asked.start = Start::Picture(Distribution {
+        mean: mean.clone(),
+        deviation: deviation.clone(),
+    });
+    let found = run(&asked, &mut half(&plan), &mut ()).expect("a run");
+
+    let numbers = |t: &Tensor| {
+        t.flatten_all()
+            .and_then(|t| t.to_vec1::<f32>())
+            .expect("numbers")
+    };
+    let (mean, deviation) = (numbers(&mean), numbers(&deviation));
+    let first = plan.timetable.ticks[0];
+    let starts = [11, 12].map(|seed| {
+        let mut generator = Generator::new(seed);
+        let (drawn, noise) = (generator.normals(256), generator.normals(256));
+        let one = |i: usize| {
+            let x0 = f64::from(mean[i]) + f64::from(deviation[i]) * f64::from(drawn[i]);
+            first.alpha * x0 + first.sigma * f64::from(noise[i])
+        };
+        (0..256).map(one).collect::<Vec<f64>>()
+    });
+    // The same start, as if it had been noise, leads to the same end.
+    let given: Vec<f32> = starts.concat().iter().map(|x| *x as f32).collect();
+    let mut same = plan.clone();
+    same.timetable.skipped = 0;
+    let mut asked = request(&same, &[4, 8, 8], 2, 0, &stop);
+    asked.start =
+        Start::Given(Tensor::from_vec(given, (2, 4, 8, 8), &Device::Cpu).expect("a tensor"));
+    let wanted = run(&asked, &mut half(&same), &mut ()).expect("a run");
+    assert_eq!(bits(&found.latents), bits(&wanted.latents));
+}
+
 #[test]
 fn given_latents_and_given_noise_are_used() {
     let stop = AtomicBool::new(false);
@@ -125,12 +175,10 @@ fn given_latents_and_given_noise_are_used() {
     let mut noise = Seeded::new(11, 2);
     let given = run_with_noise(&asked, &mut noise, &mut half(&plan), &mut ()).expect("a run");
     assert_eq!(bits(&drawn.latents), bits(&given.latents));
-    asked.start =
-        Some(Tensor::zeros((2, 4, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("a tensor"));
+    asked.start = Start::Given(zeros(2));
     let zero = run(&asked, &mut half(&plan), &mut ()).expect("a run");
     assert!(bits(&zero.latents).iter().all(|b| *b << 1 == 0));
-    asked.start =
-        Some(Tensor::zeros((1, 4, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("a tensor"));
+    asked.start = Start::Given(zeros(1));
     assert_eq!(
         run(&asked, &mut half(&plan), &mut ())
             .expect_err("refused")

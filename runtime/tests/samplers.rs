@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Space, Timetable};
-use guide_compiler::timetable::{Sampler, SchedulerConfig, Shift, Spacing, timetable};
+use guide_compiler::timetable::{Sampler, SchedulerConfig, Shift, Spacing, shortened, timetable};
 use guide_runtime::exec::{Evaluated, Guided};
 use guide_runtime::noise::Supplied;
 use guide_runtime::samplers::solver;
@@ -252,4 +252,74 @@ fn runs_are_those_of_the_reference() {
         cases.len(),
         wrong.join("\n")
     );
+}
+
+/// Where a start from a picture begins: what the reference makes of clean latents and noise there.
+#[test]
+fn pictures_are_noised_as_by_the_reference() {
+    /// The reference adds in f32, in numbers up to the first noise level.
+    const TOLERANCE: f64 = 2e-6;
+    let reference = reference();
+    let cases = reference.json["add_noise"].as_object().expect("cases");
+    for (name, case) in cases {
+        let config = config(&reference.json["schedulers"][name], None);
+        let sampler = config.sampler.expect("a class of ours");
+        let spacing = case["spacing"].as_str();
+        let spacing = spacing.map(|s| Spacing::parse(s).expect("a spacing"));
+        let table = shortened(&config, sampler, spacing, 10, 3).expect("a timetable");
+        assert_eq!(table.skipped, 3);
+        assert_eq!(table.ticks.last().map(|t| t.step), Some(6));
+        let first = table.ticks[0];
+        let wanted = case["timestep"].as_f64().expect("a time");
+        assert!(
+            (first.t - wanted).abs() < 1e-4,
+            "{name}: {} is not {wanted}",
+            first.t
+        );
+        let factor = if is_divided(sampler, config.space) {
+            1.0 / first.alpha
+        } else {
+            1.0
+        };
+        let tensor = |name: &str| &reference.tensors[&format!("add_noise/{name}")];
+        let pairs = tensor("x0").iter().zip(tensor("noise")).zip(tensor(name));
+        for ((x0, noise), wanted) in pairs {
+            let found = first.alpha * f64::from(*x0) + first.sigma * f64::from(*noise);
+            let off = (found * factor - f64::from(*wanted)).abs();
+            assert!(
+                off <= TOLERANCE * f64::from(wanted.abs()).max(1.0),
+                "{name}: off by {off:e}"
+            );
+        }
+    }
+    assert_eq!(cases.len(), 8);
+}
+
+/// The last steps of a run are those of the whole run, in every sampler.
+#[test]
+fn a_shorter_run_has_the_same_times() {
+    let config = SchedulerConfig::stable_diffusion(Space::Eps);
+    for sampler in Sampler::ALL {
+        let whole = timetable(&config, sampler, None, 12).expect("a timetable");
+        let short = shortened(&config, sampler, None, 12, 4).expect("a timetable");
+        // PNDM makes the first step twice, whichever that is.
+        let first = |table: &Timetable| -> Vec<(u32, f64, f64)> {
+            let ticks = table
+                .ticks
+                .iter()
+                .filter(|t| sampler != Sampler::Pndm || t.substep == 0);
+            ticks.map(|t| (t.step, t.t, t.sigma_next)).collect()
+        };
+        let wanted: Vec<_> = first(&whole)
+            .into_iter()
+            .filter(|(step, _, _)| *step >= 4)
+            .map(|(step, t, sigma)| (step - 4, t, sigma))
+            .collect();
+        assert_eq!(first(&short), wanted, "{sampler}");
+        assert_eq!(
+            short.ticks.len() as u32,
+            sampler.evaluations(8),
+            "{sampler}"
+        );
+    }
 }

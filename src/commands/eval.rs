@@ -23,6 +23,7 @@ pub fn eval(args: &Eval, ui: Ui) -> Result<Exit> {
         facts: recording.facts().clone(),
         times: Times::Recording(recording.timetable()),
         steps: recording.steps(),
+        strength: None,
     };
     let Compiled {
         plan,

@@ -35,4 +35,6 @@ mod random_model;
 #[cfg(feature = "run")]
 mod run;
 mod sandbox;
+#[cfg(feature = "run")]
+mod start;
 mod windows;

@@ -12,6 +12,10 @@ pub struct Timetable {
     pub init_scale: f64,
     /// The noise as a function of time, for predictions at another time and for `time_of`.
     pub noise: NoiseTable,
+    /// Steps that were left out at the beginning, because the run starts from a picture's latents with
+    /// the noise of the first tick.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub skipped: u32,
     /// What the solver is told besides.
     #[serde(default, skip_serializing_if = "Method::is_standard")]
     pub method: Method,
@@ -24,6 +28,7 @@ impl Timetable {
             ticks,
             init_scale: 1.0,
             noise,
+            skipped: 0,
             method: Method::default(),
         }
     }

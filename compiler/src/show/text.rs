@@ -30,10 +30,13 @@ fn line(out: &mut String, text: &str) {
 
 fn head(plan: &Plan, out: &mut String) {
     let head = &plan.head;
-    let steps = if head.steps == 1 {
-        "1 step".to_string()
-    } else {
-        format!("{} steps", head.steps)
+    let steps = match (head.steps, plan.timetable.skipped) {
+        (1, 0) => "1 step".to_string(),
+        (steps, 0) => format!("{steps} steps"),
+        (steps, skipped) => format!(
+            "the last {steps} of {} steps",
+            steps.saturating_add(skipped)
+        ),
     };
     line(
         out,

@@ -64,6 +64,7 @@ pub fn shortened(
         ticks: ticks(sampler, config, left),
         init_scale,
         noise: config.noise.clone(),
+        skipped,
         method,
     })
 }
@@ -118,9 +119,12 @@ fn check_steps(
     Err(Diagnostic::new(
         Code::StepsOutOfRange,
         format!(
-            "{steps} steps are not possible with {}, {}",
+            "{steps} steps are not possible with {}{}",
             sampler.called(config.levels),
-            spacing.name()
+            match sampler {
+                Sampler::Lcm => String::new(),
+                _ => format!(", {}", spacing.name()),
+            }
         ),
     )
     .help(format!("choose `--steps` from 1 to {most}")))

@@ -34,7 +34,7 @@ pub fn read_mask(path: &Path, height: usize, width: usize) -> Result<Tensor> {
 ///
 /// # Errors
 /// `Unreadable` where the machine fails, `BadBinding` for what is no picture.
-pub(crate) fn open(path: &Path) -> Result<image::DynamicImage> {
+pub(super) fn open(path: &Path) -> Result<image::DynamicImage> {
     image::open(path).map_err(|error| match error {
         image::ImageError::IoError(error) => RuntimeError::new(
             ErrorKind::Unreadable,
@@ -47,7 +47,7 @@ pub(crate) fn open(path: &Path) -> Result<image::DynamicImage> {
                 path.display()
             ),
         )
-        .help("give a PNG file"),
+        .help("give a PNG or JPEG file"),
     })
 }
 

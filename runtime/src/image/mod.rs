@@ -3,11 +3,12 @@
 mod font;
 mod mask;
 mod png;
+mod read;
 mod sheet;
 
-pub(crate) use mask::open;
 pub use mask::{area_resize, read_mask};
 pub use png::{KEY, encode_png, read_record, write_png};
+pub use read::read_picture;
 pub use sheet::{Grid, contact_sheet};
 
 use candle_core::{DType, Device, Tensor};

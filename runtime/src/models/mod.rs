@@ -4,6 +4,7 @@
 //! knows nothing of guidance; what may be changed inside it goes through [`crate::interventions`].
 
 mod answer;
+mod autoencoder;
 mod conditions;
 mod convert;
 pub mod embedded;
@@ -14,7 +15,9 @@ mod passes;
 mod pipeline;
 pub mod sd;
 mod text;
+mod tiles;
 mod unrelated;
 
+pub use autoencoder::{Tiling, WHOLE_PIXELS};
 pub use conditions::{AskedFraming, Conditions, SecondTexts};
 pub use pipeline::{MAX_SIDE, Pipeline};

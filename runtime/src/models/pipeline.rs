@@ -6,14 +6,16 @@ use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::{ModelFacts, Plan, Prediction, Tick};
 
 use super::answer::{self, Asked};
+use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::Conditions;
 use super::network::Network;
-use super::sd::{self, Vae, VaeConfig};
+use super::sd;
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions;
 use crate::predictor::{Predictor, Question};
-use crate::weights::{Source, Weights};
+use crate::run::Distribution;
+use crate::weights::Source;
 
 /// The longest side of a picture, in pixels.
 pub const MAX_SIDE: usize = 8192;
@@ -26,7 +28,7 @@ pub struct Pipeline {
     dtype: DType,
     device: Device,
     main: Network,
-    vae: Vae,
+    autoencoder: Autoencoder,
     others: BTreeMap<String, Network>,
     conditions: Conditions,
     max_batch: Option<usize>,
@@ -41,7 +43,8 @@ impl Pipeline {
     /// pickled, a config with unknown values, a tokenizer that cannot be used, a LoRA that does not fit.
     pub fn load(source: &Source, name: &str, dtype: DType, device: &Device) -> Result<Self> {
         let main = Network::main(source, dtype, device)?;
-        let config = VaeConfig::read(source, "vae")?;
+        let autoencoder = Autoencoder::load(source, dtype, device)?;
+        let config = autoencoder.config();
         if config.latent_channels != main.unet.config().in_channels {
             return Err(RuntimeError::new(
                 ErrorKind::BadConfig,
@@ -53,7 +56,6 @@ impl Pipeline {
                 ),
             ));
         }
-        let weights = Weights::open(source, "vae", "diffusion_pytorch_model", dtype, device)?;
         for lora in source.loras() {
             lora.all_used()?;
         }
@@ -62,7 +64,7 @@ impl Pipeline {
             source: source.clone(),
             dtype,
             device: device.clone(),
-            vae: Vae::load(&weights, config)?,
+            autoencoder,
             main,
             others: BTreeMap::new(),
             conditions: Conditions::default(),
@@ -116,17 +118,31 @@ impl Pipeline {
     /// Height and width of the latents of a picture.
     ///
     /// # Errors
-    /// `BadSize` where a side is no multiple of what a latent covers, or is zero or too long.
+    /// `BadSize` where a side is no multiple of what a latent covers, too short for the network to halve
+    /// it as often as it does, or too long.
     pub fn latent_size(&self, width: usize, height: usize) -> Result<(usize, usize)> {
-        let factor = self.vae.config().factor();
+        let factor = self.autoencoder.config().factor();
         let bad =
             |why: String, help: String| Err(RuntimeError::new(ErrorKind::BadSize, why).help(help));
         let side = self.main.unet.config().sample_size * factor;
-        if width == 0
-            || height == 0
-            || !width.is_multiple_of(factor)
-            || !height.is_multiple_of(factor)
-        {
+        // The network halves the latents between its levels.
+        let least = factor
+            << (self
+                .main
+                .unet
+                .config()
+                .block_out_channels
+                .len()
+                .saturating_sub(1));
+        if width < least || height < least {
+            return bad(
+                format!(
+                    "a picture of {width}x{height} is not possible: no side may be shorter than {least}"
+                ),
+                format!("use `--size {side}x{side}`, the model's own size"),
+            );
+        }
+        if !width.is_multiple_of(factor) || !height.is_multiple_of(factor) {
             return bad(
                 format!(
                     "a picture of {width}x{height} is not possible: each side must be a multiple of {factor}"
@@ -151,7 +167,7 @@ impl Pipeline {
 
     /// Height and width of the picture of latents.
     pub fn picture_size(&self, latent_height: usize, latent_width: usize) -> (usize, usize) {
-        let factor = self.vae.config().factor();
+        let factor = self.autoencoder.config().factor();
         (latent_height * factor, latent_width * factor)
     }
 
@@ -160,13 +176,21 @@ impl Pipeline {
     /// # Errors
     /// What the tensor library reports.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let factor = 1.0 / self.vae.config().scaling_factor;
-        let latents = (latents.to_device(&self.device)? * factor)?;
         let pictures = (0..latents.dim(0)?).map(|i| {
-            let picture = self.vae.decode(&latents.narrow(0, i, 1)?)?;
-            Ok(picture.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
+            let latents = latents.narrow(0, i, 1)?;
+            self.autoencoder.decode(&latents)
         });
         Ok(Tensor::cat(&pictures.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// Sets when pictures are decoded in tiles.
+    pub fn set_tiling(&mut self, tiling: Tiling) {
+        self.autoencoder.set_tiling(tiling);
+    }
+
+    /// Whether 16 bits were too few for the autoencoder, so that it ran again in f32.
+    pub fn widened(&self) -> bool {
+        self.autoencoder.widened()
     }
 
     /// The most likely latents of pictures: `[B, 3, H, W]` in 0..1 to `[B, C, h, w]`.
@@ -174,15 +198,21 @@ impl Pipeline {
     /// # Errors
     /// `BadSize`; what the tensor library reports.
     pub fn encode(&self, pictures: &Tensor) -> Result<Tensor> {
-        let (count, _, height, width) = pictures.dims4()?;
-        self.latent_size(width, height)?;
-        let pictures = pictures.to_device(&self.device)?.affine(2.0, -1.0)?;
-        let config = self.vae.config();
-        let latents = (0..count).map(|i| {
-            let moments = self.vae.moments(&pictures.narrow(0, i, 1)?)?;
-            Ok((moments.narrow(1, 0, config.latent_channels)? * config.scaling_factor)?)
+        let latents = (0..pictures.dim(0)?).map(|i| {
+            let picture = pictures.narrow(0, i, 1)?;
+            Ok(self.distribution(&picture)?.mean)
         });
         Ok(Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// What latents a picture has, `[1, 3, H, W]` in 0..1.
+    ///
+    /// # Errors
+    /// `BadSize`; what the tensor library reports.
+    pub fn distribution(&self, picture: &Tensor) -> Result<Distribution> {
+        let (_, _, height, width) = picture.dims4()?;
+        self.latent_size(width, height)?;
+        self.autoencoder.distribution(picture)
     }
 
     /// The network that answers a prediction.

@@ -91,7 +91,7 @@ impl Solver for Dpmpp2s {
             let back = (1..order).rev().find_map(|n| levels.get(..n).filter(says));
             match back.and_then(|back| Some((back, back.last()?))) {
                 Some((back, start)) => {
-                    let mut weights = Equation::Clean.from_the_beginning(self.second, tick, back);
+                    let mut weights = Equation::Clean.since_the_beginning(self.second, tick, back);
                     // The first order of the whole way from where the cycle began.
                     weights[back.len()] -= to.alpha * (start - to.lambda()).exp_m1();
                     let kept = to.sigma / self.sigmas[sample];

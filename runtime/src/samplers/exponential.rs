@@ -96,7 +96,7 @@ impl Equation {
 
     /// What a step that begins where an earlier one did adds to that one's first order: `levels` are
     /// those of the values between, the latest first and the beginning's last. `tick` is the latest.
-    pub fn from_the_beginning(self, second: Second, tick: &Tick, levels: &[f64]) -> Weights {
+    pub fn since_the_beginning(self, second: Second, tick: &Tick, levels: &[f64]) -> Weights {
         let Some(start) = levels.last() else {
             return [0.0; 3];
         };

@@ -88,6 +88,7 @@ fn request(args: &Fit) -> Result<Request> {
         sampler: args.sampler.clone(),
         spacing: args.spacing.clone(),
         eta: None,
+        strength: None,
         negative: args.negative.clone(),
         offline: args.offline,
     };
@@ -252,7 +253,7 @@ impl<'a> Work<'a> {
             device: &self.device,
             bindings,
             seed,
-            start: None,
+            start: sampling::Start::Noise,
             stop: self.stop,
         };
         let predictor: &mut dyn Predictor = &mut self.pipeline;

@@ -127,7 +127,7 @@ fn timing<'a>(
     if sampler.has("denoise") {
         let denoise = graph.number(sampler, "denoise")?;
         if denoise.is_some_and(|denoise| denoise != 1.0) {
-            left_out.push("`denoise`: runs begin with noise here".to_owned());
+            left_out.push("`denoise`: a start from a picture is `--init-image FILE --strength N` here, and counts steps in another way".to_owned());
         }
     }
     Ok(())

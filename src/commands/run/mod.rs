@@ -17,14 +17,14 @@ use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::plan::Plan;
 use guide_runtime::device::Device;
 use guide_runtime::exec::Bindings;
-use guide_runtime::image::Picture;
+use guide_runtime::image::{self, Picture};
 use guide_runtime::inputs::{self, Sizes};
-use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts};
+use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, Tiling};
 use guide_runtime::prompt::Reading;
-use guide_runtime::run::{Finished, Request};
+use guide_runtime::run::{Finished, Request, Start};
 use guide_runtime::{latents, run as sampling};
 
-use crate::args::{Dtype, Format, Run};
+use crate::args::{Dtype, Format, Run, VaeTiling};
 use crate::compile::{Compiled, compile, request};
 use crate::describe::{changes, describe, pixels};
 use crate::exit::{Exit, Failure, Result};
@@ -71,18 +71,22 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         device: &device,
         bindings,
         seed: args.seed,
-        start: args
-            .init_latents
-            .as_deref()
-            .map(|path| latents::read(path, latents::NAME))
-            .transpose()?,
+        start: start(args, picture, &pipeline)?,
         stop: &stop,
     };
     let mut watch = Watch::new(Bar::start(args, ui), args.trace.as_deref(), &plan);
     let finished = sample(args, &request, &mut pipeline, &mut watch);
     watch.bar.end();
     let finished = finished?;
+    pipeline.set_tiling(match args.vae_tiling {
+        VaeTiling::Auto => Tiling::Auto,
+        VaeTiling::On => Tiling::On,
+        VaeTiling::Off => Tiling::Off,
+    });
     let pictures = decode(&pipeline, &finished, &stop)?;
+    if pipeline.widened() && !args.quiet {
+        ui.say("16 bits are too few for this model's autoencoder: it ran again in f32");
+    }
     let summary = Summary::new(args, &plan, &finished, begin.elapsed());
     let mut files = output.write(&pictures, &summary, &stop)?;
     if let Some(file) = &args.save_latents {
@@ -98,6 +102,20 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         Format::Human => ui.say(&summary.text(&files)),
     }
     Ok(Exit::Done)
+}
+
+/// What the first latents are made of; `size` is the picture's height and width.
+fn start(args: &Run, size: (usize, usize), pipeline: &Pipeline) -> Result<Start> {
+    if let Some(path) = &args.init_latents {
+        return Ok(Start::Given(latents::read(path, latents::NAME)?));
+    }
+    match &args.init_image {
+        Some(path) => {
+            let picture = image::read_picture(path, size.0, size.1)?;
+            Ok(Start::Picture(pipeline.distribution(&picture)?))
+        }
+        None => Ok(Start::Noise),
+    }
 }
 
 fn sample(
@@ -205,6 +223,18 @@ fn check(stop: &AtomicBool) -> Result<()> {
     }
 }
 
+/// How much of the way is taken from a picture, where one is given; diffusers' default without a word.
+fn strength(args: &Run) -> Result<Option<f64>> {
+    let asked = args.target.strength;
+    match &args.init_image {
+        Some(_) => Ok(Some(asked.unwrap_or(0.8))),
+        None if asked.is_some() => Err(Failure::Usage(
+            "--strength is for a start from a picture; add --init-image FILE".to_owned(),
+        )),
+        None => Ok(None),
+    }
+}
+
 /// The plan: of a guide, or read from a file that `guidec plan --format json` wrote.
 fn plan(args: &Run, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
@@ -222,7 +252,8 @@ fn plan(args: &Run, ui: Ui) -> Result<Plan> {
         .negative
         .as_deref()
         .is_some_and(|text| !text.is_empty());
-    let request = request(&args.source, &args.target, model, negative)?;
+    let mut request = request(&args.source, &args.target, model, negative)?;
+    request.strength = strength(args)?;
     let Compiled {
         plan,
         warnings,

@@ -22,6 +22,7 @@ pub fn read(args: &Run) -> Result<Plan> {
         ("--spacing", target.spacing.is_some()),
         ("--prediction", target.parts.prediction.is_some()),
         ("--eta", target.eta.is_some()),
+        ("--strength", target.strength.is_some()),
     ];
     if let Some((option, _)) = fixed.iter().find(|(_, given)| *given) {
         let file = &args.source.file;
@@ -30,6 +31,13 @@ pub fn read(args: &Run) -> Result<Plan> {
         )));
     }
     let plan = parse(&args.source.file)?;
+    if plan.timetable.skipped > 0 && args.init_image.is_none() {
+        return Err(
+            bad(&args.source.file, "it was made for a start from a picture")
+                .help("add `--init-image FILE`, or plan again without `--strength`")
+                .into(),
+        );
+    }
     if plan.head.negative && target.negative.as_deref().is_none_or(str::is_empty) {
         return Err(bad(&args.source.file, "it was made for a negative prompt")
             .help("add `--negative TEXT`, or plan again with `--negative \"\"`")

@@ -43,7 +43,10 @@ impl Summary {
                 "negative",
                 json!(args.target.negative.as_deref().unwrap_or("")),
             ),
-            ("steps", json!(plan.head.steps)),
+            (
+                "steps",
+                json!(plan.head.steps.saturating_add(plan.timetable.skipped)),
+            ),
             ("sampler", json!(plan.head.sampler)),
             ("model", json!(plan.head.model.name)),
             ("latent", json!([width, height])),
@@ -64,6 +67,16 @@ impl Summary {
             ("original_size", sdxl.original_size.map(|size| json!(size))),
             ("crop", sdxl.crop.map(|place| json!(place))),
             ("target_size", sdxl.target_size.map(|size| json!(size))),
+            (
+                "init_image",
+                args.init_image.as_ref().map(|file| json!(file)),
+            ),
+            (
+                "skipped_steps",
+                args.init_image
+                    .as_ref()
+                    .map(|_| json!(plan.timetable.skipped)),
+            ),
             ("prompt_weights", args.prompt_weights.then_some(json!(true))),
         ];
         let asked = asked
