@@ -216,7 +216,7 @@ impl Tile {
             1 => simd.vectorize(Kernel::<R, 1>(self)),
             2 if S::VECTORS >= 2 => simd.vectorize(Kernel::<R, 2>(self)),
             3 if S::VECTORS >= 3 => simd.vectorize(Kernel::<R, 3>(self)),
-            _ => debug_assert!(false, "a panel has 1 to {} vectors", S::VECTORS),
+            _ => unreachable!("a panel has 1 to {} vectors", S::VECTORS),
         }
         R
     }
@@ -295,7 +295,9 @@ impl Tile {
         // SAFETY: the caller's promise: there is a bias for each of the rows and of the `valid` columns.
         unsafe {
             if self.onto {
-            } else if !column.row_bias.is_null() {
+                return sums;
+            }
+            if !column.row_bias.is_null() {
                 for (i, sums) in sums.iter_mut().enumerate() {
                     *sums = [simd.splat(*column.row_bias.add(self.row + i)); N];
                 }
