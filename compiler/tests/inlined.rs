@@ -2,7 +2,7 @@
 
 use guide_compiler::check::{Inline, check, inline};
 use guide_compiler::diagnostics::{Bag, Code};
-use guide_compiler::graph::{Graph, Node, Op, Outcome};
+use guide_compiler::graph::{Graph, Node, NodeId, Op, Outcome};
 use guide_compiler::memory::Memory;
 use guide_compiler::plan::{Need, Space};
 use guide_compiler::resolve::resolve;
@@ -137,9 +137,25 @@ fn a_state_knows_the_branches_it_stands_in() {
 #[test]
 fn two_ticks_back_is_a_chain_of_cells() {
     let g = graph("guide g() { let c = x0(predict(cond))\n c + (c - prev(c, 2, init: c)) }");
-    assert_eq!(g.cells.len(), 2);
-    let later = &g.cells[1];
-    assert!(matches!(g.nodes[later.value.index()].op, Op::Prev(cell) if cell.0 == 0));
+    let paths: Vec<&str> = g.cells.iter().map(|cell| cell.path.as_str()).collect();
+    assert_eq!(paths, ["g/c", "g/c/kept", "g/c/2"]);
+    let reads =
+        |node: NodeId, of: u32| matches!(g.nodes[node.index()].op, Op::Prev(cell) if cell.0 == of);
+    let later = &g.cells[2];
+    assert!(reads(later.value, 0));
+    // What it starts with changes from tick to tick, so it takes over nothing that was not kept.
+    let [(held, true)] = later.region[..] else {
+        panic!("{:?}", later.region);
+    };
+    assert!(reads(held, 1));
+    let g = graph(
+        "guide g() {
+    let c = x0(predict(cond))
+    let d = c - x0(predict(uncond))
+    c + prev(d, 2, init: 0)
+}",
+    );
+    assert!(g.cells.iter().all(|cell| !cell.path.ends_with("kept")));
 }
 
 #[test]

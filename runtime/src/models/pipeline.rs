@@ -9,7 +9,7 @@ use super::answer::{self, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::Conditions;
 use super::network::Network;
-use super::sd;
+use super::sd::{self, VaeConfig};
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions;
@@ -43,8 +43,7 @@ impl Pipeline {
     /// pickled, a config with unknown values, a tokenizer that cannot be used, a LoRA that does not fit.
     pub fn load(source: &Source, name: &str, dtype: DType, device: &Device) -> Result<Self> {
         let main = Network::main(source, dtype, device)?;
-        let autoencoder = Autoencoder::load(source, dtype, device)?;
-        let config = autoencoder.config();
+        let config = VaeConfig::read(source, "vae")?;
         if config.latent_channels != main.unet.config().in_channels {
             return Err(RuntimeError::new(
                 ErrorKind::BadConfig,
@@ -56,6 +55,7 @@ impl Pipeline {
                 ),
             ));
         }
+        let autoencoder = Autoencoder::load(source, dtype, device)?;
         for lora in source.loras() {
             lora.all_used()?;
         }
