@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use guide_compiler::plan::{Space, Tick};
 
 use super::Solver;
-use super::halves::{Halves, ShiftAs};
+use super::halves::{Halves, ShiftAs, here, renewed, there};
 use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
@@ -36,9 +36,9 @@ impl Solver for Ancestral {
         let halves = Halves::new(tick, x, guided, self.native, ShiftAs::Mean)?;
         // Drawn in every step, the last and held ones too, so that the stream never shifts.
         let fresh = noise.draw(halves.each)?;
-        let ratio = tick.alpha * tick.sigma_next / (tick.alpha_next * tick.sigma);
-        let down = tick.sigma_next * ratio;
-        let up = tick.sigma_next * (1.0 - ratio * ratio).max(0.0).sqrt();
+        let left = here(tick).left(there(tick));
+        let down = tick.sigma_next * left;
+        let up = tick.sigma_next * renewed(left).sqrt();
         halves.next(tick, x, |i| {
             tick.alpha_next * halves.x0[i] + down * halves.eps[i] + up * f64::from(fresh[i])
         })

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use guide_compiler::plan::{Clip, Method, Space, Tick};
 
 use super::Solver;
-use super::halves::{Halves, ShiftAs};
+use super::halves::{Halves, ShiftAs, here, there};
 use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
@@ -52,13 +52,9 @@ impl Solver for Ddpm {
         noise: &mut dyn NoiseSource,
     ) -> Result<Tensor> {
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Mean)?;
-        if self.clip != Clip::No {
-            halves.clip(self.clip);
-            halves.follow(tick);
-        }
+        halves.clip_and_follow(self.clip, tick);
         let fresh = noise.draw(halves.each)?;
-        let ratio = tick.alpha * tick.sigma_next / (tick.alpha_next * tick.sigma);
-        let kept = tick.sigma_next * ratio;
+        let kept = tick.sigma_next * here(tick).left(there(tick));
         let deviation = self.variance(tick).max(0.0).sqrt();
         halves.next(tick, x, |i| {
             tick.alpha_next * halves.x0[i] + kept * halves.eps[i] + deviation * f64::from(fresh[i])

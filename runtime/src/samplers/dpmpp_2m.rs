@@ -49,24 +49,17 @@ impl Solver for Dpmpp2m {
         _: &mut dyn NoiseSource,
     ) -> Result<Tensor> {
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
-        if self.clip != Clip::No {
-            halves.clip(self.clip);
-            halves.follow(tick);
-        }
+        halves.clip_and_follow(self.clip, tick);
         let (now, kept) = match self.equation {
             Equation::Noise => (&halves.eps, &halves.eps),
             _ => (&halves.x0, &halves.renoised_x0),
         };
         let order = order(&self.orders, tick);
-        let mut further = now.clone();
-        for (sample, further) in further.chunks_exact_mut(halves.each.max(1)).enumerate() {
+        let further = self.history.weighted(now, halves.each, |sample| {
             let levels = self.history.levels(sample);
-            let weights = self
-                .equation
-                .looking_back(self.second, tick, order, &levels);
-            further.iter_mut().for_each(|now| *now *= weights[0]);
-            self.history.add(sample, &weights[1..], further);
-        }
+            self.equation
+                .looking_back(self.second, tick, order, &levels)
+        });
         let next = halves.next(tick, x, |i| {
             tick.alpha_next * halves.x0[i] + tick.sigma_next * halves.eps[i] + further[i]
         })?;

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use guide_compiler::plan::{Clip, Method, Second, Space, Tick};
 
 use super::exponential::Equation;
-use super::halves::{Halves, ShiftAs, here};
+use super::halves::{Halves, ShiftAs, here, renewed, there};
 use super::history::History;
 use super::{Solver, one_prediction, order};
 use crate::error::Result;
@@ -47,17 +47,14 @@ impl Solver for Dpmpp2mSde {
         halves.clip(self.clip);
         let fresh = noise.draw(halves.each)?;
         let order = order(&self.orders, tick);
-        let mut further = halves.x0.clone();
-        for (sample, further) in further.chunks_exact_mut(halves.each.max(1)).enumerate() {
+        let further = self.history.weighted(&halves.x0, halves.each, |sample| {
             let levels = self.history.levels(sample);
-            let weights = Equation::Stochastic.looking_back(self.second, tick, order, &levels);
-            further.iter_mut().for_each(|now| *now *= weights[0]);
-            self.history.add(sample, &weights[1..], further);
-        }
+            Equation::Stochastic.looking_back(self.second, tick, order, &levels)
+        });
         // `exp(-h)`, with `h` the step in `log(alpha/sigma)`.
-        let ratio = tick.alpha * tick.sigma_next / (tick.alpha_next * tick.sigma);
-        let renewed = (1.0 - ratio * ratio).max(0.0);
-        let kept = tick.sigma_next / tick.sigma * ratio;
+        let left = here(tick).left(there(tick));
+        let renewed = renewed(left);
+        let kept = tick.sigma_next / tick.sigma * left;
         let deviation = tick.sigma_next * renewed.sqrt();
         let next = halves.next(tick, x, |i| {
             kept * halves.from[i]

@@ -69,10 +69,7 @@ impl Solver for Dpmpp2s {
             ));
         }
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
-        if self.clip != Clip::No {
-            halves.clip(self.clip);
-            halves.follow(tick);
-        }
+        halves.clip_and_follow(self.clip, tick);
         let order = self.order(tick);
         let (to, each) = (there(tick), halves.each.max(1));
         self.bases.resize(halves.from.len(), 0.0);

@@ -9,9 +9,9 @@
 use candle_core::Tensor;
 use guide_compiler::plan::{Space, Tick, Timetable};
 
-use super::halves::{Halves, Point, ShiftAs, here, there};
-use super::{Solver, one_prediction};
-use crate::error::{ErrorKind, Result, RuntimeError};
+use super::halves::{Halves, Point, ShiftAs, here, renewed, there};
+use super::{Solver, not_begun, one_prediction};
+use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
 
@@ -54,8 +54,8 @@ impl DpmppSde {
         let fresh = noise.draw(halves.each)?;
         let middle = self.middles.iter().find(|(step, _)| *step == tick.step);
         let to = middle.map_or(there(tick), |(_, middle)| *middle);
-        let ratio = ratio(here(tick), to);
-        let (kept, renewed) = (to.sigma * ratio, to.sigma * share(ratio).sqrt());
+        let left = here(tick).left(to);
+        let (kept, renewed) = (to.sigma * left, to.sigma * renewed(left).sqrt());
         let next = halves.next(tick, x, |i| {
             to.alpha * halves.x0[i] + kept * halves.eps[i] + renewed * f64::from(fresh[i])
         })?;
@@ -80,34 +80,21 @@ impl DpmppSde {
         let Some(start) =
             start.filter(|s| s.tick.step == tick.step && s.from.len() == halves.from.len())
         else {
-            return Err(RuntimeError::new(
-                ErrorKind::BadPlan,
-                "the plan corrects a step that it did not begin",
-            ));
+            return Err(not_begun());
         };
         halves.hold.clone_from(&start.hold);
         let fresh = noise.draw(halves.each)?;
         let (from, middle, to) = (here(&start.tick), here(tick), there(tick));
-        let ratio = ratio(from, to);
-        let kept = to.sigma / from.sigma * ratio;
-        let toward = to.alpha * share(ratio);
-        let renewed = to.sigma * share(ratio).sqrt();
+        let left = from.left(to);
+        let kept = to.sigma / from.sigma * left;
+        let toward = to.alpha * renewed(left);
+        let renewed = to.sigma * renewed(left).sqrt();
         let (old, new) = parts(from, middle, to);
         halves.next(tick, x, |i| {
             let path = old * f64::from(start.fresh[i]) + new * f64::from(fresh[i]);
             kept * start.from[i] + toward * halves.x0[i] + renewed * path
         })
     }
-}
-
-/// How much of `sigma/alpha` is left.
-fn ratio(from: Point, to: Point) -> f64 {
-    from.alpha * to.sigma / (to.alpha * from.sigma)
-}
-
-/// The share of fresh noise in the variance of an ancestral step.
-fn share(ratio: f64) -> f64 {
-    (1.0 - ratio * ratio).max(0.0)
 }
 
 /// Factors of what was drawn up to the middle and after it, in the noise of the whole step.

@@ -120,7 +120,16 @@ impl Halves {
         Ok(halves)
     }
 
-    /// Cuts the clean samples. The noise stays what the network said; [`Halves::follow`] changes that.
+    /// Cuts the clean samples, and takes as noise what the latent holds beside them, for solvers that step
+    /// from the latent itself.
+    pub fn clip_and_follow(&mut self, clip: Clip, tick: &Tick) {
+        if clip != Clip::No {
+            self.clip(clip);
+            self.follow(tick);
+        }
+    }
+
+    /// Cuts the clean samples. The noise stays what the network said.
     pub fn clip(&mut self, clip: Clip) {
         for x0 in [&mut self.x0, &mut self.renoised_x0] {
             x0.chunks_exact_mut(self.each.max(1))
@@ -128,9 +137,7 @@ impl Halves {
         }
     }
 
-    /// Takes as noise what the latent holds beside the clean sample, for solvers that step from the
-    /// latent itself.
-    pub fn follow(&mut self, tick: &Tick) {
+    fn follow(&mut self, tick: &Tick) {
         if tick.sigma == 0.0 {
             return;
         }
@@ -153,6 +160,24 @@ impl Halves {
             self.x0[i] += clean * f64::from(*d);
             self.renoised_x0[i] += clean * f64::from(*d);
             self.eps[i] += noise * f64::from(*d);
+        }
+    }
+
+    /// The slopes along which a solver by polynomials goes: of `x/alpha` over `sigma/alpha`, or in a flow
+    /// model of `x` over `sigma`.
+    pub fn slopes(&self, flow: bool) -> Vec<f64> {
+        let pairs = self.eps.iter().zip(&self.x0);
+        pairs
+            .map(|(eps, x0)| if flow { eps - x0 } else { *eps })
+            .collect()
+    }
+
+    /// Goes on with a step that an earlier evaluation began: what held there holds, and the addition is
+    /// the mean of both.
+    pub fn go_on(&mut self, hold: &[bool], offset: &[f64]) {
+        self.hold = hold.to_vec();
+        for (mine, first) in self.offset.iter_mut().zip(offset) {
+            *mine = 0.5 * (*mine + first);
         }
     }
 
@@ -226,6 +251,11 @@ pub(super) struct Point {
     pub sigma: f64,
 }
 
+/// The share of fresh noise in the variance of an ancestral step that leaves this much of `sigma/alpha`.
+pub(super) fn renewed(left: f64) -> f64 {
+    (1.0 - left * left).max(0.0)
+}
+
 /// The noise level that a tick begins at.
 pub(super) fn here(tick: &Tick) -> Point {
     Point {
@@ -243,6 +273,11 @@ pub(super) fn there(tick: &Tick) -> Point {
 }
 
 impl Point {
+    /// How much of `sigma/alpha` is left at `to`.
+    pub fn left(self, to: Point) -> f64 {
+        self.alpha * to.sigma / (to.alpha * self.sigma)
+    }
+
     /// The natural logarithm of `alpha/sigma`, infinite without noise or without signal.
     pub fn lambda(self) -> f64 {
         (self.alpha / self.sigma).ln()

@@ -11,8 +11,8 @@ use candle_core::Tensor;
 use guide_compiler::plan::{Clip, Method, Space, Tick};
 
 use super::halves::{Halves, ShiftAs};
-use super::{Solver, one_prediction};
-use crate::error::{ErrorKind, Result, RuntimeError};
+use super::{Solver, not_begun, one_prediction};
+use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
 
@@ -45,13 +45,6 @@ impl Heun {
         }
     }
 
-    fn slopes(&self, halves: &Halves) -> Vec<f64> {
-        let pairs = halves.eps.iter().zip(&halves.x0);
-        pairs
-            .map(|(eps, x0)| if self.flow { eps - x0 } else { *eps })
-            .collect()
-    }
-
     /// What `x` is divided by.
     fn scale(&self, alpha: f64) -> f64 {
         if self.flow { 1.0 } else { alpha }
@@ -68,11 +61,8 @@ impl Solver for Heun {
     ) -> Result<Tensor> {
         one_prediction("heun", tick, guided)?;
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
-        if self.clip != Clip::No {
-            halves.clip(self.clip);
-            halves.follow(tick);
-        }
-        let slopes = self.slopes(&halves);
+        halves.clip_and_follow(self.clip, tick);
+        let slopes = halves.slopes(self.flow);
         let start = match (tick.substep, self.start.take()) {
             (0, _) => {
                 let scale = self.scale(tick.alpha);
@@ -90,19 +80,11 @@ impl Solver for Heun {
             {
                 start
             }
-            _ => {
-                return Err(RuntimeError::new(
-                    ErrorKind::BadPlan,
-                    "the plan corrects a step that it did not begin",
-                ));
-            }
+            _ => return Err(not_begun()),
         };
         let (from, to) = (self.scale(start.tick.alpha), self.scale(tick.alpha_next));
         let way = tick.sigma_next / to - start.tick.sigma / from;
-        halves.hold.clone_from(&start.hold);
-        for (offset, first) in halves.offset.iter_mut().zip(&start.offset) {
-            *offset = 0.5 * (*offset + first);
-        }
+        halves.go_on(&start.hold, &start.offset);
         let next = halves.next(tick, x, |i| {
             to * (start.y[i] + way * 0.5 * (start.slopes[i] + slopes[i]))
         })?;

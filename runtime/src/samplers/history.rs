@@ -66,6 +66,24 @@ impl History {
         }
     }
 
+    /// Each value times the first of its sample's weights, and each remembered one times the next, added up.
+    pub fn weighted<W: AsRef<[f64]>>(
+        &self,
+        values: &[f64],
+        each: usize,
+        weights: impl Fn(usize) -> W,
+    ) -> Vec<f64> {
+        let mut sums = values.to_vec();
+        for (sample, sums) in sums.chunks_exact_mut(each.max(1)).enumerate() {
+            let weights = weights(sample);
+            if let Some((now, earlier)) = weights.as_ref().split_first() {
+                sums.iter_mut().for_each(|sum| *sum *= now);
+                self.add(sample, earlier, sums);
+            }
+        }
+        sums
+    }
+
     /// Adds to `sums[i]` each remembered value of element `i` times its weight, latest first.
     pub fn add(&self, sample: usize, weights: &[f64], sums: &mut [f64]) {
         for (earlier, weight) in self.of(sample).zip(weights) {

@@ -46,16 +46,10 @@ impl Solver for Lms {
         let scale = |alpha: f64| if self.flow { 1.0 } else { alpha };
         let (from, to) = (scale(tick.alpha), scale(tick.alpha_next));
         let (level, end) = (tick.sigma / from, tick.sigma_next / to);
-        let pairs = halves.eps.iter().zip(&halves.x0);
-        let slopes: Vec<f64> = pairs
-            .map(|(eps, x0)| if self.flow { eps - x0 } else { *eps })
-            .collect();
-        let mut ways = slopes.clone();
-        for (sample, way) in ways.chunks_exact_mut(halves.each.max(1)).enumerate() {
-            let weights = weights(level, end, &self.history.levels(sample));
-            way.iter_mut().for_each(|slope| *slope *= weights[0]);
-            self.history.add(sample, &weights[1..], way);
-        }
+        let slopes = halves.slopes(self.flow);
+        let ways = self.history.weighted(&slopes, halves.each, |sample| {
+            weights(level, end, &self.history.levels(sample))
+        });
         self.history.push(level, &slopes, &halves.hold);
         halves.next(tick, x, |i| to * (halves.from[i] / from + ways[i]))
     }

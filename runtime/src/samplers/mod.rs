@@ -99,3 +99,11 @@ fn one_prediction(name: &str, tick: &Tick, guided: &Guided) -> Result<()> {
     }
     Ok(())
 }
+
+/// A second evaluation without its first.
+fn not_begun() -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::BadPlan,
+        "the plan corrects a step that it did not begin",
+    )
+}

@@ -9,8 +9,8 @@ use guide_compiler::plan::{NoiseCurve, NoiseTable, Space, Tick, Timetable};
 
 use super::halves::{Halves, Point, ShiftAs, here, there};
 use super::history::History;
-use super::{Solver, one_prediction};
-use crate::error::{ErrorKind, Result, RuntimeError};
+use super::{Solver, not_begun, one_prediction};
+use crate::error::Result;
 use crate::exec::Guided;
 use crate::noise::NoiseSource;
 
@@ -75,20 +75,10 @@ impl Pndm {
         let start = self.start.take();
         let Some(start) = start.filter(|s| s.tick.step == tick.step && s.from.len() == told.len())
         else {
-            return Err(RuntimeError::new(
-                ErrorKind::BadPlan,
-                "the plan corrects a step that it did not begin",
-            ));
+            return Err(not_begun());
         };
-        halves.hold.clone_from(&start.hold);
-        for (offset, first) in halves.offset.iter_mut().zip(&start.offset) {
-            *offset = 0.5 * (*offset + first);
-        }
-        let each = halves.each.max(1);
-        let mut mean: Vec<f64> = told.iter().map(|told| 0.5 * told).collect();
-        for (sample, mean) in mean.chunks_exact_mut(each).enumerate() {
-            self.history.add(sample, &[0.5], mean);
-        }
+        halves.go_on(&start.hold, &start.offset);
+        let mean = self.history.weighted(&told, halves.each, |_| [0.5, 0.5]);
         let from = self.begin(&start.tick, tick);
         // What the step leads to is where this evaluation stands.
         let to = here(tick);
@@ -120,14 +110,10 @@ impl Solver for Pndm {
         if tick.substep > 0 {
             return self.again(tick, x, halves, told);
         }
-        let each = halves.each.max(1);
-        let mut mean = told.clone();
-        for (sample, mean) in mean.chunks_exact_mut(each).enumerate() {
+        let mean = self.history.weighted(&told, halves.each, |sample| {
             let known = self.history.of(sample).count();
-            let weights = WEIGHTS[known.min(WEIGHTS.len() - 1)];
-            mean.iter_mut().for_each(|now| *now *= weights[0]);
-            self.history.add(sample, &weights[1..], mean);
-        }
+            WEIGHTS[known.min(WEIGHTS.len() - 1)]
+        });
         self.history.push(0.0, &told, &halves.hold);
         let (from, to) = (here(tick), there(tick));
         let next = halves.next(tick, x, |i| {

@@ -224,10 +224,7 @@ impl Solver for UniPc {
     ) -> Result<Tensor> {
         one_prediction("unipc", tick, guided)?;
         let mut halves = Halves::new(tick, x, guided, self.native, ShiftAs::Score)?;
-        if self.clip != Clip::No {
-            halves.clip(self.clip);
-            halves.follow(tick);
-        }
+        halves.clip_and_follow(self.clip, tick);
         let values = match self.form {
             Form::Clean => &halves.x0,
             Form::Noise => &halves.eps,
