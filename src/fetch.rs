@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use guide_runtime::error::ErrorKind;
 use guide_runtime::weights::find::{Found, find, repository};
 
+use crate::args::Dtype;
 use crate::describe::places;
 use crate::exit::Result;
 use crate::ui::Ui;
@@ -20,6 +21,18 @@ pub struct Search<'a> {
     pub half: bool,
     /// Set when the user asks to stop.
     pub stop: &'a AtomicBool,
+}
+
+impl<'a> Search<'a> {
+    /// By the options of a command.
+    pub fn new(offline: bool, quiet: bool, dtype: Option<Dtype>, stop: &'a AtomicBool) -> Self {
+        Self {
+            offline,
+            quiet,
+            half: matches!(dtype, Some(Dtype::F16 | Dtype::Bf16)),
+            stop,
+        }
+    }
 }
 
 /// The model of that name, fetched where it lies nowhere and may be.
@@ -70,12 +83,11 @@ mod hub {
 
 #[cfg(feature = "download")]
 mod hub {
-    use std::sync::atomic::Ordering;
-
     use guide_runtime::error::{ErrorKind, RuntimeError};
+    use guide_runtime::run::stopped;
     use guide_runtime::weights::Source;
     use guide_runtime::weights::download::{Event, Hub, fetch, is_unfinished};
-    use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+    use indicatif::ProgressBar;
 
     use super::{Found, Result, Search, Ui, find, places};
 
@@ -130,14 +142,7 @@ mod hub {
 
     impl<'a> Bar<'a> {
         fn new(search: Search<'a>, ui: Ui) -> Self {
-            let drawn = (!search.quiet && ui.is_watched()).then(|| {
-                let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-                // A template that cannot be read leaves the bar's own look.
-                if let Ok(style) = ProgressStyle::with_template(LINE) {
-                    bar.set_style(style);
-                }
-                bar
-            });
+            let drawn = if search.quiet { None } else { ui.bar(LINE) };
             Self { search, ui, drawn }
         }
 
@@ -148,10 +153,7 @@ mod hub {
         }
 
         fn event(&mut self, event: Event) -> guide_runtime::error::Result<()> {
-            if self.search.stop.load(Ordering::Relaxed) {
-                self.end();
-                return Err(RuntimeError::new(ErrorKind::Interrupted, "interrupted"));
-            }
+            stopped(self.search.stop).inspect_err(|_| self.end())?;
             match (event, &self.drawn) {
                 (Event::File(name, number, of), Some(bar)) => {
                     bar.set_message(format!("{number}/{of} {name}"));

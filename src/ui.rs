@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use guide_compiler::diagnostics::render::{self, Style};
 use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::sources::SourceMap;
+#[cfg(feature = "run")]
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::{Failure, Result};
 
@@ -25,8 +27,21 @@ impl Ui {
 
     /// Whether a person watches stderr.
     #[cfg(feature = "run")]
-    pub fn is_watched(self) -> bool {
+    fn is_watched(self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// A bar where a person watches.
+    #[cfg(feature = "run")]
+    pub fn bar(self, template: &str) -> Option<ProgressBar> {
+        self.is_watched().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            // A template that cannot be read leaves the bar's own look.
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        })
     }
 
     /// Data, to stdout.

@@ -23,10 +23,28 @@ pub fn open(kind: &str, number: usize) -> Result<Device> {
 
 /// The memory that is free for programs, in bytes, where the system tells.
 pub fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    stated("/proc/meminfo", "MemAvailable:")
+}
+
+/// The machine's memory, in bytes, where the system tells.
+pub fn all_memory() -> Option<u64> {
+    stated("/proc/meminfo", "MemTotal:")
+}
+
+/// The memory that this process holds, in bytes, where the system tells.
+pub fn held_memory() -> Option<u64> {
+    stated("/proc/self/status", "VmRSS:")
+}
+
+/// The most memory that this process has held, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    stated("/proc/self/status", "VmHWM:")
+}
+
+/// A number of bytes that a file of the system gives in KiB.
+fn stated(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib << 10)
 }

@@ -273,7 +273,11 @@ impl Whole {
     }
 }
 
-fn stopped(stop: &AtomicBool) -> Result<()> {
+/// Ends what is in work once the user has asked to stop.
+///
+/// # Errors
+/// `Interrupted`.
+pub fn stopped(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) {
         return Err(RuntimeError::new(
             ErrorKind::Interrupted,
@@ -338,14 +342,4 @@ impl Predictor for Timed<'_> {
         self.passes.extend(self.inner.passes());
         answers
     }
-}
-
-/// The most memory that the process held so far, in bytes, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -18,18 +18,20 @@ use guide_runtime::predictor::{Predictor, Question};
 const BATCH: usize = 3;
 
 fn planned(name: &str, steps: u32, set: &[(&str, f64)]) -> Plan {
-    let config = SchedulerConfig::stable_diffusion(Space::Eps);
-    let table = timetable(&config, Sampler::Ddim, None, steps).unwrap();
     let settings = set.iter();
     let settings = settings.map(|(name, value)| ((*name).to_owned(), format!("{value:?}")));
-    let text = pipeline::rule(name).unwrap();
-    pipeline::planned(name, text, settings.collect(), facts(), table, None).unwrap()
+    planned_text(
+        name,
+        pipeline::rule(name).unwrap(),
+        steps,
+        settings.collect(),
+    )
 }
 
-fn planned_text(name: &str, text: &str, steps: u32) -> Plan {
+fn planned_text(name: &str, text: &str, steps: u32, settings: Vec<(String, String)>) -> Plan {
     let config = SchedulerConfig::stable_diffusion(Space::Eps);
     let table = timetable(&config, Sampler::Ddim, None, steps).unwrap();
-    pipeline::planned(name, text, Vec::new(), facts(), table, None).unwrap()
+    pipeline::planned(name, text, settings, facts(), table, None).unwrap()
 }
 
 fn guided(u: &[f64], c: &[f64], scale: f64) -> Vec<f64> {
@@ -335,7 +337,7 @@ fn init_is_read_until_a_state_has_been_kept_so_often() {
 "
     );
     for (text, gate) in [(always, f64::NEG_INFINITY), (&sometimes, gate)] {
-        let plan = planned_text("g", text, 7);
+        let plan = planned_text("g", text, 7, Vec::new());
         let ticks = &plan.timetable.ticks;
         let mut taken = 0;
         for (got, _) in run_both(&plan, BATCH, &Bindings::default(), Formula::new) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::stable_diffusion::{unet_2d, vae};
+use guide_runtime::device::{held_memory, peak_memory};
 use guide_runtime::interventions::Hooks;
 use guide_runtime::models::sd::{UNet, UNetConfig, Vae, VaeConfig};
 use guide_runtime::weights::published::Family;
@@ -147,7 +148,7 @@ fn load_vae(path: &Path) -> Vae {
 /// Decodes in a process of its own, and says how much memory that took at most.
 pub fn decode_once(path: &str) {
     let ours = load_vae(Path::new(path));
-    let before = kilobytes("VmRSS");
+    let before = held_memory().unwrap_or(0);
     let times = (0..3).map(|seed| {
         let start = Instant::now();
         ours.decode(&noise(&LATENTS, seed)).unwrap();
@@ -157,15 +158,7 @@ pub fn decode_once(path: &str) {
     println!(
         "in a process of its own: {:.0} ms, {} MB at most, {} MB of them once the weights are loaded",
         ms(time),
-        kilobytes("VmHWM") >> 10,
-        before >> 10
+        peak_memory().unwrap_or(0) >> 20,
+        before >> 20
     );
-}
-
-/// A line of what Linux says about this process; 0 elsewhere.
-fn kilobytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

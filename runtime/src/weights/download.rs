@@ -12,6 +12,7 @@ use hf_hub::api::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use sha2::{Digest, Sha256};
 
+use super::find::in_cache;
 use super::wanted::wanted;
 use crate::error::{ErrorKind, Result, RuntimeError};
 
@@ -84,7 +85,7 @@ pub fn fetch(
 
 /// Whether a fetch of this repository, ours or another tool's, has begun and not ended.
 pub fn is_unfinished(repository: &str, cache: &Path) -> bool {
-    let blobs = root(repository, cache).join("blobs");
+    let blobs = in_cache(repository, cache).join("blobs");
     let Ok(entries) = blobs.read_dir() else {
         return false;
     };
@@ -93,10 +94,6 @@ pub fn is_unfinished(repository: &str, cache: &Path) -> bool {
         let name = name.to_string_lossy();
         name.ends_with(".part") || name.ends_with(".incomplete")
     })
-}
-
-fn root(repository: &str, cache: &Path) -> PathBuf {
-    cache.join(format!("models--{}", repository.replace('/', "--")))
 }
 
 fn all(repository: &str, half: bool, hub: &Hub, events: &Sender<Event>) -> Result<()> {
@@ -120,7 +117,9 @@ fn all(repository: &str, half: bool, hub: &Hub, events: &Sender<Event>) -> Resul
         .map(|file| file.rfilename)
         .collect();
     let files = wanted(repository, &names, half)?;
-    let mark = root(repository, &hub.cache).join("blobs").join(UNFINISHED);
+    let mark = in_cache(repository, &hub.cache)
+        .join("blobs")
+        .join(UNFINISHED);
     let unwritable = |error: std::io::Error| {
         RuntimeError::new(
             ErrorKind::OutputUnwritable,
@@ -151,7 +150,7 @@ fn one(
     hub: &Hub,
     events: &Sender<Event>,
 ) -> Result<()> {
-    let there = root(repository, &hub.cache)
+    let there = in_cache(repository, &hub.cache)
         .join("snapshots")
         .join(commit)
         .join(name);

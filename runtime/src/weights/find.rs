@@ -52,14 +52,24 @@ impl Places {
 
 /// The repository that a name may stand for: a short name's own, or `ORGANISATION/NAME` itself.
 pub fn repository(name: &str) -> Option<&str> {
-    let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
-    let repository = short.map_or(name, |(_, full)| *full);
+    let repository = long_name(name);
     let (organisation, word) = repository.split_once('/')?;
     let plain = |word: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         !word.is_empty() && !word.starts_with('.') && word.chars().all(is_plain)
     };
     (plain(organisation) && plain(word)).then_some(repository)
+}
+
+/// What a short name stands for; any other name itself.
+fn long_name(name: &str) -> &str {
+    let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
+    short.map_or(name, |(_, full)| *full)
+}
+
+/// The folder of a repository in the hub's cache.
+pub(super) fn in_cache(repository: &str, hub: &Path) -> PathBuf {
+    hub.join(format!("models--{}", repository.replace('/', "--")))
 }
 
 /// A model that was found.
@@ -184,12 +194,9 @@ fn candidates(name: &str, places: &Places) -> Vec<Candidate> {
         }
     }
     if let Some(hub) = &places.hub {
-        let repository = SHORT_NAMES
-            .iter()
-            .find(|(short, _)| *short == name)
-            .map_or(name, |(_, full)| *full);
+        let repository = long_name(name);
         if repository.split('/').count() == 2 {
-            let root = hub.join(format!("models--{}", repository.replace('/', "--")));
+            let root = in_cache(repository, hub);
             all.push(Candidate {
                 shown: root.display().to_string(),
                 folder: snapshot(&root).unwrap_or_else(|| root.join("snapshots/main")),
@@ -294,11 +301,7 @@ fn way_out(name: &str, places: &Places) -> String {
     if !near.is_empty() {
         return format!("write {}", near.join(" or "));
     }
-    let repository = SHORT_NAMES
-        .iter()
-        .find(|(short, _)| *short == name)
-        .map(|(_, full)| *full);
-    match repository.or(Some(name).filter(|name| name.split('/').count() == 2)) {
+    match Some(long_name(name)).filter(|name| name.split('/').count() == 2) {
         Some(repository) => format!(
             "fetch it with `huggingface-cli download {repository}`, or put its folder into `$GUIDEC_MODELS/{name}`"
         ),

@@ -18,7 +18,7 @@ use guide_runtime::predictor::Predictor;
 use guide_runtime::run::{self as sampling, Finished};
 
 use super::run::{device, output, stop_on_interrupt};
-use crate::args::{Dtype, Fit, Parts, Source, Target};
+use crate::args::{Fit, Parts, Source, Target};
 use crate::compile;
 use crate::describe::describe;
 use crate::exit::{Exit, Failure, Result};
@@ -43,12 +43,7 @@ const COMMON: [&str; 8] = [
 /// Records, fits, writes and measures.
 pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
     let stop = stop_on_interrupt()?;
-    let search = Search {
-        offline: args.offline,
-        quiet: args.quiet,
-        half: matches!(args.dtype, Some(Dtype::F16 | Dtype::Bf16)),
-        stop: &stop,
-    };
+    let search = Search::new(args.offline, args.quiet, args.dtype, &stop);
     if let Some(name) = &args.model {
         fetch::model(name, search, ui)?;
     }

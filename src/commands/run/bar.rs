@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use guide_runtime::error::Result;
 use guide_runtime::run::{Observer, Progress};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::args::Run;
 use crate::ui::Ui;
@@ -27,12 +27,7 @@ impl Bar {
     pub fn start(args: &Run, ui: Ui) -> Bar {
         let kind = if args.quiet {
             Kind::Silent
-        } else if ui.is_watched() {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            // A template that cannot be read leaves the bar's own look.
-            if let Ok(style) = ProgressStyle::with_template(LINE) {
-                bar.set_style(style);
-            }
+        } else if let Some(bar) = ui.bar(LINE) {
             Kind::Drawn(bar)
         } else {
             Kind::Lines {

@@ -1,8 +1,7 @@
 //! What a run takes of the machine's memory.
 
-use std::fs;
-
 use guide_compiler::diagnostics::{Code, Diagnostic};
+use guide_runtime::device::all_memory;
 
 use crate::exit::Result;
 
@@ -15,7 +14,7 @@ pub fn check(batch: u32, latent: &[usize], picture: (usize, usize)) -> Result<()
     };
     let one = bytes(latent, 4).saturating_add(bytes(&[picture.0, picture.1], 6));
     let all = one.saturating_mul(u64::from(batch));
-    if of_machine().is_none_or(|there| all <= there) {
+    if all_memory().is_none_or(|there| all <= there) {
         return Ok(());
     }
     let message = format!(
@@ -25,22 +24,4 @@ pub fn check(batch: u32, latent: &[usize], picture: (usize, usize)) -> Result<()
     Err(Diagnostic::new(Code::OutOfMemory, message)
         .help("make fewer pictures at once, as in `--batch 4`, or smaller ones")
         .into())
-}
-
-/// The most memory that this process has held, where the system tells.
-pub fn peak() -> Option<u64> {
-    field("/proc/self/status", "VmHWM:")
-}
-
-/// The machine's memory, where the system tells.
-fn of_machine() -> Option<u64> {
-    field("/proc/meminfo", "MemTotal:")
-}
-
-/// A number of bytes that a file of the system gives in KiB.
-fn field(file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib << 10)
 }

@@ -24,7 +24,7 @@ use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request, Start};
 use guide_runtime::{latents, run as sampling};
 
-use crate::args::{Dtype, Format, Run, VaeTiling};
+use crate::args::{Format, Run, VaeTiling};
 use crate::compile::{Compiled, compile, request};
 use crate::describe::{changes, describe, pixels};
 use crate::exit::{Exit, Failure, Result};
@@ -40,12 +40,7 @@ use trace::Watch;
 pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let begin = Instant::now();
     let stop = stop_on_interrupt()?;
-    let search = Search {
-        offline: args.target.offline,
-        quiet: args.quiet,
-        half: matches!(args.dtype, Some(Dtype::F16 | Dtype::Bf16)),
-        stop: &stop,
-    };
+    let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use guide_compiler::plan::Plan;
+use guide_runtime::device::peak_memory;
 use guide_runtime::run::Finished;
 use serde_json::{Map, Value, json};
 
-use super::memory;
 use crate::args::Run;
 
 /// The facts of a run.
@@ -119,7 +119,7 @@ impl Summary {
         };
         let [network, arithmetic, total] =
             [self.network, self.arithmetic, self.total].map(|t| t.as_secs_f64());
-        let memory = memory::peak().map(|bytes| format!("; peak memory {} MiB", bytes >> 20));
+        let memory = peak_memory().map(|bytes| format!("; peak memory {} MiB", bytes >> 20));
         let memory = memory.unwrap_or_default();
         let mut out = format!(
             "{sum} evaluations{each}; {total:.1} s, of which network {network:.1} s, arithmetic {arithmetic:.2} s{memory}"
@@ -143,7 +143,7 @@ impl Summary {
             "total": self.total.as_secs_f64(),
         });
         all.insert("seconds".to_owned(), seconds);
-        all.insert("peak_memory_bytes".to_owned(), json!(memory::peak()));
+        all.insert("peak_memory_bytes".to_owned(), json!(peak_memory()));
         all.insert("files".to_owned(), files.collect());
         format!("{:#}\n", Value::Object(all))
     }
