@@ -1,5 +1,6 @@
 //! Stable Diffusion 1.5 on a CPU against candle-transformers, both with the same random weights, in turns:
-//! `cargo bench --bench unet [-- unet | vae | ops]`. The last lines are tables for the manual.
+//! `cargo bench --bench unet [-- unet | vae | ops]`. The last lines are tables for the manual. With
+//! `-- open DIR` it says how long a model's folder takes to open.
 //!
 //! Machines differ, and so does what else they do meanwhile; the ratio of two times taken in turns is what
 //! this is about. A UNet and its baseline together need 9 GB of memory and 4 GB of disk.
@@ -28,6 +29,11 @@ fn main() {
         && what == network::DECODE
     {
         return network::decode_once(path);
+    }
+    if let [what, folder] = words.as_slice()
+        && what == "open"
+    {
+        return network::open(folder);
     }
     println!(
         "instructions: {}; threads: {}",

@@ -9,6 +9,7 @@ use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::stable_diffusion::{unet_2d, vae};
 use guide_runtime::device::{held_memory, peak_memory};
 use guide_runtime::interventions::Hooks;
+use guide_runtime::models::Pipeline;
 use guide_runtime::models::sd::{UNet, UNetConfig, Vae, VaeConfig};
 use guide_runtime::weights::published::Family;
 use guide_runtime::weights::{Bytes, Source, Weights, WeightsFile};
@@ -161,4 +162,15 @@ pub fn decode_once(path: &str) {
         peak_memory().unwrap_or(0) >> 20,
         before >> 20
     );
+}
+
+/// How long a model's folder takes to open, its autoencoder included.
+pub fn open(folder: &str) {
+    let source = Source::Folder(folder.into());
+    for turn in ["first", "again", "again"] {
+        let start = Instant::now();
+        let opened = Pipeline::load(&source, "model", DType::F32, &Device::Cpu).unwrap();
+        println!("{turn}: opened in {:.2} s", start.elapsed().as_secs_f64());
+        drop(opened);
+    }
 }

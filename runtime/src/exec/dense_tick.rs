@@ -34,6 +34,7 @@ pub(super) fn frame<'a>(job: &'a Job<'a>, inputs: &'a [View<'a>]) -> Frame<'a> {
         tick: job.tick,
         dims: job.dims,
         x: &[],
+        points: &[],
         answers: &[],
         inputs,
         target: job.target,

@@ -5,13 +5,13 @@ use guide_compiler::plan::{Hold, Operand};
 use super::kernels;
 use super::page::Sheet;
 use super::pass::Outs;
-use super::places::{self, Places};
+use super::places::{self, PARTS, Places};
 use super::program::{self, Src, is_number};
 use super::sample::{Bad, Frame, Slot, broken};
 use crate::error::Result;
 
 /// What the parts of a result are called.
-pub(super) const PART_NAMES: [&str; 4] = [
+pub(super) const PART_NAMES: [&str; PARTS] = [
     "the guided prediction",
     "the prediction to re-noise with",
     "the shift",
@@ -25,7 +25,7 @@ pub(super) fn finish(
     places: &Places,
     slot: &mut Slot,
     outs: &mut Outs<'_>,
-    passed_on: [bool; 4],
+    passed_on: [bool; PARTS],
     b: usize,
 ) -> Result<()> {
     let result = &frame.segment.result;

@@ -6,7 +6,7 @@ use guide_compiler::plan::{Operand, Shape, Use};
 use super::ask::{Heard, Known, pick};
 use super::bindings::Bound;
 use super::page::Page;
-use super::places::Places;
+use super::places::{PAGES, Places};
 use super::program::Src;
 use super::run::Job;
 use super::sample::{Answer, Frame, Slot, View, broken};
@@ -27,13 +27,22 @@ fn elements<'a>(storage: &'a Storage, tensor: &Tensor) -> Result<&'a [f32]> {
     })
 }
 
-/// Lends a tick's tensors as slices.
+/// Lends a tick's tensors as slices. `points` are the pages that networks were given.
 pub(super) fn with_frame<T>(
     job: &Job<'_>,
+    points: &[Option<Tensor>],
     heard: &[Heard],
     then: impl FnOnce(&Frame<'_>) -> Result<T>,
 ) -> Result<T> {
     let (x, _) = job.x.storage_and_layout();
+    let given: Vec<_> = points
+        .iter()
+        .map(|point| {
+            point
+                .as_ref()
+                .map(|point| (point, point.storage_and_layout().0))
+        })
+        .collect();
     let answers: Vec<_> = heard
         .iter()
         .map(|h| (h, h.data.storage_and_layout().0))
@@ -52,6 +61,13 @@ pub(super) fn with_frame<T>(
         .map(|(salt, tensor)| (salt, tensor, tensor.storage_and_layout().0))
         .collect();
 
+    let points = given
+        .iter()
+        .map(|given| match given {
+            Some((point, storage)) => elements(storage, point).map(Some),
+            None => Ok(None),
+        })
+        .collect::<Result<Vec<_>>>()?;
     let mut by_prediction: Vec<Vec<Answer<'_>>> = vec![Vec::new(); job.plan.predictions.len()];
     for (h, storage) in &answers {
         by_prediction[h.prediction].push(Answer {
@@ -86,6 +102,7 @@ pub(super) fn with_frame<T>(
         tick: job.tick,
         dims: job.dims,
         x: elements(&x, job.x)?,
+        points: &points,
         answers: &by_prediction,
         inputs: &inputs,
         target: job.target,
@@ -99,6 +116,7 @@ pub(super) struct Samples<'a> {
     pub slots: &'a [Slot],
     pub places: &'a Places,
     pub outs: &'a [Page],
+    pub points: &'a [Option<Tensor>],
     pub heard: &'a [Heard],
 }
 
@@ -107,13 +125,13 @@ impl Known for Samples<'_> {
         if question.when.is_none() {
             return Ok(true);
         }
-        with_frame(self.job, self.heard, |frame| {
+        with_frame(self.job, self.points, self.heard, |frame| {
             self.slots[b].guard(frame, b, question.when.as_ref())
         })
     }
 
     fn number(&self, b: usize, operand: &Operand) -> Result<f64> {
-        with_frame(self.job, self.heard, |frame| {
+        with_frame(self.job, self.points, self.heard, |frame| {
             self.slots[b].number(frame, b, operand)
         })?
         .ok_or_else(|| broken("the plan asks with a number that it did not compute"))
@@ -127,14 +145,19 @@ impl Known for Samples<'_> {
         if matches!(operand, Operand::Latent) {
             return pick(self.job.x, rows);
         }
-        let n = self.job.dims.channels * self.job.dims.area;
         let src = self.places.read(operand);
+        if let Src::Out(page) = src
+            && let Some(Some(point)) = self.points.get(page)
+        {
+            return pick(point, rows);
+        }
+        let n = self.job.dims.channels * self.job.dims.area;
         let mut data = Vec::with_capacity(rows.len() * n);
-        with_frame(self.job, self.heard, |frame| {
+        with_frame(self.job, self.points, self.heard, |frame| {
             for b in rows {
                 let values = match &src {
                     Src::Out(j) => self.outs.get(*j).map(|page| page.written(*b)),
-                    src => self.slots[*b].whole(frame, &[None, None, None, None], *b, src)?,
+                    src => self.slots[*b].whole(frame, &[const { None }; PAGES], *b, src)?,
                 };
                 data.extend_from_slice(
                     values.ok_or_else(|| {

@@ -5,6 +5,7 @@ use guide_compiler::plan::{Binary, Compare, Op, Shape, Unary};
 use super::fold::Fold;
 use super::kernels::{self, In};
 use super::page::Sheet;
+use super::places::PAGES;
 use super::program::{Arg, Does, Dst, Pass, Src};
 use super::sample::{Frame, Slot};
 use super::wide::widest;
@@ -43,8 +44,8 @@ enum Do<'a> {
     Reduce(usize, At<'a>, At<'a>),
 }
 
-/// The parts of the result that passes write, for one sample.
-pub(super) type Outs<'a> = [Option<Sheet<'a>>; 4];
+/// The pages that passes write, for one sample.
+pub(super) type Outs<'a> = [Option<Sheet<'a>>; PAGES];
 
 struct Resolve<'a, 'f> {
     slot: &'a Slot,
@@ -66,7 +67,10 @@ impl<'f> Resolve<'_, 'f> {
                 }
                 Some(At::Row(*row))
             }
-            Src::Out(out) => Some(At::Out(*out)),
+            Src::Out(out) => Some(match self.frame.point(*out, self.b) {
+                Some(point) => At::Of(point),
+                None => At::Out(*out),
+            }),
             Src::Num(operand) => self
                 .slot
                 .number(self.frame, self.b, operand)?

@@ -21,12 +21,21 @@ pub struct Places {
     pub most_regs: usize,
     /// Whole buffers that a sample needs at once, states included.
     pub rows: usize,
-    /// Of the result's tensors (denoise, renoise, shift, move), those that a pass writes itself.
-    pub outs: [Option<usize>; 4],
+    /// What passes write to pages: the result's tensors (denoise, renoise, shift, move), then points.
+    pub outs: [Option<usize>; PAGES],
 }
 
+/// Pages of a tick: the parts of the result, and the points where later waves ask.
+pub const PAGES: usize = PARTS + POINTS;
+
+/// Parts of a result.
+pub const PARTS: usize = 4;
+
+/// Points that get a page of their own, which a network is given as it is; others are copied.
+const POINTS: usize = 4;
+
 /// The parts of a result, in order: denoise, renoise, shift, move.
-pub fn parts(segment: &Segment) -> [Option<&Operand>; 4] {
+pub fn parts(segment: &Segment) -> [Option<&Operand>; PARTS] {
     let result = &segment.result;
     [
         result.denoise.as_ref(),
@@ -60,7 +69,7 @@ impl Places {
             states,
             most_regs: 0,
             rows: 2 * states,
-            outs: [None; 4],
+            outs: [None; PAGES],
         };
         let tensor = |v: &usize| !is_number(segment.values[*v].shape);
 
@@ -83,6 +92,7 @@ impl Places {
                 places.of[v] = Some(Dst::Row(states + keep.state.index()));
             }
         }
+        places.give_points_pages(segment);
 
         // The pieces of work in order of time, with where each value is made and read last.
         let mut made = vec![None; count];
@@ -152,6 +162,24 @@ impl Places {
         }
         places.rows = 2 * states + free_after.len();
         places
+    }
+
+    /// Points where questions are put get the pages after the result's.
+    fn give_points_pages(&mut self, segment: &Segment) {
+        let uses = segment.waves.iter().flat_map(|wave| &wave.evaluate);
+        let points = uses
+            .flat_map(|batch| &batch.uses)
+            .filter_map(|question| question.at.as_ref().and_then(value_of));
+        for v in points {
+            let free = (PARTS..PAGES).find(|j| self.outs[*j].is_none());
+            if let Some(j) = free
+                && self.of[v].is_none()
+                && segment.values[v].shape == Shape::Tensor
+            {
+                self.of[v] = Some(Dst::Out(j));
+                self.outs[j] = Some(v);
+            }
+        }
     }
 
     /// Where a value is written: its place, or a block buffer of the pass at hand.

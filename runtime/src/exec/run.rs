@@ -14,7 +14,7 @@ use super::finish::finish;
 use super::lend::{Samples, with_frame};
 use super::page::Page;
 use super::pass::{self, BLOCK, Outs};
-use super::places::{self, Places};
+use super::places::{self, PAGES, PARTS, Places};
 use super::program::{self, Step, WaveProgram, is_number};
 use super::sample::{Cell, Frame, Slot};
 use super::{Parts, held, whole};
@@ -126,8 +126,10 @@ impl Passes {
 /// What the passes of a tick write for the solver.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// Each part of the result, for all samples.
+    /// Each part of the result, and each point where later waves ask, for all samples.
     outs: Vec<Page>,
+    /// The pages that networks were given, by their number.
+    points: Vec<Option<Tensor>>,
     hold: Vec<bool>,
 }
 
@@ -150,9 +152,12 @@ impl Arithmetic for Passes {
         }
         engine::begin(&mut self.slots, job);
         let share = job.dims.channels * job.dims.area;
-        let page = |part: Option<&Operand>| Page::new(job.dims.batch, part.map_or(0, |_| share));
+        let page = |wanted: bool| Page::new(job.dims.batch, if wanted { share } else { 0 });
+        let parts = places::parts(job.segment).map(|part| part.is_some());
+        let points = places.outs[PARTS..].iter().map(Option::is_some);
         Ok(Written {
-            outs: places::parts(job.segment).into_iter().map(page).collect(),
+            outs: parts.into_iter().chain(points).map(page).collect(),
+            points: vec![None; PAGES],
             hold: vec![false; job.dims.batch],
         })
     }
@@ -168,6 +173,7 @@ impl Arithmetic for Passes {
             slots: &self.slots,
             places: &self.programs[job.place.0].1,
             outs: &begun.outs,
+            points: &begun.points,
             heard,
         }
     }
@@ -189,10 +195,11 @@ impl Arithmetic for Passes {
         let batch = job.dims.batch;
         let is_last = wave + 1 == job.waves();
         let passed_on = passed_on(job, heard).map(|whole| whole.is_some());
-        with_frame(job, heard, |frame| {
+        let Written { outs, points, hold } = begun;
+        with_frame(job, points, heard, |frame| {
             let program = waves.get(wave);
             let work = program.map_or(0, |program| program.work) * n * batch;
-            let mut split: Vec<_> = begun.outs.iter_mut().map(Page::sheets).collect();
+            let mut split: Vec<_> = outs.iter_mut().map(Page::sheets).collect();
             let parts: Vec<Outs<'_>> = (0..batch)
                 .map(|_| std::array::from_fn(|j| split[j].next()))
                 .collect();
@@ -213,13 +220,17 @@ impl Arithmetic for Passes {
                 samples.into_iter().try_for_each(one)?;
             }
             if is_last {
-                begun.hold = held(&job.segment.result.hold, batch, |b, operand| {
+                *hold = held(&job.segment.result.hold, batch, |b, operand| {
                     let number = slots[b].number(frame, b, operand)?;
                     Ok(number.is_some_and(|v| v != 0.0))
                 })?;
             }
             Ok(())
-        })
+        })?;
+        match waves.get(wave) {
+            Some(program) => give_points(job, program, places, outs, points),
+            None => Ok(()),
+        }
     }
 
     fn finish(
@@ -241,8 +252,28 @@ impl Arithmetic for Passes {
     }
 }
 
+/// Makes tensors of the points that a wave computed, as the next wave's networks are given them.
+fn give_points(
+    job: &Job<'_>,
+    program: &WaveProgram,
+    places: &Places,
+    outs: &mut [Page],
+    points: &mut [Option<Tensor>],
+) -> Result<()> {
+    for page in PARTS..PAGES {
+        let value = places.outs[page];
+        let mut made = program.ops.iter();
+        if made.any(|op| Some(op.out.index()) == value) {
+            let written = std::mem::replace(&mut outs[page], Page::new(0, 0)).into_numbers();
+            let shape = job.dims.rows(job.dims.batch, Shape::Tensor);
+            points[page] = Some(Tensor::from_vec(written, shape, job.x.device())?);
+        }
+    }
+    Ok(())
+}
+
 /// The parts of the result that are one prediction's answers as they came, which nobody need copy.
-fn passed_on<'a>(job: &Job<'_>, heard: &'a [Heard]) -> [Option<&'a Tensor>; 4] {
+fn passed_on<'a>(job: &Job<'_>, heard: &'a [Heard]) -> [Option<&'a Tensor>; PARTS] {
     let whole = |operand: &Operand| {
         let Operand::Prediction(id) = operand else {
             return None;
@@ -254,7 +285,7 @@ fn passed_on<'a>(job: &Job<'_>, heard: &'a [Heard]) -> [Option<&'a Tensor>; 4] {
     };
     let mut parts = places::parts(job.segment).map(|part| part.and_then(whole));
     if job.segment.result.hold != Hold::Never {
-        return [None; 4];
+        return [None; PARTS];
     }
     // A renoise that a sample lacks is filled in with its denoise, which must then be written out.
     if matches!(job.segment.result.renoise, Some(Operand::Value(_))) {

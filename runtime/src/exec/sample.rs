@@ -102,6 +102,8 @@ pub struct Frame<'a> {
     pub dims: &'a Dims,
     /// `x`
     pub x: &'a [f32],
+    /// The pages that networks were given, by their number; see [`super::places::PAGES`].
+    pub points: &'a [Option<&'a [f32]>],
     /// Answers so far, by prediction; several where waves asked for different samples.
     pub answers: &'a [Vec<Answer<'a>>],
     /// Inputs.
@@ -120,6 +122,11 @@ impl<'a> Frame<'a> {
             let row = (*answer.row.get(b)?)?;
             answer.data.get(row * n..(row + 1) * n)
         })
+    }
+
+    /// What sample `b` has on a page that a network was given.
+    pub fn point(&self, page: usize, b: usize) -> Option<&'a [f32]> {
+        sample_of((*self.points.get(page)?)?, b, self.dims.batch)
     }
 
     /// The label of the first prediction of sample `b` with something that is not finite.
@@ -289,7 +296,9 @@ impl Slot {
                 }
                 Some(&self.rows[*row])
             }
-            Src::Out(out) => outs[*out].as_ref().map(Sheet::written),
+            Src::Out(out) => frame
+                .point(*out, b)
+                .or_else(|| outs[*out].as_ref().map(Sheet::written)),
             Src::Prediction(id) => frame.answer(*id, b),
             Src::Latent => sample_of(frame.x, b, frame.dims.batch),
             Src::Input(id) => match frame.inputs[*id] {

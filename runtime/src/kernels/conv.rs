@@ -4,11 +4,11 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::gemm::{Column, Product, pack_rows, stretch};
+use super::gemm::{Column, Product, stretch};
 use super::memory::{Buffer, Output, filled, with_scratch};
 use super::patches::Gather;
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{otherwise, slice, widths};
+use super::{Numbers, Weight, otherwise, slice, widths};
 use crate::error::Result;
 
 pub use super::patches::Window;
@@ -29,26 +29,37 @@ impl Conv2d {
     /// # Errors
     /// No room for the panels; what the tensor library reports.
     pub fn new(weight: Tensor, bias: Tensor, window: Window) -> Result<Self> {
-        if super::has_kernels(&weight) {
-            let dims = weight.dims4()?;
-            let bias = bias.to_vec1()?;
-            let packed = super::with_numbers(&weight, |numbers| {
-                Packed::pack(
-                    Isa::of_this_processor(),
-                    numbers,
-                    bias,
-                    (dims.1, dims.0),
-                    window,
-                )
-            })?;
-            return Ok(Self(Form::Packed(packed)));
+        let (output, input, ..) = weight.dims4()?;
+        Self::of(Weight::Tensor(weight), [output, input], bias, window)
+    }
+
+    /// The same with weights that lie somewhere.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Where there are not as many numbers as `output`, `input` and the window ask for.
+    pub fn of(
+        weight: Weight<'_>,
+        [output, input]: [usize; 2],
+        bias: Tensor,
+        window: Window,
+    ) -> Result<Self> {
+        let [height, width] = window.kernel;
+        if let Some(weight) = weight.clone().into_plain(&[output, input, height, width])? {
+            let config = candle_nn::Conv2dConfig {
+                stride: window.stride,
+                ..Default::default()
+            };
+            let conv = candle_nn::Conv2d::new(weight, Some(bias), config);
+            return Ok(Self(Form::Plain(conv, window)));
         }
-        let config = candle_nn::Conv2dConfig {
-            stride: window.stride,
-            ..Default::default()
-        };
-        let conv = candle_nn::Conv2d::new(weight, Some(bias), config);
-        Ok(Self(Form::Plain(conv, window)))
+        let bias = bias.to_vec1()?;
+        let isa = Isa::of_this_processor();
+        let packed = weight
+            .with_numbers(|numbers| Packed::pack(isa, numbers, bias, (input, output), window))?;
+        Ok(Self(Form::Packed(packed)))
     }
 
     /// What its numbers are.
@@ -198,7 +209,7 @@ impl Packed {
     /// Where the lengths do not fit.
     pub fn pack(
         isa: Isa,
-        weight: &[f32],
+        weight: Numbers<'_>,
         bias: Vec<f32>,
         (input, output): (usize, usize),
         window: Window,
@@ -215,7 +226,7 @@ impl Packed {
                 .enumerate()
                 .for_each(|(i, to)| {
                     let count = band.min(output - i * band);
-                    pack_rows(&weight[i * band * depth..], depth, count, depth, band, to);
+                    weight.pack(i * band, [count, depth], band, to);
                 });
         }
         Ok(Self {

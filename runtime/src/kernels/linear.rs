@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::gemm::{Column, Product, pack_columns, pack_rows, put, stretch};
 use super::memory::{Buffer, Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{cut, math, otherwise, slice, widths};
+use super::{Numbers, Weight, cut, math, otherwise, slice, widths};
 use crate::error::Result;
 
 /// `y = x w^T + b`
@@ -26,11 +26,23 @@ impl Linear {
     /// # Errors
     /// No room for the panels.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
-        Ok(Self(if super::has_kernels(&weight) {
-            Form::Packed(Packed::of(&weight, bias.as_ref())?)
-        } else {
-            Form::Plain(candle_nn::Linear::new(weight, bias))
-        }))
+        let (output, input) = weight.dims2()?;
+        Self::of(Weight::Tensor(weight), [output, input], bias)
+    }
+
+    /// The same with weights that lie somewhere.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Where there are not `output` times `input` numbers.
+    pub fn of(weight: Weight<'_>, shape: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
+        if let Some(weight) = weight.clone().into_plain(&shape)? {
+            return Ok(Self(Form::Plain(candle_nn::Linear::new(weight, bias))));
+        }
+        let packed = weight.with_numbers(|numbers| Packed::of(numbers, shape, bias.as_ref()))?;
+        Ok(Self(Form::Packed(packed)))
     }
 
     /// What its numbers are.
@@ -103,21 +115,34 @@ impl Geglu {
     /// # Errors
     /// No room for the panels; what the tensor library reports.
     pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
-        if !super::has_kernels(&weight) {
-            return Ok(Self(Gated::Plain(candle_nn::Linear::new(
-                weight,
-                Some(bias),
-            ))));
+        let (output, input) = weight.dims2()?;
+        Self::of(Weight::Tensor(weight), [output, input], bias)
+    }
+
+    /// The same with weights that lie somewhere.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Where there are not `output` times `input` numbers.
+    pub fn of(weight: Weight<'_>, shape: [usize; 2], bias: Tensor) -> Result<Self> {
+        if let Some(weight) = weight.clone().into_plain(&shape)? {
+            let linear = candle_nn::Linear::new(weight, Some(bias));
+            return Ok(Self(Gated::Plain(linear)));
         }
-        let width = weight.dim(0)? / 2;
-        let half = |start| {
-            let bias = bias.narrow(0, start, width)?;
-            Packed::of(&weight.narrow(0, start, width)?, Some(&bias))
-        };
-        Ok(Self(Gated::Packed {
-            value: half(0)?,
-            gate: half(width)?,
-        }))
+        let [output, input] = shape;
+        let width = output / 2;
+        weight.with_numbers(|numbers| {
+            let half = |second: bool| {
+                let bias = bias.narrow(0, if second { width } else { 0 }, width)?;
+                Packed::of(numbers.half(second), [width, input], Some(&bias))
+            };
+            Ok(Self(Gated::Packed {
+                value: half(false)?,
+                gate: half(true)?,
+            }))
+        })
     }
 }
 
@@ -144,12 +169,9 @@ pub struct Packed {
 }
 
 impl Packed {
-    fn of(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        let (output, input) = weight.dims2()?;
+    fn of(weight: Numbers<'_>, [output, input]: [usize; 2], bias: Option<&Tensor>) -> Result<Self> {
         let bias = bias.map(|bias| bias.to_vec1()).transpose()?;
-        super::with_numbers(weight, |numbers| {
-            Self::pack(Isa::of_this_processor(), numbers, bias, input, output)
-        })
+        Self::pack(Isa::of_this_processor(), weight, bias, input, output)
     }
 
     /// `weight: [output, input]`, row-major.
@@ -161,7 +183,7 @@ impl Packed {
     /// Where the lengths do not fit.
     pub fn pack(
         isa: Isa,
-        weight: &[f32],
+        weight: Numbers<'_>,
         bias: Option<Vec<f32>>,
         input: usize,
         output: usize,
@@ -178,7 +200,7 @@ impl Packed {
                 .for_each(|(panel, to)| {
                     let first = panel * columns;
                     let count = columns.min(output - first);
-                    pack_rows(&weight[first * input..], input, count, input, columns, to);
+                    weight.pack(first, [count, input], columns, to);
                 });
         }
         Ok(Self {

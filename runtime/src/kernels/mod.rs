@@ -19,6 +19,7 @@ mod otherwise;
 mod patches;
 mod simd;
 mod transpose;
+mod weight;
 
 use candle_core::{CpuStorage, DType, Layout, Tensor};
 
@@ -31,6 +32,7 @@ pub use conv::{Conv2d, Window};
 pub use layout::{add_tokens, to_tokens, upsample};
 pub use linear::{Geglu, Linear};
 pub use norm::{GroupNorm, LayerNorm};
+pub use weight::{Numbers, Weight};
 
 /// The name of the instructions that the kernels use on this processor.
 pub fn instructions() -> &'static str {

@@ -12,6 +12,7 @@ use safetensors::tensor::Metadata;
 use super::Bytes;
 use super::naming::{Stored, Taken};
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::kernels::Numbers;
 
 /// The safetensors format allows no longer header.
 const MAX_HEADER_BYTES: usize = 100_000_000;
@@ -91,8 +92,25 @@ impl WeightsFile {
         }
     }
 
+    /// The numbers of what is taken of a tensor where they lie; `None` where they cannot be read there.
+    pub fn lying(&self, stored: &Stored) -> Option<Numbers<'_>> {
+        let entry = self.entries.get(&stored.name)?;
+        let bytes = self.bytes.as_ref().get(entry.bytes.clone())?;
+        let dtype = match entry.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            _ => return None,
+        };
+        let bytes = match stored.taken {
+            Taken::Whole => bytes,
+            Taken::Third(place) => third(bytes, place),
+            Taken::Turned => return None,
+        };
+        Numbers::of(dtype, bytes)
+    }
+
     /// What is taken of a tensor as `dtype`, in memory of `device`; `None` where it holds no such tensor.
-    /// This is the only copy that is made of the numbers.
     ///
     /// # Errors
     /// A tensor that holds something else than floating-point numbers; a device without room.
@@ -110,8 +128,7 @@ impl WeightsFile {
         match stored.taken {
             Taken::Whole => self.numbers(name, entry.dtype, bytes, &shape, dtype, device),
             Taken::Third(place) => {
-                let third = bytes.chunks((bytes.len() / 3).max(1)).nth(place);
-                let third = third.unwrap_or_default();
+                let third = third(bytes, place);
                 self.numbers(name, entry.dtype, third, &shape, dtype, device)
             }
             Taken::Turned => {
@@ -204,6 +221,12 @@ impl WeightsFile {
             None => "something else",
         }
     }
+}
+
+/// One of three equal parts.
+fn third(bytes: &[u8], place: usize) -> &[u8] {
+    let parts = bytes.chunks((bytes.len() / 3).max(1));
+    parts.into_iter().nth(place).unwrap_or_default()
 }
 
 /// The tensors and the metadata of a file.

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use super::naming::{Naming, Stored};
 use super::{Lora, Source, WeightsFile};
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::kernels::Weight;
 
 /// The weights of a part.
 #[derive(Debug)]
@@ -92,15 +93,20 @@ impl Weights {
         }
     }
 
-    /// A tensor of a file, changed by every LoRA that changes it.
-    fn read(&self, file: &WeightsFile, stored: &Stored, asked: &str) -> Result<Option<Tensor>> {
+    /// Each LoRA that changes a tensor.
+    fn changing(&self, asked: &str) -> Vec<&Lora> {
         let Changed {
             loras,
             part,
             unet_layers,
         } = &self.changes;
-        let touches = |lora: &&Arc<Lora>| lora.touches(part, asked, unet_layers);
-        let changing: Vec<&Arc<Lora>> = loras.iter().filter(touches).collect();
+        let touches = |lora: &&Lora| lora.touches(part, asked, unet_layers);
+        loras.iter().map(Arc::as_ref).filter(touches).collect()
+    }
+
+    /// A tensor of a file, changed by every LoRA that changes it.
+    fn read(&self, file: &WeightsFile, stored: &Stored, asked: &str) -> Result<Option<Tensor>> {
+        let changing = self.changing(asked);
         if changing.is_empty() {
             return file.tensor(stored, self.dtype, &self.device);
         }
@@ -109,6 +115,9 @@ impl Weights {
             return Ok(None);
         };
         for lora in changing {
+            let Changed {
+                part, unet_layers, ..
+            } = &self.changes;
             weight = lora.add(part, asked, unet_layers, weight)?;
         }
         Ok(Some(weight.to_dtype(self.dtype)?.to_device(&self.device)?))
@@ -168,8 +177,46 @@ impl Part<'_> {
     /// `TensorMissing`, `TensorShape` with both shapes, and what [`WeightsFile::tensor`] refuses.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let full = self.full(name);
-        let Some((file, stored, found)) = self.find(&full) else {
-            return Err(self.missing(&full));
+        let (file, stored, found) = self.found(&full, shape)?;
+        let tensor = self.weights.read(file, &stored, &full)?;
+        file.release(&stored);
+        match tensor {
+            Some(tensor) if found == shape => Ok(tensor),
+            Some(tensor) => Ok(tensor.reshape(shape)?),
+            None => Err(self.missing(&full)),
+        }
+    }
+
+    /// What `make` makes of a layer's weights, the tensor `name`: they are shown where they lie in the file
+    /// if the layer can be made from there, else as a tensor.
+    ///
+    /// # Errors
+    /// As for [`Part::tensor`], and what `make` reports.
+    pub fn weight<T>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        make: impl FnOnce(Weight<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let full = self.full(name);
+        let (file, stored, _) = self.found(&full, shape)?;
+        let Weights { device, dtype, .. } = self.weights;
+        let packs = device.is_cpu() && *dtype == DType::F32;
+        if packs
+            && self.weights.changing(&full).is_empty()
+            && let Some(numbers) = file.lying(&stored)
+        {
+            let made = make(Weight::Lying(numbers));
+            file.release(&stored);
+            return made;
+        }
+        make(Weight::Tensor(self.tensor(name, shape)?))
+    }
+
+    /// The file that holds a tensor of this shape, where in it, and the shape that it has there.
+    fn found(&self, full: &str, shape: &[usize]) -> Result<(&WeightsFile, Stored, Vec<usize>)> {
+        let Some((file, stored, found)) = self.find(full) else {
+            return Err(self.missing(full));
         };
         if without_ones(&found) != without_ones(shape) {
             return Err(RuntimeError::new(
@@ -182,13 +229,7 @@ impl Part<'_> {
             )
             .help(self.weights.other_config()));
         }
-        let tensor = self.weights.read(file, &stored, &full)?;
-        file.release(&stored);
-        match tensor {
-            Some(tensor) if found == shape => Ok(tensor),
-            Some(tensor) => Ok(tensor.reshape(shape)?),
-            None => Err(self.missing(&full)),
-        }
+        Ok((file, stored, found))
     }
 
     /// The file that holds a tensor, where in it, and its shape.

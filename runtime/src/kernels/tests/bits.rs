@@ -2,6 +2,7 @@
 
 use super::numbers;
 use crate::error::Result;
+use crate::kernels::Numbers;
 use crate::kernels::attention::{self, Sizes};
 use crate::kernels::conv;
 use crate::kernels::linear::{self, From};
@@ -23,8 +24,13 @@ fn everything(isa: Isa, batch: usize) -> Result<Vec<Vec<u32>>> {
     let x = &x[..batch * input * side * side];
     let weight = numbers(input * output * 9, 2);
     let window = Window::square(3, 1, 1);
-    let convolution =
-        conv::Packed::pack(isa, &weight, numbers(output, 3), (input, output), window)?;
+    let convolution = conv::Packed::pack(
+        isa,
+        Numbers::F32(&weight),
+        numbers(output, 3),
+        (input, output),
+        window,
+    )?;
     keep(conv::apply(
         &convolution,
         x,
@@ -34,7 +40,13 @@ fn everything(isa: Isa, batch: usize) -> Result<Vec<Vec<u32>>> {
         None,
     ));
 
-    let layer = linear::Packed::pack(isa, &weight[..input * output], None, input, output)?;
+    let layer = linear::Packed::pack(
+        isa,
+        Numbers::F32(&weight[..input * output]),
+        None,
+        input,
+        output,
+    )?;
     let rows = batch * side * side;
     keep(linear::apply(&layer, None, x, rows, From::Rows, None));
     keep(linear::apply(

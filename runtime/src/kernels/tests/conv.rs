@@ -2,6 +2,7 @@
 
 use super::{Terms, close, numbers};
 use crate::error::Result;
+use crate::kernels::Numbers;
 use crate::kernels::conv::{Packed, apply};
 use crate::kernels::patches::Window;
 use crate::kernels::simd::Isa;
@@ -84,7 +85,13 @@ fn convolutions_are_what_loops_give() -> Result<()> {
                 let x = numbers(batch * input * height * width, 1);
                 let weight = numbers(input * output * window.taps(), 2);
                 let bias = numbers(output, 3);
-                let packed = Packed::pack(isa, &weight, bias.clone(), (input, output), window)?;
+                let packed = Packed::pack(
+                    isa,
+                    Numbers::F32(&weight),
+                    bias.clone(),
+                    (input, output),
+                    window,
+                )?;
                 let mut wanted = by_hand(&x, &weight, window, shape);
                 let of_one = output * rows * columns;
                 for (i, wanted) in wanted.iter_mut().enumerate() {
@@ -127,7 +134,13 @@ fn a_nan_reaches_the_places_round_it_and_no_others() -> Result<()> {
         let mut x = numbers(input * height * width, 6);
         x[(height + 4) * width + 9] = f32::NAN;
         let weight = numbers(input * output * 9, 7);
-        let packed = Packed::pack(isa, &weight, vec![0.0; output], (input, output), window)?;
+        let packed = Packed::pack(
+            isa,
+            Numbers::F32(&weight),
+            vec![0.0; output],
+            (input, output),
+            window,
+        )?;
         let found = apply(&packed, &x, 1, [height, width], None, None);
         for (i, x) in found.iter().enumerate() {
             let (row, column) = (i / width % height, i % width);

@@ -2,6 +2,7 @@
 
 use super::{Terms, close, numbers};
 use crate::error::Result;
+use crate::kernels::Numbers;
 use crate::kernels::linear::{From, Packed, apply};
 use crate::kernels::simd::Isa;
 
@@ -38,12 +39,18 @@ fn linears_are_what_loops_give() -> Result<()> {
         for (rows, input, output) in SHAPES {
             let (x, weight) = (numbers(rows * input, 1), numbers(output * input, 2));
             let (bias, plus) = (numbers(output, 3), numbers(rows * output, 4));
-            let packed = Packed::pack(isa, &weight, Some(bias.clone()), input, output)?;
+            let packed = Packed::pack(
+                isa,
+                Numbers::F32(&weight),
+                Some(bias.clone()),
+                input,
+                output,
+            )?;
             let mut wanted = by_hand(&x, &weight, Some(&bias), input);
             let found = apply(&packed, None, &x, rows, From::Rows, None);
             close(isa, &found, &wanted, &format!("{rows}x{input}x{output}"));
 
-            let bare = Packed::pack(isa, &weight, None, input, output)?;
+            let bare = Packed::pack(isa, Numbers::F32(&weight), None, input, output)?;
             let found = apply(&bare, None, &x, rows, From::Rows, None);
             let without = by_hand(&x, &weight, None, input);
             close(isa, &found, &without, "without bias");
@@ -71,7 +78,7 @@ fn the_places_of_a_map_are_its_rows() -> Result<()> {
                 map[(sample * input + c) * places + place]
             })
             .collect();
-        let packed = Packed::pack(isa, &weight, None, input, output)?;
+        let packed = Packed::pack(isa, Numbers::F32(&weight), None, input, output)?;
         let found = apply(
             &packed,
             None,
@@ -93,8 +100,20 @@ fn geglu_is_the_value_times_gelu_of_the_gate() -> Result<()> {
             let x: Vec<f32> = numbers(rows * input, 7).iter().map(|x| 3.0 * x).collect();
             let (values, gates) = (numbers(output * input, 8), numbers(output * input, 9));
             let (bias, gate_bias) = (numbers(output, 10), numbers(output, 11));
-            let value = Packed::pack(isa, &values, Some(bias.clone()), input, output)?;
-            let gate = Packed::pack(isa, &gates, Some(gate_bias.clone()), input, output)?;
+            let value = Packed::pack(
+                isa,
+                Numbers::F32(&values),
+                Some(bias.clone()),
+                input,
+                output,
+            )?;
+            let gate = Packed::pack(
+                isa,
+                Numbers::F32(&gates),
+                Some(gate_bias.clone()),
+                input,
+                output,
+            )?;
             let found = apply(&value, Some(&gate), &x, rows, From::Rows, None);
             let values = by_hand(&x, &values, Some(&bias), input);
             let gates = by_hand(&x, &gates, Some(&gate_bias), input);
@@ -123,7 +142,7 @@ fn a_nan_reaches_its_row_and_no_other() -> Result<()> {
         let mut x = numbers(rows * input, 12);
         x[7 * input + 49] = f32::NAN;
         let weight = numbers(output * input, 13);
-        let packed = Packed::pack(isa, &weight, None, input, output)?;
+        let packed = Packed::pack(isa, Numbers::F32(&weight), None, input, output)?;
         let found = apply(&packed, None, &x, rows, From::Rows, None);
         for (row, numbers) in found.chunks(output).enumerate() {
             assert!(numbers.iter().all(|x| x.is_nan() == (row == 7)), "{isa:?}");
@@ -141,7 +160,7 @@ fn huge_and_tiny_numbers_keep_their_digits() -> Result<()> {
         for size in [1e-18f32, 1e17] {
             let x: Vec<f32> = numbers(17 * 400, 14).iter().map(|x| x * size).collect();
             let weight: Vec<f32> = numbers(9 * 400, 15).iter().map(|x| x * size).collect();
-            let packed = Packed::pack(isa, &weight, None, 400, 9)?;
+            let packed = Packed::pack(isa, Numbers::F32(&weight), None, 400, 9)?;
             let found = apply(&packed, None, &x, 17, From::Rows, None);
             close(isa, &found, &by_hand(&x, &weight, None, 400), "sizes");
         }

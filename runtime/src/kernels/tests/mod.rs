@@ -6,6 +6,7 @@ mod bits;
 mod conv;
 mod elementwise;
 mod linear;
+mod weight;
 
 use super::simd::Isa;
 
