@@ -9,7 +9,6 @@ pub mod fit;
 pub mod image;
 pub mod inputs;
 pub mod interventions;
-pub mod kernels;
 pub mod latents;
 pub mod models;
 pub mod noise;
@@ -22,3 +21,6 @@ pub mod samplers;
 mod start;
 pub mod tokenizer;
 pub mod weights;
+
+/// The layers of networks on a CPU.
+pub use guide_kernels as kernels;

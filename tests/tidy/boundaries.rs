@@ -79,6 +79,20 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
         ],
         &[],
     ),
+    (
+        "runtime/kernels/",
+        &[
+            "guide_grammar",
+            "guide_stdlib",
+            "guide_compiler",
+            "guide_runtime",
+            "std::fs",
+            "std::time",
+            "std::process",
+            "std::net",
+        ],
+        &[],
+    ),
     ("src/", &["candle_", "pest"], &[]),
     (
         "",

@@ -19,7 +19,7 @@ pub fn linear(part: &Part<'_>, input: usize, output: usize) -> Result<Linear> {
 fn shaped(part: &Part<'_>, shape: &[usize], bias: Option<Tensor>) -> Result<Linear> {
     let [output, input] = [shape[0], shape[1]];
     part.weight("weight", shape, |weight| {
-        Linear::of(weight, [output, input], bias)
+        Ok(Linear::of(weight, [output, input], bias)?)
     })
 }
 
@@ -38,7 +38,9 @@ pub fn pointwise(part: &Part<'_>, input: usize, output: usize) -> Result<Linear>
 pub fn geglu(part: &Part<'_>, input: usize, output: usize) -> Result<Geglu> {
     let shape = [2 * output, input];
     let bias = part.tensor("bias", &shape[..1])?;
-    part.weight("weight", &shape, |weight| Geglu::of(weight, shape, bias))
+    part.weight("weight", &shape, |weight| {
+        Ok(Geglu::of(weight, shape, bias)?)
+    })
 }
 
 /// A convolution with square kernel and the same padding at each side.
@@ -58,18 +60,20 @@ pub fn windowed(part: &Part<'_>, input: usize, output: usize, window: Window) ->
     let [height, width] = window.kernel;
     let bias = part.tensor("bias", &[output])?;
     part.weight("weight", &[output, input, height, width], |weight| {
-        Conv2d::of(weight, [output, input], bias, window)
+        Ok(Conv2d::of(weight, [output, input], bias, window)?)
     })
 }
 
 /// A norm over groups of channels.
 pub fn group_norm(part: &Part<'_>, groups: usize, channels: usize, eps: f64) -> Result<GroupNorm> {
     let weight = part.tensor("weight", &[channels])?;
-    GroupNorm::new(weight, part.tensor("bias", &[channels])?, groups, eps)
+    let bias = part.tensor("bias", &[channels])?;
+    Ok(GroupNorm::new(weight, bias, groups, eps)?)
 }
 
 /// A norm over the last axis.
 pub fn layer_norm(part: &Part<'_>, width: usize, eps: f64) -> Result<LayerNorm> {
     let weight = part.tensor("weight", &[width])?;
-    LayerNorm::new(weight, part.tensor("bias", &[width])?, eps)
+    let bias = part.tensor("bias", &[width])?;
+    Ok(LayerNorm::new(weight, bias, eps)?)
 }

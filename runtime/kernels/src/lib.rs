@@ -21,9 +21,8 @@ mod simd;
 mod transpose;
 mod weight;
 
-use candle_core::{CpuStorage, DType, Layout, Tensor};
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
-use crate::error::Result;
 use simd::{Isa, Op, Simd, dispatch_to};
 
 pub use activation::silu;
@@ -45,7 +44,7 @@ fn has_kernels(weight: &Tensor) -> bool {
 }
 
 /// The numbers of a tensor that lie one after the other.
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let numbers = storage.as_slice::<f32>()?;
     let Some((start, end)) = layout.contiguous_offsets() else {
         candle_core::bail!("a kernel was given numbers with gaps");

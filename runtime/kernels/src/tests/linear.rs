@@ -1,10 +1,10 @@
 //! Linear layers and GEGLU.
 
 use super::{Terms, close, numbers};
-use crate::error::Result;
-use crate::kernels::Numbers;
-use crate::kernels::linear::{From, Packed, apply};
-use crate::kernels::simd::Isa;
+use crate::Numbers;
+use crate::linear::{From, Packed, apply};
+use crate::simd::Isa;
+use candle_core::Result;
 
 const SHAPES: [(usize, usize, usize); 8] = [
     (1, 1, 1),

@@ -1,14 +1,14 @@
 //! The same bits for any number of threads and whatever else is in a batch.
 
 use super::numbers;
-use crate::error::Result;
-use crate::kernels::Numbers;
-use crate::kernels::attention::{self, Sizes};
-use crate::kernels::conv;
-use crate::kernels::linear::{self, From};
-use crate::kernels::norm::{Affine, group_norm};
-use crate::kernels::patches::Window;
-use crate::kernels::simd::Isa;
+use crate::Numbers;
+use crate::attention::{self, Sizes};
+use crate::conv;
+use crate::linear::{self, From};
+use crate::norm::{Affine, group_norm};
+use crate::patches::Window;
+use crate::simd::Isa;
+use candle_core::Result;
 
 /// The results of all kernels for a batch, sample by sample.
 fn everything(isa: Isa, batch: usize) -> Result<Vec<Vec<u32>>> {

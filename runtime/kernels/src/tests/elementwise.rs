@@ -1,10 +1,10 @@
 //! Norms, activations and changes of layout.
 
 use super::numbers;
-use crate::kernels::layout::{add_transposed, nearest};
-use crate::kernels::math;
-use crate::kernels::norm::{Affine, each, group_norm, layer_norm};
-use crate::kernels::simd::{Isa, Op, Simd, dispatch_to};
+use crate::layout::{add_transposed, nearest};
+use crate::math;
+use crate::norm::{Affine, each, group_norm, layer_norm};
+use crate::simd::{Isa, Op, Simd, dispatch_to};
 
 /// The error function in f64: its series, or the continued fraction of its complement.
 pub fn erf(x: f64) -> f64 {

@@ -1,14 +1,15 @@
 //! Linear layers over rows, their weights in panels from the start.
 #![allow(unsafe_code, reason = "tasks write tiles of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Result, Shape, Tensor,
+};
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, pack_columns, pack_rows, put, stretch};
 use super::memory::{Buffer, Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::{Numbers, Weight, cut, math, otherwise, slice, widths};
-use crate::error::Result;
 
 /// `y = x w^T + b`
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Linear {
     ///
     /// # Errors
     /// What the tensor library reports.
-    pub fn forward_plus(&self, x: &Tensor, plus: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward_plus(&self, x: &Tensor, plus: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
@@ -78,7 +79,7 @@ impl Linear {
     ///
     /// # Errors
     /// What the tensor library reports.
-    pub fn forward_map(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward_map(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Apply {
                 map: true,
@@ -90,7 +91,7 @@ impl Linear {
 }
 
 impl Module for Linear {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Apply::rows(packed)),
             Form::Plain(linear) => linear.forward(x),
@@ -147,7 +148,7 @@ impl Geglu {
 }
 
 impl Module for Geglu {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Gated::Packed { value, gate } => x.contiguous()?.apply_op1_no_bwd(&Apply {
                 gate: Some(gate),
@@ -229,12 +230,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn run(
-        &self,
-        x: &[f32],
-        layout: &Layout,
-        plus: Option<&[f32]>,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn run(&self, x: &[f32], layout: &Layout, plus: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let mut dims = layout.dims().to_vec();
         let from = if self.map {
             let [_, input, height, width] = dims[..] else {
@@ -266,7 +262,7 @@ impl CustomOp1 for Apply<'_> {
     fn name(&self) -> &'static str {
         "linear"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, None)
     }
 }
@@ -281,7 +277,7 @@ impl CustomOp2 for Apply<'_> {
         layout: &Layout,
         plus: &CpuStorage,
         plus_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    ) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, Some(slice(plus, plus_layout)?))
     }
 }

@@ -1,13 +1,12 @@
 //! Weights that are packed from where they lie.
 
-use candle_core::DType;
+use candle_core::{DType, Result};
 use half::{bf16, f16};
 
 use super::numbers;
-use crate::error::Result;
-use crate::kernels::Numbers;
-use crate::kernels::linear::{From, Packed, apply};
-use crate::kernels::simd::Isa;
+use crate::Numbers;
+use crate::linear::{From, Packed, apply};
+use crate::simd::Isa;
 
 /// More than is widened at once, and no multiple of any tile.
 const INPUT: usize = 1100;

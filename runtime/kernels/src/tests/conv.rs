@@ -1,11 +1,11 @@
 //! Convolutions.
 
 use super::{Terms, close, numbers};
-use crate::error::Result;
-use crate::kernels::Numbers;
-use crate::kernels::conv::{Packed, apply};
-use crate::kernels::patches::Window;
-use crate::kernels::simd::Isa;
+use crate::Numbers;
+use crate::conv::{Packed, apply};
+use crate::patches::Window;
+use crate::simd::Isa;
+use candle_core::Result;
 
 /// Channels in and out, height and width.
 const SHAPES: [[usize; 4]; 8] = [

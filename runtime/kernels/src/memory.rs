@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 
 use memmap2::MmapMut;
 
-use crate::error::{ErrorKind, Result, RuntimeError};
+use candle_core::Result;
 
 /// A cache line.
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ impl Buffer {
     /// `len` zeros.
     ///
     /// # Errors
-    /// `OutOfMemory` where the system has no room for them.
+    /// Where the system has no room for them; the message says "out of memory".
     pub fn zeros(len: usize) -> Result<Self> {
         let bytes = len * size_of::<f32>();
         let memory = if bytes < MAPPED_FROM {
@@ -78,11 +78,11 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
-fn no_room(bytes: usize, error: &std::io::Error) -> RuntimeError {
-    RuntimeError::new(
-        ErrorKind::OutOfMemory,
-        format!("no room for {} MB of numbers: {error}", bytes >> 20),
-    )
+fn no_room(bytes: usize, error: &std::io::Error) -> candle_core::Error {
+    let megabytes = bytes >> 20;
+    candle_core::Error::msg(format!(
+        "out of memory for {megabytes} MB of weights: {error}"
+    ))
 }
 
 /// Room for a task's intermediate numbers: `len` numbers of any value, on a cache line. What a thread has

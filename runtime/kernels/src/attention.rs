@@ -5,7 +5,7 @@
 //! what it leaves is at once the right-hand side of `V^T P`.
 #![allow(unsafe_code, reason = "tasks write tiles of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, pack_columns, pack_rows};
@@ -13,7 +13,6 @@ use super::memory::{Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::transpose::transpose_to;
 use super::{math, otherwise, slice, widths};
-use crate::error::Result;
 
 /// Softmax attention. `q: [B, N, heads*d]`, `k, v: [B, M, heads*d]`; gives `[B, N, heads*d]`.
 /// `mask: [N, M]` is added to the scores; `upcast` computes them in f32 whatever the tensors are.
@@ -57,7 +56,7 @@ impl CustomOp3 for Apply {
         k_layout: &Layout,
         v: &CpuStorage,
         v_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    ) -> Result<(CpuStorage, Shape)> {
         let (batch, queries, width) = q_layout.shape().dims3()?;
         let (k_batch, keys, k_width) = k_layout.shape().dims3()?;
         let fits = (k_batch, k_width) == (batch, width)

@@ -1,7 +1,7 @@
 //! Activations that stand alone.
 #![allow(unsafe_code, reason = "tasks write parts of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::memory::{Output, filled};
@@ -13,7 +13,7 @@ use super::{math, slice};
 ///
 /// # Errors
 /// What the tensor library reports.
-pub fn silu(x: &Tensor) -> candle_core::Result<Tensor> {
+pub fn silu(x: &Tensor) -> Result<Tensor> {
     if super::has_kernels(x) {
         x.contiguous()?.apply_op1_no_bwd(&Silu)
     } else {
@@ -27,7 +27,7 @@ impl CustomOp1 for Silu {
     fn name(&self) -> &'static str {
         "silu"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         /// Numbers of a task.
         const RUN: usize = 1 << 15;
         let x = slice(x, layout)?;

@@ -4,14 +4,13 @@
 //! squares are.
 #![allow(unsafe_code, reason = "tasks write parts of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Module, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Module, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{get, put};
 use super::memory::{Output, filled};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::{math, slice};
-use crate::error::Result;
 
 /// A norm over groups of channels (Wu and He 2018, arXiv 1803.08494).
 #[derive(Debug)]
@@ -44,21 +43,21 @@ impl GroupNorm {
     ///
     /// # Errors
     /// What the tensor library reports.
-    pub fn forward_silu(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
             Some(_) => self.apply(x, true),
             None => self.plain.forward(x)?.silu(),
         }
     }
 
-    fn apply(&self, x: &Tensor, silu: bool) -> candle_core::Result<Tensor> {
+    fn apply(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
         x.contiguous()?
             .apply_op1_no_bwd(&Groups { norm: self, silu })
     }
 }
 
 impl Module for GroupNorm {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
             Some(_) => self.apply(x, false),
             None => self.plain.forward(x),
@@ -75,7 +74,7 @@ impl CustomOp1 for Groups<'_> {
     fn name(&self) -> &'static str {
         "group-norm"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let dims = layout.dims();
         let fits = self
             .norm
@@ -128,7 +127,7 @@ impl LayerNorm {
 }
 
 impl Module for LayerNorm {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
             Some(_) => x.contiguous()?.apply_op1_no_bwd(&Rows(self)),
             None => self.plain.forward(x),
@@ -142,7 +141,7 @@ impl CustomOp1 for Rows<'_> {
     fn name(&self) -> &'static str {
         "layer-norm"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let width = layout.dims().last().copied();
         let fits = self
             .0

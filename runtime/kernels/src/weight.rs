@@ -3,14 +3,13 @@
 //! Weights that are read where they lie are written once, into panels. A tensor between the two would
 //! double the memory that the system has to clear for them, which takes longer than the packing.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Result, Tensor};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 
 use super::gemm::pack_rows;
 use super::memory::with_scratch;
 use super::transpose::transpose;
-use crate::error::Result;
 
 /// A layer's weights before they are packed, row-major.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Attention.
 
 use super::numbers;
-use crate::kernels::attention::{Sizes, apply};
-use crate::kernels::simd::Isa;
+use crate::attention::{Sizes, apply};
+use crate::simd::Isa;
 
 fn sizes(batch: usize, queries: usize, keys: usize, heads: usize, head: usize) -> Sizes {
     Sizes {

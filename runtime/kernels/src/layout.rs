@@ -1,7 +1,7 @@
 //! Between maps, `[B, C, H, W]`, and tokens, `[B, H*W, C]`, and to other sizes.
 #![allow(unsafe_code, reason = "tasks write parts of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::memory::{Output, filled};
@@ -12,7 +12,7 @@ use super::{has_kernels, otherwise, slice};
 ///
 /// # Errors
 /// What the tensor library reports.
-pub fn to_tokens(x: &Tensor) -> candle_core::Result<Tensor> {
+pub fn to_tokens(x: &Tensor) -> Result<Tensor> {
     otherwise::to_tokens(x)
 }
 
@@ -20,7 +20,7 @@ pub fn to_tokens(x: &Tensor) -> candle_core::Result<Tensor> {
 ///
 /// # Errors
 /// What the tensor library reports.
-pub fn add_tokens(x: &Tensor, tokens: &Tensor) -> candle_core::Result<Tensor> {
+pub fn add_tokens(x: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     if has_kernels(x) && has_kernels(tokens) {
         x.contiguous()?
             .apply_op2_no_bwd(&tokens.contiguous()?, &AddTokens)
@@ -41,7 +41,7 @@ impl CustomOp2 for AddTokens {
         layout: &Layout,
         tokens: &CpuStorage,
         tokens_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    ) -> Result<(CpuStorage, Shape)> {
         let (batch, channels, height, width) = layout.shape().dims4()?;
         if tokens_layout.dims() != [batch, height * width, channels] {
             candle_core::bail!(
@@ -89,7 +89,7 @@ pub fn add_transposed(x: &[f32], tokens: &[f32], channels: usize, places: usize)
 ///
 /// # Errors
 /// What the tensor library reports.
-pub fn upsample(x: &Tensor, height: usize, width: usize) -> candle_core::Result<Tensor> {
+pub fn upsample(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (_, _, from_height, from_width) = x.dims4()?;
     if has_kernels(x) && from_height > 0 && from_width > 0 {
         x.contiguous()?.apply_op1_no_bwd(&Upsample([height, width]))
@@ -104,7 +104,7 @@ impl CustomOp1 for Upsample {
     fn name(&self) -> &'static str {
         "upsample"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, channels, height, width) = layout.shape().dims4()?;
         let numbers = nearest(slice(x, layout)?, [height, width], self.0);
         let shape = Shape::from((batch, channels, self.0[0], self.0[1]));

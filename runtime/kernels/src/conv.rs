@@ -1,7 +1,9 @@
 //! Convolutions over maps `[B, C, H, W]`, as products of the weights with patches.
 #![allow(unsafe_code, reason = "tasks write tiles of one result, each its own")]
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Result, Shape, Tensor,
+};
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, stretch};
@@ -9,7 +11,6 @@ use super::memory::{Buffer, Output, filled, with_scratch};
 use super::patches::Gather;
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::{Numbers, Weight, otherwise, slice, widths};
-use crate::error::Result;
 
 pub use super::patches::Window;
 
@@ -82,7 +83,7 @@ impl Conv2d {
     ///
     /// # Errors
     /// What the tensor library reports.
-    pub fn forward_shifted(&self, x: &Tensor, shift: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward_shifted(&self, x: &Tensor, shift: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
@@ -97,7 +98,7 @@ impl Conv2d {
     ///
     /// # Errors
     /// What the tensor library reports.
-    pub fn forward_plus(&self, x: &Tensor, plus: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward_plus(&self, x: &Tensor, plus: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
@@ -108,7 +109,7 @@ impl Conv2d {
 }
 
 impl Module for Conv2d {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
@@ -129,12 +130,7 @@ enum Extra {
 struct Apply<'a>(&'a Packed, Extra);
 
 impl Apply<'_> {
-    fn run(
-        &self,
-        x: &[f32],
-        layout: &Layout,
-        extra: &[f32],
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn run(&self, x: &[f32], layout: &Layout, extra: &[f32]) -> Result<(CpuStorage, Shape)> {
         let Apply(packed, kind) = *self;
         let [batch, channels, height, width] = layout.dims()[..] else {
             candle_core::bail!("a map has four axes, not {:?}", layout.dims());
@@ -168,7 +164,7 @@ impl CustomOp1 for Apply<'_> {
     fn name(&self) -> &'static str {
         "convolution"
     }
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, &[])
     }
 }
@@ -183,7 +179,7 @@ impl CustomOp2 for Apply<'_> {
         layout: &Layout,
         extra: &CpuStorage,
         extra_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
+    ) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, slice(extra, extra_layout)?)
     }
 }
