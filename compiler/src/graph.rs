@@ -258,6 +258,18 @@ pub struct Predict {
     pub with: Vec<With>,
 }
 
+impl Predict {
+    /// The conditions that the network is asked under: its own, and those of its interventions.
+    pub fn conditions(&self) -> impl Iterator<Item = &plan::Condition> {
+        let args = self.with.iter().flat_map(|with| &with.args);
+        let operands = args.filter_map(|(_, arg, _)| match arg {
+            WithArg::Condition(condition) => Some(condition),
+            _ => None,
+        });
+        std::iter::once(&self.condition).chain(operands)
+    }
+}
+
 /// An intervention, perhaps only under a step-stage condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct With {
@@ -279,6 +291,8 @@ pub enum WithArg {
     Number(NodeId),
     /// A word or text.
     Text(String),
+    /// A condition.
+    Condition(plan::Condition),
     /// A tensor or prediction (which the runtime cannot take yet).
     Node(NodeId),
 }

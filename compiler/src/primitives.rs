@@ -3,6 +3,8 @@
 //! A primitive is what needs its own reduction, kernel or f64 guarantee; everything else is `std`.
 //! `resolve` finds names here, `check` gives them their meaning, `guidec doc` prints them.
 
+use crate::plan::layer_kind;
+
 /// A parameter of a primitive: its name, and its default as text (`None` must be given; an empty
 /// text means that it may be left out).
 pub type Parameter = (&'static str, Option<&'static str>);
@@ -130,21 +132,81 @@ pub struct InterventionSignature {
 /// What an intervention's parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgKind {
-    /// Layers (const).
-    Layers,
+    /// Layers (const); among them must be some that it works on.
+    Layers(Works),
     /// A const or step scalar.
-    Number,
-    /// A word or text.
-    Word,
+    Number(Bounds),
+    /// One of these words; any where there are none.
+    Word(&'static [&'static str]),
+    /// A condition, the same for all samples.
+    Condition,
     /// A condition, tensor or prediction.
     Any,
+}
+
+/// What an intervention works on, of the layers that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Works {
+    /// All.
+    All,
+    /// Self-attentions.
+    SelfAttention,
+    /// Cross-attentions.
+    CrossAttention,
+}
+
+impl Works {
+    /// Whether a layer of this name (`down.0.attn.0.self`) is such a one.
+    pub fn holds(self, name: &str) -> bool {
+        match self {
+            Works::All => true,
+            Works::SelfAttention => layer_kind(name) == "self",
+            Works::CrossAttention => layer_kind(name) == "cross",
+        }
+    }
+
+    /// One of them.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Works::All => "layer",
+            Works::SelfAttention => "self-attention",
+            Works::CrossAttention => "cross-attention",
+        }
+    }
+}
+
+/// Where a number of an intervention may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// Any finite number.
+    Finite,
+    /// A finite number, 0 or more.
+    NotNegative,
+    /// Above 0, or infinite.
+    Positive,
+    /// 0 to 1.
+    Share,
+}
+
+impl InterventionSignature {
+    /// The intervention of that name.
+    pub fn find(name: &str) -> Option<&'static InterventionSignature> {
+        INTERVENTIONS.iter().find(|known| known.name == name)
+    }
+
+    /// What its parameter of that name takes.
+    pub fn takes(&self, parameter: &str) -> Option<ArgKind> {
+        let mut parameters = self.parameters.iter();
+        let found = parameters.find(|((name, _), _)| *name == parameter);
+        found.map(|(_, kind)| *kind)
+    }
 }
 
 /// All interventions.
 pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "identity_attention",
-        parameters: &[(("layers", None), ArgKind::Layers)],
+        parameters: &[(("layers", None), ArgKind::Layers(Works::SelfAttention))],
         doc: "Self-attention that returns its values: `to_out(to_v(h))` (PAG, arXiv 2403.17377).",
         supported: true,
         coupled: false,
@@ -152,8 +214,8 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "blur_attention",
         parameters: &[
-            (("layers", None), ArgKind::Layers),
-            (("sigma", None), ArgKind::Number),
+            (("layers", None), ArgKind::Layers(Works::SelfAttention)),
+            (("sigma", None), ArgKind::Number(Bounds::Positive)),
         ],
         doc: "Self-attention whose queries are blurred over space; `inf` is their mean (SEG, arXiv 2408.00760).",
         supported: true,
@@ -161,14 +223,14 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "skip_layers",
-        parameters: &[(("layers", None), ArgKind::Layers)],
+        parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
         doc: "Leaves out the named layers: their input is their output.",
         supported: true,
         coupled: false,
     },
     InterventionSignature {
         name: "shuffle_tokens",
-        parameters: &[(("layers", None), ArgKind::Layers)],
+        parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
         doc: "Shuffles the tokens that enter the named layers.",
         supported: false,
         coupled: false,
@@ -176,10 +238,10 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "scale_skips",
         parameters: &[
-            (("b1", Some("1")), ArgKind::Number),
-            (("b2", Some("1")), ArgKind::Number),
-            (("s1", Some("1")), ArgKind::Number),
-            (("s2", Some("1")), ArgKind::Number),
+            (("b1", Some("1")), ArgKind::Number(Bounds::Finite)),
+            (("b2", Some("1")), ArgKind::Number(Bounds::Finite)),
+            (("s1", Some("1")), ArgKind::Number(Bounds::Finite)),
+            (("s2", Some("1")), ArgKind::Number(Bounds::Finite)),
         ],
         doc: "Scales the features that enter the decoder's blocks (FreeU, arXiv 2309.11497).",
         supported: false,
@@ -188,32 +250,44 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "negative_attention",
         parameters: &[
-            (("minus", None), ArgKind::Any),
-            (("scale", Some("5")), ArgKind::Number),
-            (("tau", Some("2.5")), ArgKind::Number),
-            (("mix", Some("0.25")), ArgKind::Number),
+            (("minus", None), ArgKind::Condition),
+            (("scale", Some("5")), ArgKind::Number(Bounds::Finite)),
+            (("tau", Some("2.5")), ArgKind::Number(Bounds::NotNegative)),
+            (("mix", Some("0.25")), ArgKind::Number(Bounds::Share)),
+            (("norm", Some("l1")), ArgKind::Word(&["l1", "l2"])),
+            (
+                ("layers", Some("cross")),
+                ArgKind::Layers(Works::CrossAttention),
+            ),
         ],
-        doc: "Extrapolates inside each cross-attention from the negative's output (NAG, arXiv 2505.21179).",
-        supported: false,
+        doc: "Extrapolates inside each cross-attention from what it gives for another condition, limits the norm of each token to `tau` times its own, and mixes that in (NAG, arXiv 2505.21179).",
+        supported: true,
         coupled: false,
     },
     InterventionSignature {
         name: "steer_away",
         parameters: &[
-            (("from", None), ArgKind::Any),
-            (("scale", Some("0.2")), ArgKind::Number),
+            (("from", None), ArgKind::Condition),
+            (("scale", Some("0.2")), ArgKind::Number(Bounds::Finite)),
+            (
+                ("layers", Some("cross")),
+                ArgKind::Layers(Works::CrossAttention),
+            ),
         ],
-        doc: "Subtracts the negative's cross-attention (NASA, arXiv 2412.02687).",
-        supported: false,
+        doc: "Subtracts from what each cross-attention gives a part of what it gives for another condition (NASA, arXiv 2412.02687).",
+        supported: true,
         coupled: false,
     },
     InterventionSignature {
         name: "push_apart",
         parameters: &[
             (("from", None), ArgKind::Any),
-            (("strength", Some("0.9")), ArgKind::Number),
-            (("threshold", Some("0.65")), ArgKind::Number),
-            (("layers", Some("self")), ArgKind::Layers),
+            (("strength", Some("0.9")), ArgKind::Number(Bounds::Finite)),
+            (("threshold", Some("0.65")), ArgKind::Number(Bounds::Finite)),
+            (
+                ("layers", Some("self")),
+                ArgKind::Layers(Works::SelfAttention),
+            ),
         ],
         doc: "Moves tokens away from their best match in a reference (NegToMe, arXiv 2412.01339).",
         supported: false,
@@ -222,7 +296,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "inject",
         parameters: &[
-            (("site", None), ArgKind::Word),
+            (("site", None), ArgKind::Word(&[])),
             (("from", None), ArgKind::Any),
         ],
         doc: "Takes features or attention from another prediction's evaluation (arXiv 2211.12572).",
@@ -234,7 +308,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         parameters: &[
             (("tokens", None), ArgKind::Any),
             (("region", None), ArgKind::Any),
-            (("strength", Some("1")), ArgKind::Number),
+            (("strength", Some("1")), ArgKind::Number(Bounds::Finite)),
         ],
         doc: "Adds to the cross-attention of some tokens inside a region.",
         supported: false,
@@ -242,7 +316,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "sparse_attention",
-        parameters: &[(("layers", None), ArgKind::Layers)],
+        parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
         doc: "Keeps only the largest attention weights.",
         supported: false,
         coupled: false,
@@ -250,7 +324,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "steer",
         parameters: &[
-            (("layers", None), ArgKind::Layers),
+            (("layers", None), ArgKind::Layers(Works::All)),
             (("vector", None), ArgKind::Any),
         ],
         doc: "Adds a vector to the features of the named layers.",

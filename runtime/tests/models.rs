@@ -3,10 +3,14 @@
 
 #[path = "models/forms.rs"]
 mod forms;
+#[path = "models/inside.rs"]
+mod inside;
 #[path = "models/lora.rs"]
 mod lora;
 #[path = "models/rewrite.rs"]
 mod rewrite;
+#[path = "models/slow.rs"]
+mod slow;
 mod support;
 
 use candle_core::{DType, Device, Tensor};

@@ -24,7 +24,7 @@ mkdir -p stdlib/reference/pictures/rules
 for file in stdlib/rules/*.guide; do
     rule=$(basename "$file" .guide)
     options=()
-    if [ "$rule" = perp_neg ]; then
+    if [[ " perp_neg negative_attention steer_away " == *" $rule "* ]]; then
         options=(--negative "green leaf")
     fi
     if row "$rule" "$rule" "${options[@]}" 2> "$work/said"; then

@@ -104,6 +104,10 @@ fn guiders() -> Vec<Value> {
             "guidance_rescale_space": "freq"}),
         ),
         guider(
+            "NormalizedAttentionCFGGuidance",
+            json!({"nag_scale": 7.0, "nag_tau": 2.0, "nag_alpha": 0.5, "nag_sigma_end": null}),
+        ),
+        guider(
             "AutoGuidance",
             json!({"auto_guidance_layers": [5], "auto_guidance_config": null, "dropout": 0.5}),
         ),
@@ -188,6 +192,11 @@ pub fn workflow(sampler: &[(&str, Value)], patches: &[(&str, Value)]) -> Value {
         "CLIPTextEncode",
         json!({"text": "snow", "clip": ["4", 1]}),
     );
+    node(
+        "300",
+        "ConditioningZeroOut",
+        json!({"conditioning": ["7", 0]}),
+    );
     let mut model = "4".to_owned();
     for (at, (class, inputs)) in patches.iter().enumerate() {
         let id = format!("{}", 100 + at);
@@ -231,6 +240,17 @@ pub fn guided(class: &'static str, inputs: Value) -> Vec<(&'static str, Value)> 
         ),
         ("RandomNoise", json!({"noise_seed": 11})),
     ]
+}
+
+/// The sampler of ComfyUI-NAG; its own negative prompt is not that of plain guidance.
+fn nag_sampler(cfg: f64, sigma_end: f64) -> Vec<(&'static str, Value)> {
+    let mut inputs = ksampler(cfg, "euler").remove(0).1;
+    let more = json!({"nag_negative": ["8", 0], "nag_scale": 6.0, "nag_tau": 2.5, "nag_alpha": 0.25,
+        "nag_sigma_end": sigma_end});
+    if let (Value::Object(inputs), Value::Object(more)) = (&mut inputs, more) {
+        inputs.extend(more);
+    }
+    vec![("KSamplerWithNAG", inputs)]
 }
 
 fn workflows() -> Vec<Value> {
@@ -299,6 +319,19 @@ fn workflows() -> Vec<Value> {
             &guided(
                 "BasicGuider",
                 json!({"model": ["MODEL", 0], "conditioning": ["6", 0]}),
+            ),
+            &[],
+        ),
+        workflow(&nag_sampler(4.5, 0.0), &[("TCFG", json!({}))]),
+        workflow(
+            &nag_sampler(1.0, 0.75),
+            &[("ModelSamplingFlux", json!({"max_shift": 1.15}))],
+        ),
+        workflow(
+            &guided(
+                "NAGGuider",
+                json!({"model": ["MODEL", 0], "conditioning": ["6", 0], "nag_negative": ["300", 0],
+                "nag_scale": 9.0, "nag_tau": 3.0, "nag_alpha": 0.3, "nag_sigma_end": 0.0}),
             ),
             &[],
         ),

@@ -90,6 +90,79 @@ fn strengths_out_of_range() {
     ended.says(&["the `sigma` of `blur_attention` is -1"]);
 }
 
+/// A guide that returns one prediction with this change inside.
+fn changed(with: &str) -> Sandbox {
+    let text =
+        format!("input style: Prompt\n\nguide c() {{\n    predict(cond, with: {with})\n}}\n");
+    Sandbox::new().with("c.guide", text)
+}
+
+#[test]
+fn interventions_that_cannot_be() {
+    for (with, code, words) in [
+        (
+            "negative_attention(negative, tau: -1)",
+            "G0610",
+            "the `tau` of `negative_attention` is -1",
+        ),
+        (
+            "negative_attention(negative, mix: 1.5)",
+            "G0610",
+            "the `mix` of `negative_attention` is 1.5",
+        ),
+        (
+            "steer_away(null, inf)",
+            "G0610",
+            "the `scale` of `steer_away` is inf",
+        ),
+        (
+            "blur_attention(mid, 0)",
+            "G0610",
+            "the `sigma` of `blur_attention` is 0",
+        ),
+        (
+            "steer_away(null, layers: self)",
+            "G0607",
+            "the layers `self` hold no cross-attention, which `steer_away` works",
+        ),
+        (
+            "identity_attention(mid - self)",
+            "G0607",
+            "name layers with one, such as `\"down.0.attn.0.self\"`",
+        ),
+        (
+            "skip_layers(mid - mid)",
+            "G0607",
+            "the layers `mid - mid` are none",
+        ),
+        (
+            "steer_away(unrelated(cond))",
+            "G0502",
+            "`from` must be a condition that all samples share",
+        ),
+        ("steer_away(\"fog\")", "G0301", "write `prompt(\"fog\")`"),
+        (
+            "negative_attention(null, norm: \"l3\")",
+            "G0301",
+            "`\"l3\"` is none of `\"l1\"`, `\"l2\"`",
+        ),
+        ("steer_away()", "G0209", "`steer_away` needs `from`"),
+    ] {
+        let ended = changed(with).refused(&["plan", "c.guide"], 1, code);
+        ended.says(&[words]);
+    }
+    let sandbox = changed("[steer_away(style, 0.3), negative_attention(prompt(\"fog\"))]");
+    let label = "cond~steer_away(style, 0.3)~negative_attention(\"fog\")";
+    let plan = sandbox.run(&["plan", "c.guide"]).with(0).stdout;
+    assert!(plan.contains(label), "{plan}");
+    let args = ["run", "c.guide", "--prompt", "apple", "--steps", "1"];
+    let ended = sandbox.refused(&args, 1, "G0707");
+    ended.says(&["`style` (a `Prompt`)", "--bind style=TEXT"]);
+    sandbox
+        .run(&[&args[..], &["--bind", "style=leaf"]].concat())
+        .with(0);
+}
+
 #[test]
 fn a_list_without_prompts() {
     let ended = refused("composed", &["--bind", "weights=one.csv"], "G0707");

@@ -127,17 +127,23 @@ impl Engine<'_> {
                     if let Some(model) = &predict.model {
                         need(Need::Model(model.clone()));
                     }
-                    match predict.condition.related_mut() {
+                    let mut condition = |of: &mut Condition| match of.related_mut() {
                         Condition::Null => need(Need::NullCondition),
                         Condition::Uncond if !negative => need(Need::NullCondition),
                         Condition::Prompt(id) | Condition::PromptAt(id, _) => input(id, &mut need),
                         _ => {}
-                    }
-                    for (_, arg, _) in predict.with.iter().flat_map(|with| &with.args) {
-                        if let WithArg::Layers(layers) = arg {
-                            need(Need::Layers(layers.clone()));
+                    };
+                    condition(&mut predict.condition);
+                    let args = predict.with.iter_mut().flat_map(|with| &mut with.args);
+                    let mut layers = Vec::new();
+                    for (_, arg, _) in args {
+                        match arg {
+                            WithArg::Condition(of) => condition(of),
+                            WithArg::Layers(of) => layers.push(of.clone()),
+                            _ => {}
                         }
                     }
+                    layers.into_iter().map(Need::Layers).for_each(&mut need);
                 }
                 _ => {}
             }

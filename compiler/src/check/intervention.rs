@@ -4,13 +4,13 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Stage, With, WithArg};
-use crate::plan::{LayerTerm, Layers};
+use crate::plan::{self, LayerTerm, Layers};
 use crate::primitives::{ArgKind, INTERVENTIONS};
 use crate::resolved::{Call, Expr};
 
 use super::coerce::layer_word;
 use super::engine::Engine;
-use super::value::{Condition, Data, Kind, Value};
+use super::value::{Choice, Condition, Data, Kind, Value};
 
 impl<'p> Engine<'p> {
     /// `identity_attention(mid)`
@@ -51,10 +51,10 @@ impl<'p> Engine<'p> {
 
     fn intervention_default(&mut self, text: &str, kind: ArgKind, span: Span) -> Option<WithArg> {
         Some(match kind {
-            ArgKind::Layers => WithArg::Layers(Layers {
+            ArgKind::Layers(_) => WithArg::Layers(Layers {
                 terms: vec![(true, layer_word(text)?)],
             }),
-            ArgKind::Number => {
+            ArgKind::Number(_) => {
                 let value = if text == "inf" {
                     f64::INFINITY
                 } else {
@@ -62,7 +62,7 @@ impl<'p> Engine<'p> {
                 };
                 WithArg::Number(self.graph.number(value, span))
             }
-            ArgKind::Word | ArgKind::Any => WithArg::Text(text.to_string()),
+            ArgKind::Word(_) | ArgKind::Condition | ArgKind::Any => WithArg::Text(text.to_string()),
         })
     }
 
@@ -74,7 +74,7 @@ impl<'p> Engine<'p> {
         expr: &'p Expr,
     ) -> Option<WithArg> {
         match kind {
-            ArgKind::Layers => match self.layers(value, expr)? {
+            ArgKind::Layers(_) => match self.layers(value, expr)? {
                 Some(layers) => Some(WithArg::Layers(layers)),
                 // Layers that a parameter leaves open: any will do, since no graph is kept.
                 None => {
@@ -82,17 +82,14 @@ impl<'p> Engine<'p> {
                     Some(WithArg::Layers(Layers::of(name)))
                 }
             },
-            ArgKind::Number => self
+            ArgKind::Number(_) => self
                 .step_scalar(value, &format!("`{name}`"), expr)
                 .map(|d| WithArg::Number(d.node)),
-            ArgKind::Word => match value {
-                Value::Text(text) | Value::Word(text) => Some(WithArg::Text(text)),
-                Value::Error => None,
-                other => {
-                    self.wrong_kind(&other, "a word", expr.span, expr.span);
-                    None
-                }
-            },
+            ArgKind::Word(words) => self.intervention_word(value, words, expr),
+            ArgKind::Condition => {
+                let condition = self.condition(value, expr)?;
+                self.shared_condition(condition, name, expr)
+            }
             ArgKind::Any => match value {
                 Value::Error => None,
                 Value::Data(data) => Some(WithArg::Node(data.node)),
@@ -115,6 +112,53 @@ impl<'p> Engine<'p> {
                 }
             },
         }
+    }
+
+    fn intervention_word(
+        &mut self,
+        value: Value,
+        words: &[&str],
+        expr: &'p Expr,
+    ) -> Option<WithArg> {
+        let value = match value {
+            Value::Word(word) => Value::Text(word),
+            other => other,
+        };
+        match value {
+            Value::Text(text) if words.is_empty() => Some(WithArg::Text(text)),
+            value => {
+                let words: Vec<String> = words.iter().map(|word| (*word).to_string()).collect();
+                match self.choice(value, &words, expr) {
+                    Value::Choice(Choice::Known(word, _) | Choice::Open(word, _)) => {
+                        Some(WithArg::Text(word))
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// A condition inside an intervention, which changes the network for all samples alike.
+    fn shared_condition(
+        &mut self,
+        condition: Condition,
+        name: &str,
+        expr: &Expr,
+    ) -> Option<WithArg> {
+        let is_found = |of: &[NodeId]| of.iter().any(|n| self.graph.stage(*n) == Stage::Sample);
+        match condition {
+            Condition::Known(plan::Condition::Unrelated { .. }) | Condition::ClassOf(..) => {}
+            Condition::Known(condition) => return Some(WithArg::Condition(condition)),
+            Condition::Open(_, nodes) if is_found(&nodes) => {}
+            // What a parameter leaves open: any will do, since no graph is kept.
+            Condition::Open(text, _) => return Some(WithArg::Text(text)),
+        }
+        let message = format!("`{name}` must be a condition that all samples share");
+        let diagnostic = Diagnostic::new(Code::StepNeeded, message)
+            .at(expr.span, "this differs from sample to sample")
+            .help("write `negative`, `null`, `cond`, a `Prompt` input or `prompt(\"…\")`");
+        self.report(diagnostic);
+        None
     }
 
     /// What `with:` was given: one intervention, several in order, or `none`.

@@ -61,8 +61,8 @@ impl Plan {
             Need::Input(id) => Some(id),
             _ => None,
         });
-        let asked = self.predictions.iter();
-        let asked = asked.filter_map(|p| match p.condition.related() {
+        let asked = self.predictions.iter().flat_map(|p| p.conditions());
+        let asked = asked.filter_map(|condition| match condition.related() {
             Condition::Prompt(id) | Condition::PromptAt(id, _) => Some(id),
             _ => None,
         });

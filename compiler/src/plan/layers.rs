@@ -82,8 +82,8 @@ impl LayerTerm {
             LayerTerm::Down => below(name, "down"),
             LayerTerm::Up => below(name, "up"),
             LayerTerm::All => true,
-            LayerTerm::SelfAttention => kind(name) == "self",
-            LayerTerm::Cross => kind(name) == "cross",
+            LayerTerm::SelfAttention => layer_kind(name) == "self",
+            LayerTerm::Cross => layer_kind(name) == "cross",
             LayerTerm::Named(prefix) => below(name, prefix),
             LayerTerm::Blocks(blocks) => blocks.iter().any(|block| in_block(name, *block)),
             LayerTerm::Set(set) => set.holds(name),
@@ -108,7 +108,7 @@ fn below(name: &str, prefix: &str) -> bool {
 }
 
 /// The kind of a layer, where its name says one: its last word.
-fn kind(name: &str) -> &str {
+pub fn layer_kind(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 

@@ -12,7 +12,7 @@ mod timetable;
 mod walk;
 
 pub use check::is_place;
-pub use layers::{LayerTerm, Layers};
+pub use layers::{LayerTerm, Layers, layer_kind};
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
@@ -282,6 +282,20 @@ pub enum ArgValue {
     Number(#[serde(with = "crate::plan::float")] f64),
     /// A word or text.
     Text(String),
+    /// A condition; one that all samples share.
+    Condition(Condition),
+}
+
+impl Prediction {
+    /// The conditions that the network is asked under: its own, and those of its interventions.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let args = self.interventions.iter().flat_map(|with| &with.args);
+        let operands = args.filter_map(|arg| match &arg.value {
+            ArgValue::Condition(condition) => Some(condition),
+            _ => None,
+        });
+        std::iter::once(&self.condition).chain(operands)
+    }
 }
 
 /// Something the user binds.

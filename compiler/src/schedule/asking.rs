@@ -6,7 +6,7 @@ use super::label::Place;
 use super::lower::Lowering;
 use crate::graph::{Node, NodeId, Predict, WithArg};
 use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Prediction, Shape};
-use crate::primitives::INTERVENTIONS;
+use crate::primitives::InterventionSignature;
 
 impl Lowering<'_> {
     /// The answer of a network as an expression.
@@ -25,8 +25,7 @@ impl Lowering<'_> {
             if !with.when.iter().all(applies) {
                 continue;
             }
-            let known = INTERVENTIONS.iter().find(|i| i.name == with.name);
-            let refused = known.is_none_or(|i| !i.supported)
+            let refused = InterventionSignature::find(&with.name).is_none_or(|i| !i.supported)
                 || with
                     .args
                     .iter()
@@ -44,6 +43,9 @@ impl Lowering<'_> {
                     WithArg::Layers(layers) => ArgValue::Layers(layers.clone()),
                     WithArg::Number(number) => ArgValue::Number(self.number(b, *number)),
                     WithArg::Text(text) => ArgValue::Text(text.clone()),
+                    WithArg::Condition(condition) => {
+                        ArgValue::Condition(self.coinciding(condition))
+                    }
                     WithArg::Node(_) => continue,
                 };
                 args.push(InterventionArg {
@@ -77,10 +79,7 @@ impl Lowering<'_> {
             .told
             .as_ref()
             .map(|(told, name)| (self.value(b, *told), *told, name));
-        let condition = match &predict.condition {
-            Condition::Null if !self.target.negative && self.has_uncond => Condition::Uncond,
-            other => other.clone(),
-        };
+        let condition = self.coinciding(&predict.condition);
         let place = Place {
             at: at.map(|(_, node, name)| (node, name.clone())),
             t: t.map(|(id, node)| (node, b.scalars.text(id))),
@@ -105,5 +104,13 @@ impl Lowering<'_> {
             class: predict.class.map(|c| self.value(b, c)),
         };
         b.exprs.intern(Form::Predict(ask), node.shape, node.span)
+    }
+
+    /// The condition itself, or the one that it is another name of.
+    fn coinciding(&self, condition: &Condition) -> Condition {
+        match condition {
+            Condition::Null if !self.target.negative && self.has_uncond => Condition::Uncond,
+            other => other.clone(),
+        }
     }
 }

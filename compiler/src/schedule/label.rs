@@ -97,7 +97,7 @@ fn label(
     for (at, with) in prediction.interventions.iter().enumerate() {
         text.push_str(&format!(
             "~{}",
-            intervention(with, defaults.get(at).map_or(&[], Vec::as_slice))
+            intervention(with, defaults.get(at).map_or(&[], Vec::as_slice), inputs)
         ));
     }
     text
@@ -119,7 +119,7 @@ fn condition(condition: &Condition, inputs: &[Input]) -> String {
 }
 
 /// An intervention with its arguments in order, defaults left out.
-fn intervention(with: &Intervention, defaults: &[bool]) -> String {
+fn intervention(with: &Intervention, defaults: &[bool], inputs: &[Input]) -> String {
     let is_default = |at: usize| defaults.get(at).copied().unwrap_or(false);
     let mut shown = Vec::new();
     let mut skipped = false;
@@ -128,7 +128,7 @@ fn intervention(with: &Intervention, defaults: &[bool]) -> String {
             skipped = true;
             continue;
         }
-        let value = argument(arg);
+        let value = argument(arg, inputs);
         shown.push(if skipped {
             format!("{}: {value}", arg.name)
         } else {
@@ -142,10 +142,11 @@ fn intervention(with: &Intervention, defaults: &[bool]) -> String {
     }
 }
 
-fn argument(arg: &InterventionArg) -> String {
+fn argument(arg: &InterventionArg, inputs: &[Input]) -> String {
     match &arg.value {
         ArgValue::Layers(layers) => layers.to_string(),
         ArgValue::Number(value) => show::number(*value),
         ArgValue::Text(text) => text.clone(),
+        ArgValue::Condition(of) => condition(of, inputs),
     }
 }

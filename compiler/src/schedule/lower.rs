@@ -60,7 +60,10 @@ pub struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     /// For all ticks of `target`.
     pub fn new(graph: &'a Graph, target: &'a Target, folded: &'a Folded) -> Self {
-        let uncond = |n: &Node| matches!(&n.op, Op::Predict(p) if p.condition == Condition::Uncond);
+        let uncond = |n: &Node| match &n.op {
+            Op::Predict(p) => p.conditions().any(|c| *c == Condition::Uncond),
+            _ => false,
+        };
         Self {
             graph,
             target,

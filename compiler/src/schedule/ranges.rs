@@ -11,7 +11,8 @@ use super::merge::{Part, Scheduled};
 use super::scalar::ScalarId;
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::graph::Graph;
-use crate::plan::{ArgValue, InputDefault, InputId, Shape, is_place};
+use crate::plan::{ArgValue, InputDefault, InputId, Intervention, Shape, is_place};
+use crate::primitives::{ArgKind, Bounds, InterventionSignature};
 use crate::show::{self, counted};
 
 /// Everything that some step needs with a number that cannot be.
@@ -49,6 +50,45 @@ const NOT_NEGATIVE: Range = Range {
     help: "give 0 or more",
 };
 
+const POSITIVE: Range = Range {
+    most: f64::INFINITY,
+    words: "what lies above 0",
+    help: "give a number above 0, or `inf`",
+};
+
+const FINITE: Range = Range {
+    most: f64::MAX,
+    words: "the finite numbers",
+    help: "give a finite number",
+};
+
+const FINITE_NOT_NEGATIVE: Range = Range {
+    most: f64::MAX,
+    words: "the finite numbers from 0 on",
+    help: "give 0 or more",
+};
+
+/// The numbers of an intervention that lie where they may not, with what they are.
+fn outside(with: &Intervention) -> Vec<(String, f64, &'static Range)> {
+    let known = InterventionSignature::find(&with.name);
+    let bad = with.args.iter().filter_map(|arg| {
+        let (ArgValue::Number(value), Some(ArgKind::Number(bounds))) =
+            (&arg.value, known.and_then(|known| known.takes(&arg.name)))
+        else {
+            return None;
+        };
+        let (fits, range) = match bounds {
+            Bounds::Finite => (value.is_finite(), &FINITE),
+            Bounds::NotNegative => ((0.0..=f64::MAX).contains(value), &FINITE_NOT_NEGATIVE),
+            Bounds::Positive => (*value > 0.0, &POSITIVE),
+            Bounds::Share => ((0.0..=1.0).contains(value), &SHARE),
+        };
+        let what = || format!("the `{}` of `{}`", arg.name, with.name);
+        (!fits).then(|| (what(), *value, range))
+    });
+    bad.collect()
+}
+
 const LEVEL: Range = Range {
     most: 1.0,
     words: "0..=1",
@@ -78,17 +118,8 @@ impl Look<'_> {
             Form::Predict(ask) => {
                 let row = self.scheduled.predictions.get(ask.prediction.index());
                 let with = row.into_iter().flat_map(|row| &row.interventions);
-                let below = with.flat_map(|with| with.args.iter().map(move |arg| (with, arg)));
-                let below = below.filter_map(|(with, arg)| match arg.value {
-                    ArgValue::Number(value)
-                        if arg.name == "sigma" && (value.is_nan() || value < 0.0) =>
-                    {
-                        Some((format!("the `sigma` of `{}`", with.name), value))
-                    }
-                    _ => None,
-                });
-                for (what, value) in below.collect::<Vec<_>>() {
-                    self.out_of_range(expr, &what, value, None, &NOT_NEGATIVE);
+                for (what, value, range) in with.flat_map(outside) {
+                    self.out_of_range(expr, &what, value, None, range);
                 }
             }
             Form::Entry(input, row, column) => self.entry(part, expr, *input, (*row, *column)),

@@ -9,7 +9,8 @@ use super::merge::Scheduled;
 use super::ranges;
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::{Graph, Node, NodeId, Op, Outcome, SpaceTerm};
-use crate::plan::{ArgValue, LayerTerm, Space, Tick, is_place};
+use crate::plan::{ArgValue, LayerTerm, Layers, Space, Tick, is_place};
+use crate::primitives::{ArgKind, InterventionSignature};
 use crate::show;
 use guide_grammar::span::Span;
 
@@ -179,23 +180,61 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
             let Some(prediction) = scheduled.predictions.get(ask.prediction.index()) else {
                 continue;
             };
-            for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
-                if let ArgValue::Layers(wanted) = &arg.value
-                    && let Some(missing) = wanted.missing(known)
-                    && said.insert(missing.to_string())
+            let span = scheduled.exprs.span(*expr);
+            let selected = prediction.interventions.iter().flat_map(|with| {
+                with.args.iter().filter_map(move |arg| match &arg.value {
+                    ArgValue::Layers(wanted) => Some((with.name.as_str(), &arg.name, wanted)),
+                    _ => None,
+                })
+            });
+            for (with, parameter, wanted) in selected {
+                let missing = wanted.missing(known);
+                let found = match missing {
+                    Some(missing) => Some(no_layers(&target.facts.name, missing, known)),
+                    None => nothing_to_do(with, parameter, wanted, known),
+                };
+                if let Some(found) = found
+                    && said.insert(found.message.clone())
                 {
-                    let name = &target.facts.name;
-                    let message = format!("the model `{name}` has no layers `{missing}`");
-                    let span = scheduled.exprs.span(*expr);
-                    bag.push(
-                        Diagnostic::new(Code::NoSuchLayers, message)
-                            .at(span, "needed here")
-                            .help(others(missing, known)),
-                    );
+                    bag.push(found.at(span, "needed here"));
                 }
             }
         }
     }
+}
+
+fn no_layers(model: &str, missing: &LayerTerm, known: &[String]) -> Diagnostic {
+    let message = format!("the model `{model}` has no layers `{missing}`");
+    Diagnostic::new(Code::NoSuchLayers, message).help(others(missing, known))
+}
+
+/// Layers that are none, or none that the intervention works on.
+fn nothing_to_do(
+    with: &str,
+    parameter: &str,
+    wanted: &Layers,
+    known: &[String],
+) -> Option<Diagnostic> {
+    let mut held = known.iter().filter(|name| wanted.holds(name)).peekable();
+    if held.peek().is_none() {
+        let message = format!("the layers `{wanted}` are none");
+        let diagnostic = Diagnostic::new(Code::NoSuchLayers, message);
+        return Some(diagnostic.help("take away less, or add layers"));
+    }
+    let takes = InterventionSignature::find(with).and_then(|known| known.takes(parameter));
+    let Some(ArgKind::Layers(works)) = takes else {
+        return None;
+    };
+    if held.any(|name| works.holds(name)) {
+        return None;
+    }
+    let noun = works.noun();
+    let message = format!("the layers `{wanted}` hold no {noun}, which `{with}` works on");
+    let help = match known.iter().find(|name| works.holds(name)) {
+        Some(one) => format!("name layers with one, such as `\"{one}\"`"),
+        None => format!("choose a model with a {noun}"),
+    };
+    Some(Diagnostic::new(Code::NoSuchLayers, message).help(help))
 }
 
 /// What to name instead: the layer whose name is nearest, else the model's sides.

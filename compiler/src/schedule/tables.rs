@@ -233,7 +233,8 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
     if used
         .list
         .iter()
-        .any(|p| matches!(p.condition.related(), Condition::Uncond | Condition::Null))
+        .flat_map(|p| p.conditions())
+        .any(|c| matches!(c.related(), Condition::Uncond | Condition::Null))
     {
         needs.push(Need::NullCondition);
     }
@@ -263,8 +264,8 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
             .flat_map(|op| op.operands())
             .for_each(&mut look);
     }
-    for prediction in &used.list {
-        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = prediction.condition.related() {
+    for condition in used.list.iter().flat_map(|p| p.conditions()) {
+        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = condition.related() {
             inputs.insert(*id);
         }
     }

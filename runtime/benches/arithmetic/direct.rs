@@ -63,6 +63,7 @@ pub const CASES: &[Case] = &[
     case("magnitude_aware", magnitude_aware),
     case("mimic", mimic),
     case("momentum_cfg", momentum_cfg),
+    case("negative_attention", changed),
     case("pag", pag),
     case("perp_neg", perp_neg),
     Case {
@@ -72,6 +73,7 @@ pub const CASES: &[Case] = &[
     case("seg", seg),
     with("sine_edit", &[("from", "0")], sine_edit),
     with("slg", &[("start", "0"), ("stop", "1")], slg),
+    case("steer_away", changed),
     case("tangential", tangential),
     case("time_step", time_step),
 ];
@@ -135,6 +137,11 @@ fn slg(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
 fn pag(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
     let c = given.answer("cond");
     &c + ((&c - given.beginning("cond~"))? * 3.0)?
+}
+
+/// All of it happens inside the network.
+fn changed(given: &Given<'_>, _: &mut Kept) -> Result<Tensor> {
+    Ok(given.beginning("cond~"))
 }
 
 fn seg(given: &Given<'_>, kept: &mut Kept) -> Result<Tensor> {

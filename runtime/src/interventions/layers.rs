@@ -3,7 +3,7 @@
 //! A name is a path: `down.1.attn.0.self`. The first word is the side (`down`, `mid`, `up`), the last
 //! may say what kind of layer it is (`self`, `cross`, `ff`).
 
-use guide_compiler::plan::{LayerTerm, Layers};
+use guide_compiler::plan::{LayerTerm, Layers, layer_kind};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 
@@ -27,10 +27,10 @@ impl LayerSet {
             .collect()
     }
 
-    /// The self-attentions among them; `None` where there are none.
-    pub fn only_self_attentions(mut self, names: &[String]) -> Option<Self> {
+    /// The layers of a kind (`self`, `cross`, …) among them; `None` where there are none.
+    pub fn only(mut self, kind: &str, names: &[String]) -> Option<Self> {
         for (held, name) in self.0.iter_mut().zip(names) {
-            *held &= last(name) == "self";
+            *held &= layer_kind(name) == kind;
         }
         self.0.contains(&true).then_some(self)
     }
@@ -58,10 +58,6 @@ pub fn select(layers: &Layers, names: &[String]) -> Result<LayerSet> {
 
 fn first(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
-}
-
-fn last(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
 }
 
 /// Why a term matches nothing, with the nearest names.

@@ -6,19 +6,23 @@
 mod blur_attention;
 mod identity_attention;
 pub mod layers;
+mod negative_attention;
 mod skip_layers;
+mod steer_away;
 
 use std::fmt;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{ArgValue, Intervention, Layers};
+use guide_compiler::plan::{ArgValue, Condition, Intervention, Layers};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use layers::LayerSet;
 
 pub use blur_attention::BlurAttention;
 pub use identity_attention::IdentityAttention;
+pub use negative_attention::{NegativeAttention, TokenNorm};
 pub use skip_layers::SkipLayers;
+pub use steer_away::SteerAway;
 
 /// Where an attention happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub struct Site {
     /// Height and width of the map that the queries come from.
     pub grid: (usize, usize),
 }
+
+/// What an attention's own queries give for other states, `[1 or B, M, D]`: `[B, N, C]`.
+pub type Attended<'a> = dyn Fn(&Tensor) -> Result<Tensor> + 'a;
 
 /// What a layer asks before it works. Every answer has a default that changes nothing.
 pub trait Hook: fmt::Debug + Send + Sync {
@@ -54,6 +61,16 @@ pub trait Hook: fmt::Debug + Send + Sync {
     fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
         let _ = site;
         Ok(queries)
+    }
+
+    /// What the attention gives, `[B, N, C]`, as its output projection shall see it. `attend` gives the
+    /// same queries' answer for other states.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn attended(&self, site: Site, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
+        let _ = (site, attend);
+        Ok(given)
     }
 }
 
@@ -103,84 +120,162 @@ impl Hooks {
         }
         Ok(queries)
     }
+
+    /// What an attention gives, after every hook in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn attended(&self, site: Site, mut given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
+        for hook in &self.0 {
+            given = hook.attended(site, given, attend)?;
+        }
+        Ok(given)
+    }
+}
+
+/// What the operands of interventions are in a run.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// The text states of a condition, `[1, L, D]`.
+    pub states: &'a dyn Fn(&Condition) -> Result<Tensor>,
 }
 
 /// The names that [`build`] knows.
-pub const KNOWN: [&str; 3] = ["blur_attention", "identity_attention", "skip_layers"];
+pub const KNOWN: [&str; 5] = [
+    "blur_attention",
+    "identity_attention",
+    "negative_attention",
+    "skip_layers",
+    "steer_away",
+];
 
 /// Makes the hooks of a prediction for a network with these layers.
 ///
 /// # Errors
 /// `NotYet` for an intervention that this runtime does not do, `NoSuchLayers`, `BadPlan` for an
 /// argument that is missing or of the wrong kind.
-pub fn build(interventions: &[Intervention], layers: &[String]) -> Result<Hooks> {
+pub fn build(
+    interventions: &[Intervention],
+    layers: &[String],
+    operands: Operands<'_>,
+) -> Result<Hooks> {
     interventions
         .iter()
-        .map(|one| hook(one, layers))
+        .map(|one| hook(one, layers, operands))
         .collect::<Result<Vec<_>>>()
         .map(Hooks)
 }
 
-fn hook(intervention: &Intervention, names: &[String]) -> Result<Box<dyn Hook>> {
-    let name = intervention.name.as_str();
-    match name {
-        "identity_attention" => {
-            let chosen = self_attentions(intervention, names)?;
-            Ok(Box::new(IdentityAttention::new(chosen)))
-        }
+fn hook(
+    intervention: &Intervention,
+    names: &[String],
+    operands: Operands<'_>,
+) -> Result<Box<dyn Hook>> {
+    let given = Given {
+        intervention,
+        names,
+        operands,
+    };
+    Ok(match intervention.name.as_str() {
+        "identity_attention" => Box::new(IdentityAttention::new(given.layers_of_kind("self")?)),
         "blur_attention" => {
-            let sigma = number(intervention, "sigma")?;
-            Ok(Box::new(BlurAttention::new(
-                self_attentions(intervention, names)?,
-                sigma,
-            )?))
+            let sigma = given.number("sigma")?;
+            Box::new(BlurAttention::new(given.layers_of_kind("self")?, sigma)?)
         }
-        "skip_layers" => Ok(Box::new(SkipLayers::new(layers::select(
-            layer_argument(intervention)?,
-            names,
-        )?))),
-        _ => Err(RuntimeError::new(
-            ErrorKind::NotYet,
-            format!("this version cannot do the intervention `{name}`"),
-        )
-        .help(format!(
-            "use one of {}",
-            KNOWN.map(|known| format!("`{known}`")).join(", ")
-        ))),
-    }
-}
-
-/// Every self-attention in the layers that the intervention names.
-fn self_attentions(intervention: &Intervention, names: &[String]) -> Result<LayerSet> {
-    let argument = layer_argument(intervention)?;
-    layers::select(argument, names)?
-        .only_self_attentions(names)
-        .ok_or_else(|| {
-            RuntimeError::new(
-                ErrorKind::NoSuchLayers,
-                format!(
-                    "the layers `{argument}` hold no self-attention, which `{}` works on",
-                    intervention.name
-                ),
+        "skip_layers" => Box::new(SkipLayers::new(given.layers()?)),
+        "negative_attention" => Box::new(NegativeAttention::new(
+            given.layers_of_kind("cross")?,
+            given.states("minus")?,
+            [
+                given.number("scale")?,
+                given.number("tau")?,
+                given.number("mix")?,
+            ],
+            TokenNorm::named(given.word("norm")?)?,
+        )),
+        "steer_away" => Box::new(SteerAway::new(
+            given.layers_of_kind("cross")?,
+            given.states("from")?,
+            given.number("scale")?,
+        )),
+        name => {
+            return Err(RuntimeError::new(
+                ErrorKind::NotYet,
+                format!("this version cannot do the intervention `{name}`"),
             )
-            .help("name layers with self-attention, such as `mid` or `all`")
+            .help(format!(
+                "use one of {}",
+                KNOWN.map(|known| format!("`{known}`")).join(", ")
+            )));
+        }
+    })
+}
+
+/// An intervention for a network with these layers.
+struct Given<'a> {
+    intervention: &'a Intervention,
+    names: &'a [String],
+    operands: Operands<'a>,
+}
+
+impl<'a> Given<'a> {
+    /// The first argument that `take` takes something of.
+    fn argument<T>(&self, name: &str, take: impl Fn(&'a ArgValue) -> Option<T>) -> Result<T> {
+        let mut args = self.intervention.args.iter();
+        let found = args.find_map(|arg| (arg.name == name).then(|| take(&arg.value))?);
+        found.ok_or_else(|| lacks(self.intervention, name))
+    }
+
+    fn selector(&self) -> Result<&'a Layers> {
+        self.argument("layers", |value| match value {
+            ArgValue::Layers(layers) => Some(layers),
+            _ => None,
         })
-}
+    }
 
-fn layer_argument(intervention: &Intervention) -> Result<&Layers> {
-    let found = intervention.args.iter().find_map(|arg| match &arg.value {
-        ArgValue::Layers(layers) => Some(layers),
-        ArgValue::Number(_) | ArgValue::Text(_) => None,
-    });
-    found.ok_or_else(|| lacks(intervention, "layers"))
-}
+    fn layers(&self) -> Result<LayerSet> {
+        layers::select(self.selector()?, self.names)
+    }
 
-fn number(intervention: &Intervention, name: &str) -> Result<f64> {
-    let found = intervention.args.iter().find_map(|arg| match arg.value {
-        ArgValue::Number(value) if arg.name == name => Some(value),
-        _ => None,
-    });
-    found.ok_or_else(|| lacks(intervention, name))
+    /// Every `self` or `cross` attention in the layers that the intervention names.
+    fn layers_of_kind(&self, kind: &str) -> Result<LayerSet> {
+        let chosen = self.layers()?.only(kind, self.names);
+        chosen.map_or_else(
+            || {
+                let layers = self.selector()?;
+                let name = &self.intervention.name;
+                let message = format!(
+                    "the layers `{layers}` hold no {kind}-attention, which `{name}` works on"
+                );
+                let help = format!("name layers with {kind}-attention, such as `{kind}` or `all`");
+                Err(RuntimeError::new(ErrorKind::NoSuchLayers, message).help(help))
+            },
+            Ok,
+        )
+    }
+
+    fn number(&self, name: &str) -> Result<f64> {
+        self.argument(name, |value| match value {
+            ArgValue::Number(number) => Some(*number),
+            _ => None,
+        })
+    }
+
+    fn word(&self, name: &str) -> Result<&'a str> {
+        self.argument(name, |value| match value {
+            ArgValue::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The text states of a condition, `[1, L, D]`.
+    fn states(&self, name: &str) -> Result<Tensor> {
+        let condition = self.argument(name, |value| match value {
+            ArgValue::Condition(condition) => Some(condition),
+            _ => None,
+        })?;
+        (self.operands.states)(condition)
+    }
 }
 
 fn lacks(intervention: &Intervention, argument: &str) -> RuntimeError {

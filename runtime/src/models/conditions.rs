@@ -95,13 +95,13 @@ impl fmt::Display for Words {
 }
 
 impl Conditions {
-    /// The words of a prediction's condition; of an unrelated one, those that it is unrelated to.
+    /// The words of a condition of a prediction; of an unrelated one, those that it is unrelated to.
     ///
     /// # Errors
     /// `NotBound` for an input without text; `BadBinding` for a class, which a text-to-image model does
     /// not know.
-    pub fn words(&self, prediction: &Prediction) -> Result<Words> {
-        match prediction.condition.related() {
+    pub fn words(&self, condition: &Condition, prediction: &Prediction) -> Result<Words> {
+        match condition.related() {
             Condition::Cond => Ok(Words::apart(&self.prompt, self.second.prompt.as_ref())),
             Condition::Uncond => Ok(match &self.negative {
                 Some(text) => Words::apart(text, self.second.negative.as_ref()),

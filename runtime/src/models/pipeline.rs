@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{ModelFacts, Plan, Prediction, Tick};
+use guide_compiler::plan::{Condition, ModelFacts, Plan, Prediction, Tick};
 
 use super::answer::{self, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::Conditions;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
+use super::text::Encoded;
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions;
+use crate::interventions::{self, Hooks, Operands};
 use crate::predictor::{Predictor, Question};
 use crate::run::Distribution;
 use crate::weights::Source;
@@ -107,10 +108,7 @@ impl Pipeline {
         }
         for prediction in &plan.predictions {
             self.ready(prediction)?;
-            interventions::build(
-                &prediction.interventions,
-                self.network(prediction)?.unet.layers(),
-            )?;
+            self.hooks(prediction)?;
         }
         Ok(())
     }
@@ -235,16 +233,45 @@ impl Pipeline {
             }
             self.bind_model(name, &twin)?;
         }
-        let words = self.conditions.words(prediction)?;
         let own = prediction
             .model
             .as_ref()
             .and_then(|name| self.others.get_mut(name))
             .and_then(|other| other.text.as_mut());
-        match own.or(self.main.text.as_mut()) {
-            Some(side) => side.encode(&words, self.conditions.reading),
-            None => Ok(()),
+        let Some(side) = own.or(self.main.text.as_mut()) else {
+            return Ok(());
+        };
+        for condition in prediction.conditions() {
+            let words = self.conditions.words(condition, prediction)?;
+            side.encode(&words, self.conditions.reading)?;
         }
+        Ok(())
+    }
+
+    /// The text that a network reads under a condition of a prediction.
+    fn text(&self, condition: &Condition, prediction: &Prediction) -> Result<&Encoded> {
+        let network = self.network(prediction)?;
+        let side = network.text.as_ref().or(self.main.text.as_ref());
+        let side = side.ok_or_else(|| not_bound("text"))?;
+        side.encoded(&self.conditions.words(condition, prediction)?)
+    }
+
+    /// What is changed inside the network for a prediction.
+    fn hooks(&self, prediction: &Prediction) -> Result<Hooks> {
+        let states = |condition: &Condition| {
+            if matches!(condition, Condition::Unrelated { .. }) {
+                let message = format!("`{}` changes each sample by another text", prediction.label);
+                return Err(RuntimeError::new(ErrorKind::BadPlan, message));
+            }
+            let unet = &self.network(prediction)?.unet;
+            let states = &self.text(condition, prediction)?.states;
+            Ok(states.to_device(unet.device())?.to_dtype(unet.dtype())?)
+        };
+        interventions::build(
+            &prediction.interventions,
+            self.network(prediction)?.unet.layers(),
+            Operands { states: &states },
+        )
     }
 }
 
@@ -260,15 +287,8 @@ impl Predictor for Pipeline {
         let mut asked = Vec::with_capacity(questions.len());
         for question in questions {
             let network = self.network(question.prediction)?;
-            let words = self.conditions.words(question.prediction)?;
-            let side = network
-                .text
-                .as_ref()
-                .or(self.main.text.as_ref())
-                .ok_or_else(|| not_bound("text"))?;
-            let hooks =
-                interventions::build(&question.prediction.interventions, network.unet.layers())?;
-            let text = side.encoded(&words)?;
+            let hooks = self.hooks(question.prediction)?;
+            let text = self.text(&question.prediction.condition, question.prediction)?;
             let (_, _, height, width) = question.x.dims4()?;
             asked.push(Asked {
                 question,

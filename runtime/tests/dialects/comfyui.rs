@@ -288,6 +288,43 @@ fn skip_layer_guidance() {
     assert!(inside > 40, "{inside} steps lie in windows");
 }
 
+/// The nodes of ComfyUI-NAG: what happens inside shows in the label alone.
+#[test]
+fn normalized_attention_guidance() {
+    let mut led = 0;
+    for (sigma_end, shift) in [(0.0, 0.0), (3.0, 0.0), (0.4, 2.0)] {
+        let space = if shift > 0.0 { Space::Flow } else { Space::V };
+        for (scale, nag_scale, minus) in [(4.0, 6.0, "negative"), (1.0, 5.0, "null")] {
+            let mut set = set([
+                ("scale", scale),
+                ("nag_scale", nag_scale),
+                ("mix", 0.5),
+                ("sigma_end", sigma_end),
+                ("shift", shift),
+            ]);
+            set.push(("minus", format!("\"{minus}\"")));
+            compare("comfyui/negative_attention", &set, space, |seen| {
+                let level = match shift > 0.0 {
+                    true => seen.tick.t1000 / 1000.0,
+                    false => seen.noise_level(),
+                };
+                let is_on = level >= sigma_end;
+                led += usize::from(is_on);
+                let c = seen.native(match (is_on, minus) {
+                    (false, _) => "cond",
+                    (true, "negative") => "cond~negative_attention(uncond, 6, mix: 0.5)",
+                    (true, _) => "cond~negative_attention(null, mix: 0.5)",
+                });
+                match scale == 1.0 {
+                    true => only(space, c),
+                    false => only(space, cfg(&c, &seen.native("uncond"), scale)),
+                }
+            });
+        }
+    }
+    assert!((40..140).contains(&led), "{led} steps lead away");
+}
+
 #[test]
 fn skip_layer_guidance_of_the_negative_prompt() {
     for (start, stop, shift) in WINDOWS {

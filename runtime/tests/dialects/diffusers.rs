@@ -274,6 +274,39 @@ fn adaptive_projected_mix_guidance() {
     }
 }
 
+/// `NormalizedAttentionCFGGuidance`: what happens inside shows in the label alone.
+#[test]
+fn normalized_attention_guidance() {
+    let mut led = 0;
+    for space in SPACES {
+        for common in COMMON {
+            for (scale, until) in [(5.0, 0.0), (7.0, 0.4), (1.0, 0.0)] {
+                let own = set([("nag_scale", scale), ("until", until)]);
+                let mut set = common.settings(own);
+                set.push(("norm", "\"l2\"".to_owned()));
+                compare("diffusers/negative_attention", &set, space, |seen| {
+                    let is_on = seen.in_window(common.start, common.stop)
+                        && seen.tick.t1000 >= until * 1000.0
+                        && scale != 1.0;
+                    led += usize::from(is_on);
+                    let c = seen.native(match (is_on, scale == 5.0) {
+                        (false, _) => "cond",
+                        (true, true) => "cond~negative_attention(uncond, norm: l2)",
+                        (true, false) => "cond~negative_attention(uncond, 7, norm: l2)",
+                    });
+                    if !common.is_enabled(seen) {
+                        return common.finish(&c, &c, space);
+                    }
+                    let u = seen.native("uncond");
+                    let terms = [(1.0, common.base(&c, &u)), (common.scale, &sub(&c, &u))];
+                    common.finish(&mix(&terms), &c, space)
+                });
+            }
+        }
+    }
+    assert!(led > 40, "{led} steps lead away");
+}
+
 /// `SkipLayerGuidance` and those that are like it.
 fn skipping(path: &'static str, name: &'static str, worse: &str, more: &[(&'static str, &str)]) {
     let names: [&'static str; 3] = match name {

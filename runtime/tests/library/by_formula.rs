@@ -213,6 +213,14 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "negative_attention",
+        &[
+            &[("scale", "1")],
+            &[("mix", "0")],
+            &[("scale", "3"), ("mix", "0.5")],
+        ],
+    ),
+    (
         "pag",
         &[&[("scale", "0")], &[("scale", "-1")], &[("scale", "0.5")]],
     ),
@@ -265,6 +273,7 @@ const SETS: &[(&str, &[Set])] = &[
             &[("scale", "0")],
         ],
     ),
+    ("steer_away", &[&[("scale", "0")], &[("scale", "0.8")]]),
     (
         "tangential",
         &[&[("scale", "1")], &[("scale", "0")], &[("scale", "15")]],

@@ -53,6 +53,22 @@ const TUNED: Needs = Needs {
     labels: &["cond", "uncond", "tuned/source"],
     weights: &[],
 };
+const LED_AWAY: Needs = Needs {
+    labels: &[
+        "cond",
+        "cond~negative_attention(uncond)",
+        "cond~negative_attention(uncond, 3, mix: 0.5)",
+    ],
+    weights: &[],
+};
+const STEERED: Needs = Needs {
+    labels: &[
+        "cond",
+        "cond~steer_away(uncond)",
+        "cond~steer_away(uncond, 0.8)",
+    ],
+    weights: &[],
+};
 const UNRELATED: Needs = Needs {
     labels: &["cond", "unrelated(cond)"],
     weights: &[],
@@ -81,12 +97,14 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("magnitude_aware", PAIR, magnitude_aware),
     ("mimic", PAIR, mimic),
     ("momentum_cfg", PAIR, momentum_cfg),
+    ("negative_attention", LED_AWAY, negative_attention),
     ("pag", STRUCTURE, pag),
     ("perp_neg", THREE, perp_neg),
     ("rectified_cfg_pp", HALF, rectified_cfg_pp),
     ("seg", BLURRED, seg),
     ("slg", SKIPPED, slg),
     ("sine_edit", TUNED, sine_edit),
+    ("steer_away", STEERED, steer_away),
     ("tangential", PAIR, tangential),
     ("time_step", MOVED, time_step),
 ];
@@ -406,6 +424,31 @@ fn away_from(now: &Now<'_>, twin: &str, scale: f64) -> Made {
     let (c, p) = (now.native("cond"), now.native(twin));
     let made = mixed(&[(1.0 + scale, &c), (-scale, &p)]);
     Made::new(made, asked(&[1.0 + scale, scale]))
+}
+
+/// What happens inside the network shows in the label alone.
+fn one_of(now: &Now<'_>, needs: &Needs, place: usize) -> Made {
+    Made::new(now.native(needs.labels[place]), 1)
+}
+
+fn negative_attention(now: &Now<'_>, _: &mut Memory) -> Made {
+    let place = match (now.num("scale", 5.0), now.num("mix", 0.25)) {
+        (1.0, _) | (_, 0.0) => 0,
+        (5.0, 0.25) => 1,
+        (3.0, 0.5) => 2,
+        other => panic!("nothing is led away by {other:?} here"),
+    };
+    one_of(now, &LED_AWAY, place)
+}
+
+fn steer_away(now: &Now<'_>, _: &mut Memory) -> Made {
+    let place = match now.num("scale", 0.2) {
+        0.0 => 0,
+        0.2 => 1,
+        0.8 => 2,
+        other => panic!("nothing is subtracted by {other} here"),
+    };
+    one_of(now, &STEERED, place)
 }
 
 fn pag(now: &Now<'_>, _: &mut Memory) -> Made {

@@ -50,9 +50,17 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     ("feedback", "the scale is an estimate"),
     ("independent", "guides from a random condition"),
     ("limited_interval", "its interval ends before the run does"),
+    (
+        "negative_attention",
+        "guides inside the network, with one evaluation",
+    ),
     ("pag", "asks for no unconditional prediction"),
     ("rectified_cfg_pp", "guides half a step ahead"),
     ("seg", "asks for no unconditional prediction"),
+    (
+        "steer_away",
+        "guides inside the network, with one evaluation",
+    ),
     ("tangential", "the unconditional prediction is damped"),
     (
         "time_step",

@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use guide_compiler::plan::{ArgValue, Intervention, InterventionArg, LayerTerm, Layers};
+use guide_compiler::plan::{ArgValue, Condition, Intervention, InterventionArg, LayerTerm, Layers};
 use guide_runtime::error::Result;
-use guide_runtime::interventions::{self, Hooks};
+use guide_runtime::interventions::{self, Hooks, Operands};
 use guide_runtime::models::sd::{Added, Conditioning, Framing};
 use guide_runtime::models::{Pipeline, embedded};
 use guide_runtime::weights::Source;
@@ -233,5 +233,11 @@ pub fn intervention(name: &str, words: &[&str], sigma: Option<f64>) -> Intervent
 
 /// The hooks of one intervention.
 pub fn hooks(name: &str, words: &[&str], sigma: Option<f64>, names: &[String]) -> Result<Hooks> {
-    interventions::build(&[intervention(name, words, sigma)], names)
+    built(&[intervention(name, words, sigma)], names)
+}
+
+/// The hooks of interventions that have no operands.
+pub fn built(list: &[Intervention], names: &[String]) -> Result<Hooks> {
+    let states = |condition: &Condition| panic!("{condition:?} is not asked for");
+    interventions::build(list, names, Operands { states: &states })
 }

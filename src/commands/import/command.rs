@@ -150,12 +150,15 @@ pub fn text_of<'a>(
     node: Node<'a>,
     input: &str,
 ) -> Result<Option<&'a str>, Diagnostic> {
-    let Some(mut at) = graph.feeding(node, input)? else {
+    let Some(first) = graph.feeding(node, input)? else {
         return Ok(None);
     };
     // Through what hands conditions on, as the guidance of distilled models.
-    if let Some(last) = graph.chain(at, &["conditioning", ""])?.last() {
-        at = *last;
+    let passed = graph.chain(first, &["conditioning", ""])?;
+    let at = *passed.last().unwrap_or(&first);
+    let mut all = passed.iter().chain([&first]);
+    if all.any(|node| node.class == "ConditioningZeroOut") {
+        return Ok(None);
     }
     if !at.class.starts_with("CLIPTextEncode") || !at.has("text") {
         return Ok(None);

@@ -101,11 +101,14 @@ fn class_of(config: &Object) -> Result<&'static Guider, Diagnostic> {
     })
 }
 
-/// `ClassifierFreeGuidance` as `classifier_free_guidance`
+/// `NormalizedAttentionCFGGuidance` as `normalized_attention_cfg_guidance`
 fn snake(class: &str) -> String {
     let mut name = String::new();
-    for c in class.chars() {
-        if c.is_ascii_uppercase() && !name.is_empty() {
+    let letters: Vec<char> = class.chars().collect();
+    for (at, c) in letters.iter().enumerate() {
+        let after_small = at > 0 && !letters[at - 1].is_ascii_uppercase();
+        let before_small = letters.get(at + 1).is_some_and(char::is_ascii_lowercase);
+        if c.is_ascii_uppercase() && at > 0 && (after_small || before_small) {
             name.push('_');
         }
         name.push(c.to_ascii_lowercase());

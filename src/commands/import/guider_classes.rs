@@ -80,6 +80,16 @@ pub const GUIDERS: &[Guider] = &[
         numbers: &[("alpha", "alpha")],
     },
     Guider {
+        class: "NormalizedAttentionCFGGuidance",
+        path: "std::dialects::diffusers::negative_attention",
+        numbers: &[
+            ("nag_scale", "nag_scale"),
+            ("nag_tau", "tau"),
+            ("nag_alpha", "mix"),
+            ("nag_sigma_end", "until"),
+        ],
+    },
+    Guider {
         class: "FrequencyDecoupledGuidance",
         path: "std::dialects::diffusers::frequency_decoupled",
         numbers: &[],

@@ -1,5 +1,6 @@
 //! `guidec import`: a guide from another tool's saved guidance.
 
+mod attention;
 mod command;
 mod fields;
 mod graph;

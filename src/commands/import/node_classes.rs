@@ -98,7 +98,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ),
     (
         "NAGuidance",
-        "it changes the network's attention, which this version cannot",
+        "it leads self-attentions away from those of the negative prompt's own evaluation, which this \
+         version cannot; `std::dialects::comfyui::negative_attention` works on cross-attentions",
     ),
     (
         "FreSca",

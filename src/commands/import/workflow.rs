@@ -2,6 +2,7 @@
 
 use guide_compiler::diagnostics::{Diagnostic, suggest};
 
+use super::attention;
 use super::command::{self, Prompts};
 use super::fields::{missing, shown, spelled};
 use super::graph::{Graph, Node};
@@ -14,9 +15,19 @@ const SAMPLERS: &[&str] = &[
     "KSamplerAdvanced",
     "SamplerCustom",
     "SamplerCustomAdvanced",
+    "KSamplerWithNAG",
+    "KSamplerWithNAG (Advanced)",
+    "SamplerCustomWithNAG",
 ];
 
-const GUIDERS: &[&str] = &["CFGGuider", "BasicGuider", "DualCFGGuider", "PerpNegGuider"];
+const GUIDERS: &[&str] = &[
+    "CFGGuider",
+    "BasicGuider",
+    "DualCFGGuider",
+    "PerpNegGuider",
+    "NAGCFGGuider",
+    "NAGGuider",
+];
 
 /// An import under way.
 struct Reading<'a> {
@@ -141,6 +152,9 @@ impl<'a> Reading<'a> {
 
     /// What the sampler asks for.
     fn base(&mut self, sampler: Node<'a>) -> Result<Base<'a>, Diagnostic> {
+        if attention::SAMPLERS.contains(&sampler.class) {
+            return self.led_away(sampler);
+        }
         if sampler.class != "SamplerCustomAdvanced" {
             return self.guided(sampler, "cfg");
         }
@@ -161,6 +175,7 @@ impl<'a> Reading<'a> {
                 self.own_rule(guider, "std::dialects::comfyui::perp_neg", &numbers)
             }
             "DualCFGGuider" => self.dual(guider),
+            class if attention::GUIDERS.contains(&class) => self.led_away(guider),
             _ => {
                 let message = format!("{} is no guider that is known here", guider.shown());
                 let near = suggest::nearest(guider.class, GUIDERS.iter().copied());
@@ -180,6 +195,18 @@ impl<'a> Reading<'a> {
             plain: true,
             positive: "positive",
             negative: "negative",
+        })
+    }
+
+    /// A sampler or guider of ComfyUI-NAG.
+    fn led_away(&mut self, node: Node<'a>) -> Result<Base<'a>, Diagnostic> {
+        let away = attention::away(&self.graph, node, &mut self.left_out)?;
+        Ok(Base {
+            node,
+            rule: Some(away.rule),
+            plain: false,
+            positive: away.positive,
+            negative: away.negative,
         })
     }
 
@@ -358,7 +385,9 @@ impl<'a> Reading<'a> {
         flow: Option<Option<f64>>,
     ) {
         let takes = |name: &str| rule.as_ref().is_some_and(|rule| rule.takes(name));
-        let (by_space, by_shift) = (takes("space"), takes("shift"));
+        let is_endless = |rule: &Rule| rule.values.contains(&("sigma_end", "0".to_owned()));
+        let by_space = takes("space");
+        let by_shift = takes("shift") && !rule.as_ref().is_some_and(is_endless);
         let added = additions
             .iter_mut()
             .flat_map(|addition| &mut addition.params)

@@ -181,21 +181,39 @@ impl Attention {
         hooks: &Hooks,
     ) -> Result<Tensor> {
         let values = || Ok(self.to_v.forward(from)?);
-        let mixed = match hooks.mixed(site, &values)? {
-            Some(mixed) => mixed,
+        let queries = || hooks.queries(site, self.to_q.forward(h)?);
+        let (mixed, asked) = match hooks.mixed(site, &values)? {
+            Some(mixed) => (mixed, None),
             None => {
-                let q = hooks.queries(site, self.to_q.forward(h)?)?;
-                kernels::attention(
-                    &q,
-                    &self.to_k.forward(from)?,
-                    &values()?,
-                    self.heads,
-                    None,
-                    self.upcast,
-                )?
+                let q = queries()?;
+                (self.attend(&q, from)?, Some(q))
             }
         };
+        let attend = |other: &Tensor| match &asked {
+            Some(q) => self.attend(q, other),
+            None => self.attend(&queries()?, other),
+        };
+        let mixed = hooks.attended(site, mixed, &attend)?;
         Ok(self.to_out.forward_plus(&mixed, onto)?)
+    }
+
+    /// What the queries, `[B, N, C]`, are answered by `from: [1 or B, M, D]`.
+    fn attend(&self, q: &Tensor, from: &Tensor) -> Result<Tensor> {
+        let rows = q.dim(0)?;
+        let for_each = |tensor: Tensor| -> Result<Tensor> {
+            let (_, tokens, channels) = tensor.dims3()?;
+            Ok(tensor.broadcast_as((rows, tokens, channels))?)
+        };
+        let k = for_each(self.to_k.forward(from)?)?;
+        let v = for_each(self.to_v.forward(from)?)?;
+        Ok(kernels::attention(
+            q,
+            &k,
+            &v,
+            self.heads,
+            None,
+            self.upcast,
+        )?)
     }
 }
 
