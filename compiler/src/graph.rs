@@ -222,6 +222,8 @@ pub enum Op {
     Random(String, NodeId, NodeId),
     /// `gaussian(like:, salt:)`
     Gaussian(String),
+    /// `attention(…)` of a [`Op::Predict`].
+    Look(NodeId, plan::Look),
     /// `prev`: the cell as it was before this tick. It reads [`Cell::init`] where nothing was kept.
     Prev(CellId),
     /// `mean_over_run`, `max_over_run`, `curve_at` of a step scalar: a const.

@@ -1,7 +1,9 @@
 //! The one thing the executor asks of the world: predictions. Networks and recordings answer.
 
+use std::sync::OnceLock;
+
 use candle_core::Tensor;
-use guide_compiler::plan::{ModelFacts, Prediction, PredictionId, Tick};
+use guide_compiler::plan::{Look, ModelFacts, Prediction, PredictionId, Tick};
 
 use crate::error::Result;
 use crate::ops::random::Stream;
@@ -29,6 +31,40 @@ pub struct Question<'a> {
     pub class: Option<Vec<u32>>,
     /// What each row's condition is drawn from, where it is an unrelated one.
     pub drawn: Option<Vec<Stream>>,
+    /// What is to be seen besides the answer; whoever answers fills it in.
+    pub sights: Vec<Sight<'a>>,
+}
+
+/// What is to be seen of an evaluation.
+#[derive(Clone, Debug)]
+pub struct Sight<'a> {
+    look: &'a Look,
+    seen: OnceLock<Tensor>,
+}
+
+impl<'a> Sight<'a> {
+    /// Nothing is seen yet.
+    pub fn new(look: &'a Look) -> Self {
+        Self {
+            look,
+            seen: OnceLock::new(),
+        }
+    }
+
+    /// At what is looked.
+    pub fn look(&self) -> &'a Look {
+        self.look
+    }
+
+    /// Says what is seen: `[rows, 1, H, W]`. The first word counts.
+    pub fn show(&self, map: Tensor) {
+        let _ = self.seen.set(map);
+    }
+
+    /// What was seen.
+    pub fn seen(&self) -> Option<&Tensor> {
+        self.seen.get()
+    }
 }
 
 /// What answers.
@@ -37,7 +73,7 @@ pub trait Predictor {
     fn facts(&self) -> &ModelFacts;
 
     /// Answers questions that share weights and interventions, in one forward where it can.
-    /// For each question a tensor `[rows, C, H, W]`, f32, in the main model's space.
+    /// For each question a tensor `[rows, C, H, W]`, f32, in the main model's space; its sights are shown.
     ///
     /// A sample's answer never depends on what stands beside it.
     ///

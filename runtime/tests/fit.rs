@@ -95,6 +95,7 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 told: None,
                 class: None,
                 drawn: None,
+                sights: Vec::new(),
             });
             watch.predict(index, tick, &questions).unwrap();
         }

@@ -6,10 +6,12 @@ mod support;
 use std::process::Command;
 
 use candle_core::{Device, Tensor};
-use guide_compiler::plan::{Condition, Intervention, Prediction, PredictionId, Tick};
+use guide_compiler::plan::{
+    Attends, Condition, Intervention, LayerTerm, Layers, Look, Prediction, PredictionId, Tick,
+};
 use guide_runtime::error::Result;
 use guide_runtime::models::{Conditions, Pipeline};
-use guide_runtime::predictor::{Predictor, Question};
+use guide_runtime::predictor::{Predictor, Question, Sight};
 
 fn pipeline() -> Result<Pipeline> {
     let mut pipeline = support::pocket()?;
@@ -53,7 +55,24 @@ fn latents(batch: usize) -> Result<Tensor> {
     Ok(Tensor::from_vec(numbers, (batch, 4, 16, 16), &Device::Cpu)?)
 }
 
-/// The answers for a batch, as bits: for each sample, those to `cond`, `uncond` and a perturbed `cond`.
+/// What is looked at besides the answers.
+fn looks() -> [Look; 2] {
+    let all = || Layers::of(LayerTerm::All);
+    let own = Look {
+        layers: all(),
+        of: Attends::Own,
+        tokens: Vec::new(),
+    };
+    let words = Look {
+        layers: all(),
+        of: Attends::Cross,
+        tokens: vec![1, 2],
+    };
+    [own, words]
+}
+
+/// The answers for a batch, as bits: for each sample, those to `cond`, `uncond` and a perturbed `cond`, and
+/// to one that is looked into, with what was seen.
 fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
     let predictions = [
         prediction(Condition::Cond, vec![]),
@@ -66,9 +85,10 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 Some(1.0),
             )],
         ),
+        prediction(Condition::Text("fox".into()), vec![]),
     ];
     let rows: Vec<usize> = (0..batch).collect();
-    let tick = tick();
+    let (tick, looks) = (tick(), looks());
     let mut bits = vec![Vec::new(); batch];
     let questions: Vec<Question<'_>> = predictions
         .iter()
@@ -85,11 +105,19 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 told: None,
                 class: None,
                 drawn: None,
+                sights: match &prediction.condition {
+                    Condition::Text(_) => looks.iter().map(Sight::new).collect(),
+                    _ => Vec::new(),
+                },
             })
         })
         .collect::<Result<_>>()?;
-    for answer in pipeline.predict(0, &tick, &questions)? {
-        assert_eq!(answer.dims(), [batch, 4, 16, 16]);
+    let answers = pipeline.predict(0, &tick, &questions)?;
+    let seen = questions.iter().flat_map(|question| &question.sights);
+    let seen = seen.map(|sight| sight.seen().expect("it was looked at").clone());
+    for (at, answer) in answers.into_iter().chain(seen).enumerate() {
+        let channels = if at < predictions.len() { 4 } else { 1 };
+        assert_eq!(answer.dims(), [batch, channels, 16, 16]);
         for (i, bits) in bits.iter_mut().enumerate() {
             bits.extend(
                 answer
@@ -139,7 +167,7 @@ fn what_goes_through_together_changes_nothing_to_the_bit() -> Result<()> {
         pipeline.set_max_batch(Some(most));
         assert_eq!(answers(&mut pipeline, 5)?, alone, "{most} together");
         let passes = pipeline.passes();
-        assert_eq!(passes.iter().sum::<usize>(), 15);
+        assert_eq!(passes.iter().sum::<usize>(), 20);
         assert_eq!(passes.iter().max(), Some(&most.min(10)), "{passes:?}");
     }
     Ok(())

@@ -438,6 +438,7 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
             told: None,
             class: None,
             drawn: None,
+            sights: Vec::new(),
         };
         Ok(pipeline.predict(0, &tick, &[question])?.remove(0))
     };

@@ -272,6 +272,17 @@ fn workflows() -> Vec<Value> {
     vec![
         plain(&[]),
         plain(&[("PerturbedAttentionGuidance", pag.clone())]),
+        plain(&[(
+            "SelfAttentionGuidance",
+            json!({"scale": 0.6, "blur_sigma": 1.5}),
+        )]),
+        plain(&[
+            ("APG", apg.clone()),
+            (
+                "SelfAttentionGuidance",
+                json!({"scale": 0.6, "blur_sigma": 1.5}),
+            ),
+        ]),
         plain(&[("SkipLayerGuidanceDiT", slg.clone())]),
         plain(&[
             ("ModelSamplingSD3", json!({"shift": 3.0})),

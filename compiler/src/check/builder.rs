@@ -139,7 +139,8 @@ impl Builder {
             | Op::Predict(_)
             | Op::Input(_)
             | Op::Random(..)
-            | Op::Gaussian(_) => Stage::Sample,
+            | Op::Gaussian(_)
+            | Op::Look(..) => Stage::Sample,
             Op::Unsupported(..) => Stage::Sample,
             Op::Tick(TickName::Steps) | Op::OverRun(..) => return Stage::Const,
             Op::Tick(_) if self.objective => Stage::Sample,

@@ -123,6 +123,7 @@ impl Engine<'_> {
             match &mut node.op {
                 Op::Input(id) | Op::Entry(id, ..) | Op::Count(id) => input(id, &mut need),
                 Op::Target => need(Need::Target),
+                Op::Look(_, look) => need(Need::Layers(look.layers.clone())),
                 Op::Predict(predict) => {
                     if let Some(model) = &predict.model {
                         need(Need::Model(model.clone()));

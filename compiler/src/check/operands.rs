@@ -35,7 +35,8 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
         | Op::Declare(a)
         | Op::AlphaAt(a)
         | Op::SigmaAt(a)
-        | Op::TimeOf(a) => f(a),
+        | Op::TimeOf(a)
+        | Op::Look(a, _) => f(a),
         Op::Entry(_, a, b)
         | Op::Add(a, b)
         | Op::Sub(a, b)

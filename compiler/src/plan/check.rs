@@ -221,6 +221,13 @@ impl Checker<'_> {
                 }
                 Ok(())
             }
+            Code::Look { of, .. } => {
+                let is_map = self.shape(&Operand::Value(op.out)) == Shape::Map;
+                match of {
+                    Operand::Prediction(_) if is_map => Ok(()),
+                    _ => Err("looks into something that no network answered".to_string()),
+                }
+            }
             Code::And(a, b) | Code::Or(a, b) => self.truth(a).and_then(|()| self.truth(b)),
             Code::Not(a) => self.truth(a),
             _ => Ok(()),

@@ -5,6 +5,7 @@
 
 mod check;
 mod layers;
+mod look;
 mod noise;
 mod ops;
 mod sizes;
@@ -13,6 +14,7 @@ mod walk;
 
 pub use check::is_place;
 pub use layers::{LayerTerm, Layers, layer_kind};
+pub use look::{Attends, Look};
 pub use noise::{NoiseCurve, alphas_cumprod};
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};

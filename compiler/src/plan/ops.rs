@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecisionId, InputId, PredictionId, Space, StateId, ValueId};
+use super::{DecisionId, InputId, Look, PredictionId, Space, StateId, ValueId};
 
 /// A run of ticks that do the same work: `steps.0..steps.1`, in one substep of each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,6 +218,13 @@ pub enum Code {
     Gaussian {
         /// The salt and the path of names to the call.
         key: String,
+    },
+    /// What a network looked at while it answered a prediction of this tick: a map.
+    Look {
+        /// A prediction.
+        of: Operand,
+        /// At what.
+        look: Look,
     },
     /// The second in the first tick in which the state was ever written for this sample has not
     /// come (so the state is empty), else the first: `Fresh(state, init)`.

@@ -26,6 +26,7 @@ impl Code {
             .collect(),
             Code::Random { low, high, .. } => vec![low, high],
             Code::Gaussian { .. } => Vec::new(),
+            Code::Look { of, .. } => vec![of],
         }
     }
 

@@ -370,6 +370,10 @@ impl Draft<'_, '_> {
                 high: self.operand(high),
             },
             Form::Gaussian(key) => Code::Gaussian { key },
+            Form::Look(of, look) => Code::Look {
+                of: self.operand(of),
+                look,
+            },
             Form::Fresh(cell, init) => {
                 let state = self.emit.states.get(&cell).copied().unwrap_or(StateId(0));
                 Code::Fresh(state, self.operand(init))

@@ -10,7 +10,9 @@ use guide_grammar::span::Span;
 
 use super::scalar::ScalarId;
 use crate::graph::{CellId, NodeId};
-use crate::plan::{Axes, Binary, Compare, InputId, PredictionId, ReduceOp, Shape, Space, Unary};
+use crate::plan::{
+    Axes, Binary, Compare, InputId, Look, PredictionId, ReduceOp, Shape, Space, Unary,
+};
 
 /// An expression: a row of [`Exprs`]. Operands have smaller numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +126,8 @@ pub enum Form {
     Filter(FilterForm, ExprId),
     Random(String, ExprId, ExprId),
     Gaussian(String),
+    /// Of a prediction.
+    Look(ExprId, Look),
     Fresh(CellId, ExprId),
     /// What this runtime cannot do: an error once something needs it.
     Refused(String, Span),
@@ -286,6 +290,7 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],
         Form::And(a, b) | Form::Or(a, b) | Form::Random(_, a, b) => vec![*a, *b],
         Form::Unary(_, a) | Form::Not(a) | Form::Filter(_, a) | Form::Fresh(_, a) => vec![*a],
+        Form::Look(a, _) => vec![*a],
         Form::Select(a, b, c) | Form::Where(a, b, c) | Form::Clip(a, b, c) => vec![*a, *b, *c],
         Form::Reduce {
             of, with, level, ..

@@ -101,7 +101,7 @@ fn knowable(graph: &Graph) -> Vec<bool> {
             known[index] = match &node.op {
                 Op::Parameter(_) | Op::Latent | Op::Target | Op::Predict(_) | Op::Input(_) => false,
                 Op::Entry(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Filter(..) => false,
-                Op::Random(..) | Op::Gaussian(_) | Op::Unsupported(..) => false,
+                Op::Random(..) | Op::Gaussian(_) | Op::Look(..) | Op::Unsupported(..) => false,
                 Op::Prev(cell) => cells.get(cell.index()).copied().unwrap_or(false),
                 op => operands(op)
                     .iter()
@@ -442,6 +442,7 @@ pub fn operands(op: &Op) -> Vec<NodeId> {
                 .flatten()
                 .collect()
         }
+        Op::Look(of, _) => vec![*of],
         Op::Unsupported(_, operands) => operands.clone(),
         Op::Number(_) | Op::Bool(_) | Op::Parameter(_) | Op::Tick(_) | Op::Latent => Vec::new(),
         Op::Target | Op::Input(_) | Op::Count(_) | Op::Gaussian(_) | Op::Prev(_) => Vec::new(),

@@ -306,6 +306,10 @@ impl<'a> Lowering<'a> {
                     .intern(Form::Random(key.clone(), low, high), shape, span)
             }
             Op::Gaussian(key) => b.exprs.intern(Form::Gaussian(key.clone()), shape, span),
+            Op::Look(of, look) => {
+                let of = self.value(b, *of);
+                b.exprs.intern(Form::Look(of, look.clone()), shape, span)
+            }
             Op::Prev(cell) => self.prev(b, *cell, node, written),
             Op::Predict(predict) => self.predict(b, predict, node),
             Op::Unsupported(what, _) => {

@@ -9,7 +9,7 @@ use super::merge::Scheduled;
 use super::ranges;
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::{Graph, Node, NodeId, Op, Outcome, SpaceTerm};
-use crate::plan::{ArgValue, LayerTerm, Layers, Space, Tick, is_place};
+use crate::plan::{ArgValue, LayerTerm, Layers, Look, Space, Tick, is_place};
 use crate::primitives::{ArgKind, InterventionSignature};
 use crate::show;
 use guide_grammar::span::Span;
@@ -174,13 +174,22 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
     let mut said = BTreeSet::new();
     for part in &scheduled.parts {
         for expr in part.demand.keys() {
-            let Form::Predict(ask) = scheduled.exprs.form(*expr) else {
-                continue;
+            let span = scheduled.exprs.span(*expr);
+            let ask = match scheduled.exprs.form(*expr) {
+                Form::Predict(ask) => ask,
+                Form::Look(_, look) => {
+                    if let Some(found) = nothing_to_see(&target.facts.name, look, known)
+                        && said.insert(found.message.clone())
+                    {
+                        bag.push(found.at(span, "it is looked into here"));
+                    }
+                    continue;
+                }
+                _ => continue,
             };
             let Some(prediction) = scheduled.predictions.get(ask.prediction.index()) else {
                 continue;
             };
-            let span = scheduled.exprs.span(*expr);
             let selected = prediction.interventions.iter().flat_map(|with| {
                 with.args.iter().filter_map(move |arg| match &arg.value {
                     ArgValue::Layers(wanted) => Some((with.name.as_str(), &arg.name, wanted)),
@@ -206,6 +215,20 @@ fn layers(target: &Target, scheduled: &Scheduled, bag: &mut Bag) {
 fn no_layers(model: &str, missing: &LayerTerm, known: &[String]) -> Diagnostic {
     let message = format!("the model `{model}` has no layers `{missing}`");
     Diagnostic::new(Code::NoSuchLayers, message).help(others(missing, known))
+}
+
+/// Layers that the model has not, or that do not attend so.
+fn nothing_to_see(model: &str, look: &Look, known: &[String]) -> Option<Diagnostic> {
+    if let Some(missing) = look.layers.missing(known) {
+        return Some(no_layers(model, missing, known));
+    }
+    if known.iter().any(|name| look.holds(name)) {
+        return None;
+    }
+    let word = look.of.word();
+    let message = format!("the layers `{}` hold no {word}-attention", look.layers);
+    let help = "name layers that attend so, such as `mid` or `all`";
+    Some(Diagnostic::new(Code::NoSuchLayers, message).help(help))
 }
 
 /// Layers that are none, or none that the intervention works on.

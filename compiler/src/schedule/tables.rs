@@ -13,8 +13,8 @@ use super::merge::Scheduled;
 use crate::cost;
 use crate::graph::{CellId, Graph, NodeId};
 use crate::plan::{
-    ArgValue, Condition, Cost, Decision, DecisionId, Init, InputId, Need, Operand, Prediction,
-    PredictionId, Segment, Shape, State, StateId,
+    ArgValue, Code, Condition, Cost, Decision, DecisionId, Init, InputId, Need, Operand,
+    Prediction, PredictionId, Segment, Shape, State, StateId,
 };
 
 /// The states that some tick reads, and their numbers.
@@ -238,14 +238,23 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
     {
         needs.push(Need::NullCondition);
     }
-    for prediction in &used.list {
-        for arg in prediction.interventions.iter().flat_map(|with| &with.args) {
-            if let ArgValue::Layers(layers) = &arg.value {
-                let need = Need::Layers(layers.clone());
-                if !needs.contains(&need) {
-                    needs.push(need);
-                }
-            }
+    let interventions = used.list.iter().flat_map(|p| &p.interventions);
+    let changed = interventions.flat_map(|with| &with.args).filter_map(|arg| {
+        let ArgValue::Layers(layers) = &arg.value else {
+            return None;
+        };
+        Some(layers)
+    });
+    let seen = segments.iter().flat_map(Segment::ops).filter_map(|op| {
+        let Code::Look { look, .. } = &op.code else {
+            return None;
+        };
+        Some(&look.layers)
+    });
+    for layers in changed.chain(seen) {
+        let need = Need::Layers(layers.clone());
+        if !needs.contains(&need) {
+            needs.push(need);
         }
     }
     let mut inputs: BTreeSet<InputId> = BTreeSet::new();

@@ -126,6 +126,7 @@ impl<'a> Names<'a> {
                 format!("random({}, {}, salt: \"{key}\")", of(low), of(high))
             }
             Code::Gaussian { key } => format!("gaussian(salt: \"{key}\")"),
+            Code::Look { of: seen, look } => look.label(&of(seen)),
             Code::Fresh(state, init) => {
                 format!("{} if kept, else {}", of(&Operand::State(*state)), of(init))
             }

@@ -3,13 +3,16 @@
 use std::sync::OnceLock;
 
 use candle_core::{DType, Tensor};
-use guide_compiler::plan::{Batch, Condition, NoiseCurve, Operand, Plan, Shape, Tick, Use};
+use guide_compiler::plan::{
+    Batch, Code, Condition, Look, NoiseCurve, Operand, Plan, PredictionId, Segment, Shape, Tick,
+    Use,
+};
 
 use super::dims::Dims;
 use super::sample::broken;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::ops::random::Stream;
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{Predictor, Question, Sight};
 
 /// What an executor knows of its samples, as far as questions need it.
 pub(super) trait Known {
@@ -30,11 +33,14 @@ pub(super) struct Heard {
     /// `[rows, C, …]`, f32, contiguous.
     pub data: Tensor,
     pub row: Vec<Option<usize>>,
+    /// What was seen, `[rows, 1, …]`, f32, contiguous.
+    pub sights: Vec<(Look, Tensor)>,
 }
 
 /// The tick at hand.
 pub(super) struct Now<'a> {
     pub plan: &'a Plan,
+    pub segment: &'a Segment,
     pub noise: &'a OnceLock<NoiseCurve>,
     pub index: usize,
     pub tick: &'a Tick,
@@ -114,9 +120,40 @@ pub(super) fn ask(
             prediction: question.id.index(),
             data: answer.to_dtype(DType::F32)?.contiguous()?,
             row,
+            sights: seen(now, question)?,
         });
     }
     Ok(new)
+}
+
+/// What was seen for a question.
+fn seen(now: &Now<'_>, question: &Question<'_>) -> Result<Vec<(Look, Tensor)>> {
+    let wanted = now.dims.rows(question.rows.len(), Shape::Map);
+    let sights = question.sights.iter().map(|sight| {
+        let map = sight.seen().filter(|map| map.dims() == wanted);
+        let map = map.ok_or_else(|| {
+            let label = &question.prediction.label;
+            let message = format!("nothing was seen of `{}`", sight.look().label(label));
+            RuntimeError::new(ErrorKind::TensorShape, message)
+        })?;
+        let map = map.to_dtype(DType::F32)?.contiguous()?;
+        Ok((sight.look().clone(), map))
+    });
+    sights.collect()
+}
+
+/// What the rule looks at in a prediction's evaluation.
+fn sights<'a>(now: &Now<'a>, prediction: PredictionId) -> Vec<Sight<'a>> {
+    let mut sights: Vec<Sight<'a>> = Vec::new();
+    for op in now.segment.ops() {
+        if let Code::Look { of, look } = &op.code
+            && *of == Operand::Prediction(prediction)
+            && sights.iter().all(|sight| sight.look() != look)
+        {
+            sights.push(Sight::new(look));
+        }
+    }
+    sights
 }
 
 /// Where the questions of a batch are put, apart from `x`: the point, for which samples.
@@ -197,6 +234,7 @@ fn put<'a>(
         told,
         class,
         drawn,
+        sights: sights(now, question.prediction),
     })
 }
 

@@ -36,6 +36,7 @@ pub(super) fn frame<'a>(job: &'a Job<'a>, inputs: &'a [View<'a>]) -> Frame<'a> {
         x: &[],
         points: &[],
         answers: &[],
+        sights: &[],
         inputs,
         target: job.target,
         gaussian: &[],
@@ -62,6 +63,13 @@ impl Tick<'_> {
 
     pub fn number_of(&self, b: usize, operand: &Operand) -> Result<Option<f64>> {
         self.with(|frame| self.engine.slots[b].number(frame, b, operand))
+    }
+
+    /// The answers to a prediction, one for each wave that asked.
+    fn answers_to(&self, prediction: usize) -> impl Iterator<Item = &Heard> {
+        self.heard
+            .iter()
+            .filter(move |h| h.prediction == prediction)
     }
 
     /// Whether a sample has an operand.
@@ -169,11 +177,11 @@ impl Tick<'_> {
                     None => return Err(broken("the plan reads a number as a tensor")),
                 }
             }
-            Operand::Prediction(id) => ops::scatter(
-                self.heard.iter().filter(|h| h.prediction == id.index()),
-                dims,
-                device,
-            )?,
+            Operand::Prediction(id) => {
+                let answers = self.answers_to(id.index());
+                let answers = answers.map(|h| (h.row.as_slice(), &h.data));
+                ops::scatter(answers, Shape::Tensor, dims, device)?
+            }
             Operand::Latent => self.job.x.clone(),
             Operand::Input(id) => match &self.job.inputs[id.index()] {
                 Bound::Tensor(tensor) => tensor.clone(),
@@ -247,6 +255,16 @@ impl Tick<'_> {
                     .filters
                     .get(Kernel::at(filter, self.job.place.1), dims)?;
                 ops::filter(&separable, &of)?
+            }
+            Code::Look { of, look } => {
+                let Operand::Prediction(id) = of else {
+                    return Err(broken("the plan looks into something that is no answer"));
+                };
+                let maps = self.answers_to(id.index()).flat_map(|h| {
+                    let seen = h.sights.iter().filter(|(known, _)| known == look);
+                    seen.map(|(_, map)| (h.row.as_slice(), map))
+                });
+                ops::scatter(maps, Shape::Map, dims, device)?
             }
             Code::Gaussian { key } => {
                 let shape = self.job.segment.values[op.out.index()].shape;

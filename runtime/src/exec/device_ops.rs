@@ -3,7 +3,6 @@
 use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::{Axes, Binary, Code, Compare, Operand, ReduceOp, Shape, Unary};
 
-use super::ask::Heard;
 use super::dims::Dims;
 use super::sample::broken;
 use crate::error::Result;
@@ -43,25 +42,22 @@ pub(super) fn pick_rows(flags: &[bool], yes: &Tensor, no: &Tensor) -> Result<Ten
 
 /// Answers for some samples as a tensor with a row for each sample, 0 where there is none.
 pub(super) fn scatter<'a>(
-    answers: impl Iterator<Item = &'a Heard>,
+    answers: impl Iterator<Item = (&'a [Option<usize>], &'a Tensor)>,
+    shape: Shape,
     dims: &Dims,
     device: &Device,
 ) -> Result<Tensor> {
-    let mut data = vec![Tensor::zeros(
-        dims.rows(1, Shape::Tensor),
-        DType::F32,
-        device,
-    )?];
+    let mut data = vec![Tensor::zeros(dims.rows(1, shape), DType::F32, device)?];
     let mut index = vec![0u32; dims.batch];
     let mut next = 1;
-    for heard in answers {
-        for (b, row) in heard.row.iter().enumerate() {
+    for (rows, answer) in answers {
+        for (b, row) in rows.iter().enumerate() {
             if let Some(row) = row {
                 index[b] = next + *row as u32;
             }
         }
-        next += heard.data.dim(0)? as u32;
-        data.push(heard.data.to_device(device)?);
+        next += answer.dim(0)? as u32;
+        data.push(answer.to_device(device)?);
     }
     Ok(Tensor::cat(&data, 0)?.index_select(&Tensor::from_vec(index, dims.batch, device)?, 0)?)
 }

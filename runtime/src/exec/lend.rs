@@ -9,7 +9,7 @@ use super::page::Page;
 use super::places::{PAGES, Places};
 use super::program::Src;
 use super::run::Job;
-use super::sample::{Answer, Frame, Slot, View, broken};
+use super::sample::{Answer, Frame, Seen, Slot, View, broken};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// The elements of an f32 tensor that lies in the machine's memory in order.
@@ -68,6 +68,24 @@ pub(super) fn with_frame<T>(
             None => Ok(None),
         })
         .collect::<Result<Vec<_>>>()?;
+    let maps: Vec<_> = heard
+        .iter()
+        .flat_map(|h| h.sights.iter().map(move |(look, map)| (h, look, map)))
+        .map(|(h, look, map)| (h, look, map, map.storage_and_layout().0))
+        .collect();
+    let sights = maps
+        .iter()
+        .map(|(h, look, map, storage)| {
+            Ok(Seen {
+                prediction: h.prediction,
+                look,
+                maps: Answer {
+                    data: elements(storage, map)?,
+                    row: &h.row,
+                },
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
     let mut by_prediction: Vec<Vec<Answer<'_>>> = vec![Vec::new(); job.plan.predictions.len()];
     for (h, storage) in &answers {
         by_prediction[h.prediction].push(Answer {
@@ -104,6 +122,7 @@ pub(super) fn with_frame<T>(
         x: elements(&x, job.x)?,
         points: &points,
         answers: &by_prediction,
+        sights: &sights,
         inputs: &inputs,
         target: job.target,
         gaussian: &gaussian,

@@ -189,7 +189,7 @@ impl Lower<'_> {
                 },
             ),
             // Whole-sample operations are never part of a pass.
-            Code::Filter(..) | Code::Random { .. } | Code::Gaussian { .. } => {
+            Code::Filter(..) | Code::Random { .. } | Code::Gaussian { .. } | Code::Look { .. } => {
                 Does::Linear(Vec::new())
             }
         }

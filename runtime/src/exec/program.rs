@@ -171,7 +171,7 @@ pub(super) fn classify(plan: &Plan, segment: &Segment, op: &Op) -> Class {
     let shape = segment.values[op.out.index()].shape;
     match &op.code {
         Code::Gaussian { .. } if is_number(shape) => Class::Scalar,
-        Code::Filter(..) | Code::Gaussian { .. } => Class::Whole,
+        Code::Filter(..) | Code::Gaussian { .. } | Code::Look { .. } => Class::Whole,
         Code::Reduce(reduce) => {
             let of = join(
                 [Some(&reduce.of), reduce.with.as_ref()]

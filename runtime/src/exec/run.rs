@@ -50,6 +50,7 @@ impl<'a> Job<'a> {
     pub(super) fn now(&self) -> Now<'a> {
         Now {
             plan: self.plan,
+            segment: self.segment,
             noise: self.noise,
             index: self.index,
             tick: self.tick,

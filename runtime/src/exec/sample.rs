@@ -1,6 +1,6 @@
 //! One sample: its numbers, buffers and state, and operations on numbers.
 
-use guide_compiler::plan::{Code, Guard, Op, Operand, Plan, Segment, Term, Tick};
+use guide_compiler::plan::{Code, Guard, Look, Op, Operand, Plan, Segment, Term, Tick};
 
 use super::bindings::Bound;
 use super::dims::Dims;
@@ -76,6 +76,17 @@ pub struct Answer<'a> {
     pub row: &'a [Option<usize>],
 }
 
+/// What was seen of a prediction's evaluation, for some samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Of which prediction.
+    pub prediction: usize,
+    /// At what was looked.
+    pub look: &'a Look,
+    /// The maps, and the row of each sample.
+    pub maps: Answer<'a>,
+}
+
 /// A bound input as a sample reads it.
 #[derive(Clone, Copy, Debug)]
 pub enum View<'a> {
@@ -106,6 +117,8 @@ pub struct Frame<'a> {
     pub points: &'a [Option<&'a [f32]>],
     /// Answers so far, by prediction; several where waves asked for different samples.
     pub answers: &'a [Vec<Answer<'a>>],
+    /// What was seen so far.
+    pub sights: &'a [Seen<'a>],
     /// Inputs.
     pub inputs: &'a [View<'a>],
     /// The class aimed at.
@@ -127,6 +140,16 @@ impl<'a> Frame<'a> {
     /// What sample `b` has on a page that a network was given.
     pub fn point(&self, page: usize, b: usize) -> Option<&'a [f32]> {
         sample_of((*self.points.get(page)?)?, b, self.dims.batch)
+    }
+
+    /// What was seen of a prediction's evaluation for sample `b`.
+    pub fn sight(&self, prediction: usize, look: &Look, b: usize) -> Option<&'a [f32]> {
+        let n = self.dims.area;
+        let of = |seen: &&Seen<'a>| seen.prediction == prediction && seen.look == look;
+        self.sights.iter().filter(of).find_map(|seen| {
+            let row = (*seen.maps.row.get(b)?)?;
+            seen.maps.data.get(row * n..(row + 1) * n)
+        })
     }
 
     /// The label of the first prediction of sample `b` with something that is not finite.
@@ -372,7 +395,7 @@ impl Slot {
             Code::Gaussian { key } => {
                 Some(Stream::new(self.seed, frame.tick.step, key).one_normal())
             }
-            Code::Reduce(_) | Code::Filter(..) => {
+            Code::Reduce(_) | Code::Filter(..) | Code::Look { .. } => {
                 return Err(broken("the plan gives a number where a tensor belongs"));
             }
         })

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-use guide_compiler::plan::{Axes, Code, Op, Reduce, Shape};
+use guide_compiler::plan::{Axes, Code, Op, Operand, Reduce, Shape};
 
 use super::dims::Dims;
 use super::pass::Outs;
@@ -86,6 +86,16 @@ pub fn run(
             Some(recorded) if shape == Shape::Tensor => to.copy_from_slice(recorded),
             _ => Stream::new(slot.seed, frame.tick.step, key).normal(&mut to),
         },
+        Code::Look {
+            of: Operand::Prediction(id),
+            look,
+        } => {
+            let Some(map) = frame.sight(id.index(), look, b) else {
+                give_back(dst, slot, to);
+                return Ok(());
+            };
+            to.copy_from_slice(map);
+        }
         Code::Reduce(reduce) => {
             let Some(value) = reduce_whole(reduce, args, frame, slot, outs, b, &mut to)? else {
                 give_back(dst, slot, to);

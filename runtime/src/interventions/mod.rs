@@ -9,8 +9,10 @@ pub mod layers;
 mod negative_attention;
 mod skip_layers;
 mod steer_away;
+mod watch;
 
 use std::fmt;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use guide_compiler::plan::{ArgValue, Condition, Intervention, Layers};
@@ -23,6 +25,7 @@ pub use identity_attention::IdentityAttention;
 pub use negative_attention::{NegativeAttention, TokenNorm};
 pub use skip_layers::SkipLayers;
 pub use steer_away::SteerAway;
+pub use watch::Watch;
 
 /// Where an attention happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +75,42 @@ pub trait Hook: fmt::Debug + Send + Sync {
         let _ = (site, attend);
         Ok(given)
     }
+
+    /// Is shown what attends to what: queries `[B, N, C]`, and `keys` computes `[B, M, C]`, in this many
+    /// heads.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn attends(
+        &self,
+        site: Site,
+        queries: &Tensor,
+        keys: &dyn Fn() -> Result<Tensor>,
+        heads: usize,
+    ) -> Result<()> {
+        let _ = (site, queries, keys, heads);
+        Ok(())
+    }
 }
 
 /// The hooks of one prediction, in order. Empty for an ordinary one, at no cost.
-#[derive(Debug, Default)]
-pub struct Hooks(Vec<Box<dyn Hook>>);
+#[derive(Clone, Debug, Default)]
+pub struct Hooks(Vec<Arc<dyn Hook>>);
 
 impl Hooks {
     /// No change.
     pub const NONE: &'static Hooks = &Hooks(Vec::new());
 
     /// These hooks, in this order.
-    pub fn of(hooks: Vec<Box<dyn Hook>>) -> Self {
+    pub fn of(hooks: Vec<Arc<dyn Hook>>) -> Self {
         Self(hooks)
+    }
+
+    /// These hooks, and one more after them.
+    pub fn and(&self, hook: Arc<dyn Hook>) -> Self {
+        let mut all = self.clone();
+        all.0.push(hook);
+        all
     }
 
     /// Whether nothing is changed.
@@ -131,6 +157,22 @@ impl Hooks {
         }
         Ok(given)
     }
+
+    /// Shows every hook what attends to what.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn attends(
+        &self,
+        site: Site,
+        queries: &Tensor,
+        keys: &dyn Fn() -> Result<Tensor>,
+        heads: usize,
+    ) -> Result<()> {
+        self.0
+            .iter()
+            .try_for_each(|hook| hook.attends(site, queries, keys, heads))
+    }
 }
 
 /// What the operands of interventions are in a run.
@@ -170,20 +212,20 @@ fn hook(
     intervention: &Intervention,
     names: &[String],
     operands: Operands<'_>,
-) -> Result<Box<dyn Hook>> {
+) -> Result<Arc<dyn Hook>> {
     let given = Given {
         intervention,
         names,
         operands,
     };
     Ok(match intervention.name.as_str() {
-        "identity_attention" => Box::new(IdentityAttention::new(given.layers_of_kind("self")?)),
+        "identity_attention" => Arc::new(IdentityAttention::new(given.layers_of_kind("self")?)),
         "blur_attention" => {
             let sigma = given.number("sigma")?;
-            Box::new(BlurAttention::new(given.layers_of_kind("self")?, sigma)?)
+            Arc::new(BlurAttention::new(given.layers_of_kind("self")?, sigma)?)
         }
-        "skip_layers" => Box::new(SkipLayers::new(given.layers()?)),
-        "negative_attention" => Box::new(NegativeAttention::new(
+        "skip_layers" => Arc::new(SkipLayers::new(given.layers()?)),
+        "negative_attention" => Arc::new(NegativeAttention::new(
             given.layers_of_kind("cross")?,
             given.states("minus")?,
             [
@@ -193,7 +235,7 @@ fn hook(
             ],
             TokenNorm::named(given.word("norm")?)?,
         )),
-        "steer_away" => Box::new(SteerAway::new(
+        "steer_away" => Arc::new(SteerAway::new(
             given.layers_of_kind("cross")?,
             given.states("from")?,
             given.number("scale")?,

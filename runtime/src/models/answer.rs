@@ -1,5 +1,7 @@
 //! Questions to networks, answered so that no sample's answer depends on what stands beside it.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::Space;
 use rayon::prelude::*;
@@ -10,8 +12,8 @@ use super::passes::{Pass, Passes, passes};
 use super::sd::{Added, Conditioning, Framing};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions::Hooks;
-use crate::predictor::Question;
+use crate::interventions::{Hooks, Watch};
+use crate::predictor::{Question, Sight};
 
 /// A question with all that answers it.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub fn all(
     device: &Device,
 ) -> Result<(Vec<Tensor>, Vec<usize>)> {
     let Passes { passes, beside } = passes(asked, most, device)?;
-    let mut rows: Vec<Vec<Tensor>> = asked.iter().map(|_| Vec::new()).collect();
+    let mut rows: Vec<Vec<Row>> = asked.iter().map(|_| Vec::new()).collect();
     for wave in passes.chunks(beside.max(1)) {
         let answers = wave
             .par_iter()
@@ -54,18 +56,28 @@ pub fn all(
             }
         }
     }
-    let answers = rows.iter().map(|rows| Ok(Tensor::cat(rows, 0)?));
+    let answers = asked.iter().zip(&rows).map(|(one, rows)| {
+        for (at, sight) in one.question.sights.iter().enumerate() {
+            let maps: Vec<&Tensor> = rows.iter().filter_map(|row| row.maps.get(at)).collect();
+            sight.show(Tensor::cat(&maps, 0)?);
+        }
+        let answers: Vec<&Tensor> = rows.iter().map(|row| &row.answer).collect();
+        Ok(Tensor::cat(&answers, 0)?)
+    });
     let sizes = passes.iter().map(Vec::len).collect();
     Ok((answers.collect::<Result<_>>()?, sizes))
 }
 
-/// The answers of one forward pass, each `[1, C, H, W]`.
-fn together(
-    asked: &[Asked<'_>],
-    pass: &Pass,
-    space: Space,
-    device: &Device,
-) -> Result<Vec<Tensor>> {
+/// What a forward pass gave for a row.
+struct Row {
+    /// `[1, C, H, W]`
+    answer: Tensor,
+    /// What was seen, each `[1, 1, H, W]`.
+    maps: Vec<Tensor>,
+}
+
+/// The answers of one forward pass.
+fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> Result<Vec<Row>> {
     let rows: Vec<(&Asked<'_>, usize)> = pass
         .iter()
         .filter_map(|(number, row)| Some((asked.get(*number)?, *row)))
@@ -104,15 +116,39 @@ fn together(
             framing: &framing,
         }),
     };
-    let answer = first
-        .network
-        .unet
-        .forward(&x, &times, conditioning, &first.hooks)?;
+    let unet = &first.network.unet;
+    let (answer, maps) = match watch(first)? {
+        None => (
+            unet.forward(&x, &times, conditioning, &first.hooks)?,
+            Vec::new(),
+        ),
+        Some(watch) => {
+            let hooks = first.hooks.and(watch.clone());
+            let answer = unet.forward(&x, &times, conditioning, &hooks)?;
+            (answer, watch.maps()?)
+        }
+    };
     let answers = rows.iter().enumerate().map(|(at, (one, _))| {
         let (answer, x) = (answer.narrow(0, at, 1)?, x.narrow(0, at, 1)?);
-        converted(one, &answer, &x, space)
+        let of_row = maps.iter().map(|map| Ok(map.narrow(0, at, 1)?));
+        Ok(Row {
+            answer: converted(one, &answer, &x, space)?,
+            maps: of_row.collect::<Result<_>>()?,
+        })
     });
     answers.collect()
+}
+
+/// What looks into a forward pass for a question that asks to see more than the answer.
+fn watch(asked: &Asked<'_>) -> Result<Option<Arc<Watch>>> {
+    let Question { sights, x, .. } = asked.question;
+    if sights.is_empty() {
+        return Ok(None);
+    }
+    let (_, _, height, width) = x.dims4()?;
+    let looks = sights.iter().map(Sight::look);
+    let names = asked.network.unet.layers();
+    Ok(Some(Arc::new(Watch::new(looks, names, (height, width)))))
 }
 
 /// A row of a tensor that has one for all, or one for each.

@@ -6,7 +6,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{ModelFacts, NoiseTable, Space, Tick, Timetable};
+use guide_compiler::plan::{Look, ModelFacts, NoiseTable, Space, Tick, Timetable};
 
 pub use read::{parse, read};
 pub(crate) use write::File;
@@ -26,6 +26,8 @@ pub struct Recording {
     ticks: Vec<Tick>,
     x: Tensor,
     answers: BTreeMap<String, Tensor>,
+    /// What was seen of evaluations, `[ticks, B, 1, H, W]`, by [`sight_name`].
+    sights: BTreeMap<String, Tensor>,
     gaussian: BTreeMap<String, Tensor>,
     inputs: BTreeMap<String, Tensor>,
     target: Option<Vec<u32>>,
@@ -99,6 +101,29 @@ impl Recording {
         Timetable::new(self.ticks.clone(), NoiseTable::Points(points))
     }
 
+    /// What a tick holds for these samples.
+    fn rows(&self, all: &Tensor, tick: usize, rows: &[usize]) -> Result<Tensor> {
+        let all = all.get(tick)?;
+        if rows.len() == self.batch {
+            return Ok(all);
+        }
+        let rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        Ok(all.index_select(&Tensor::new(rows, all.device())?, 0)?)
+    }
+
+    /// The error for a look that is not there.
+    fn unseen(&self, name: &str, call: &str) -> RuntimeError {
+        let message = format!("the rule reads `{call}`, and the recording does not hold it");
+        let held: Vec<String> = self.sights.keys().map(|name| format!("`{name}`")).collect();
+        let held = match held.is_empty() {
+            true => "no attention".to_owned(),
+            false => held.join(", "),
+        };
+        RuntimeError::new(ErrorKind::LabelMissing, message).help(format!(
+            "record `{name}` with `guidec run --record`; the recording holds {held}"
+        ))
+    }
+
     /// The error for a label that is not there.
     fn missing(&self, label: &str) -> RuntimeError {
         let labels = self.labels();
@@ -145,17 +170,23 @@ impl Predictor for Recording {
             .iter()
             .map(|question| {
                 let label = &question.prediction.label;
-                let all = self
-                    .answers
-                    .get(label)
-                    .ok_or_else(|| self.missing(label))?
-                    .get(tick_index)?;
-                if question.rows.len() == self.batch {
-                    return Ok(all);
+                for sight in &question.sights {
+                    let name = sight_name(label, sight.look());
+                    let all = self
+                        .sights
+                        .get(&name)
+                        .ok_or_else(|| self.unseen(&name, &sight.look().label(label)))?;
+                    sight.show(self.rows(all, tick_index, question.rows)?);
                 }
-                let rows: Vec<u32> = question.rows.iter().map(|row| *row as u32).collect();
-                Ok(all.index_select(&Tensor::new(rows, all.device())?, 0)?)
+                let all = self.answers.get(label);
+                let all = all.ok_or_else(|| self.missing(label))?;
+                self.rows(all, tick_index, question.rows)
             })
             .collect()
     }
+}
+
+/// The name in recordings of what was seen in the evaluation of a prediction.
+fn sight_name(label: &str, look: &Look) -> String {
+    format!("attention/{label}/{look}")
 }

@@ -112,6 +112,7 @@ impl Reader<'_> {
             ticks: self.ticks(&file, ticks)?,
             x: tensor(x.clone())?,
             answers: BTreeMap::new(),
+            sights: BTreeMap::new(),
             gaussian: BTreeMap::new(),
             inputs: BTreeMap::new(),
             target: self.target(&file, batch)?,
@@ -158,6 +159,13 @@ impl Reader<'_> {
                     return Err(self.shape(&name, &values.0, &x.0));
                 }
                 recording.gaussian.insert(salt.to_string(), tensor(values)?);
+            } else if name.starts_with("attention/") {
+                let mut map = x.0.clone();
+                map[2] = 1;
+                if values.0 != map {
+                    return Err(self.shape(&name, &values.0, &map));
+                }
+                recording.sights.insert(name, tensor(values)?);
             } else if as_predictions && !special {
                 recording.answers.insert(name, tensor(values)?);
             } else if !special {
@@ -177,7 +185,7 @@ impl Reader<'_> {
 
     fn shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> RuntimeError {
         self.bad(format_args!("has `{name}` of shape {found:?}"))
-            .help(format!("give it the shape of `x`, {wanted:?}"))
+            .help(format!("give it the shape {wanted:?}, after that of `x`"))
     }
 
     fn view<'d>(&self, file: &SafeTensors<'d>, name: &str) -> Option<TensorView<'d>> {

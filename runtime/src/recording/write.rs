@@ -8,7 +8,7 @@ use guide_compiler::plan::{ModelFacts, Space, Tick};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::FORMAT;
+use super::{FORMAT, sight_name};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::files::write_whole;
 use crate::predictor::{Predictor, Question};
@@ -23,9 +23,17 @@ pub struct Recorder<'a> {
     batch: usize,
     ticks: Vec<Tick>,
     x: Vec<Vec<f32>>,
-    answers: BTreeMap<String, Vec<Vec<f32>>>,
+    kept: BTreeMap<String, Kept>,
     inputs: BTreeMap<String, Tensor>,
     target: Option<Vec<u32>>,
+}
+
+/// What is kept of each tick under a name: answers, or what was seen.
+struct Kept {
+    /// Of one sample.
+    shape: Vec<usize>,
+    /// By tick, empty where nothing asked.
+    ticks: Vec<Vec<f32>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -37,7 +45,7 @@ impl<'a> Recorder<'a> {
             batch,
             ticks: ticks.to_vec(),
             x: none,
-            answers: BTreeMap::new(),
+            kept: BTreeMap::new(),
             inputs: BTreeMap::new(),
             target: None,
         }
@@ -50,6 +58,27 @@ impl<'a> Recorder<'a> {
     pub fn state(&mut self, tick: usize, x: &Tensor) -> Result<()> {
         if let Some(place) = self.x.get_mut(tick) {
             *place = x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the values of some samples in a tick.
+    fn keep(&mut self, name: String, tick: usize, rows: &[usize], values: &Tensor) -> Result<()> {
+        let shape = values.dims().get(1..).unwrap_or_default().to_vec();
+        let values: Vec<f32> = values.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let sample = values.len() / rows.len().max(1);
+        let kept = self.kept.entry(name).or_insert_with(|| Kept {
+            shape,
+            ticks: vec![Vec::new(); self.ticks.len()],
+        });
+        let Some(kept) = kept.ticks.get_mut(tick) else {
+            return Ok(());
+        };
+        kept.resize(self.batch * sample, f32::NAN);
+        for (row, values) in rows.iter().zip(values.chunks_exact(sample.max(1))) {
+            if let Some(place) = kept.get_mut(row * sample..(row + 1) * sample) {
+                place.copy_from_slice(values);
+            }
         }
         Ok(())
     }
@@ -83,14 +112,17 @@ impl<'a> Recorder<'a> {
         let mut file = File::default();
         let all: Vec<usize> = [vec![self.ticks.len(), self.batch], latent.to_vec()].concat();
         file.floats("x", &all, self.x.concat());
-        for (label, ticks) in &self.answers {
+        for (name, kept) in &self.kept {
+            let sample: usize = kept.shape.iter().product();
             let empty = vec![f32::NAN; self.batch * sample];
-            let values: Vec<f32> = ticks
+            let values: Vec<f32> = kept
+                .ticks
                 .iter()
                 .flat_map(|tick| if tick.is_empty() { &empty } else { tick })
                 .copied()
                 .collect();
-            file.floats(label, &all, values);
+            let all = [&[self.ticks.len(), self.batch], kept.shape.as_slice()].concat();
+            file.floats(name, &all, values);
         }
         let curves: [(&str, OfTick); 7] = [
             ("t", |tick| tick.t),
@@ -166,19 +198,12 @@ impl Predictor for Recorder<'_> {
     ) -> Result<Vec<Tensor>> {
         let answers = self.inner.predict(tick_index, tick, questions)?;
         for (question, answer) in questions.iter().zip(&answers) {
-            let values: Vec<f32> = answer.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-            let sample = values.len() / question.rows.len().max(1);
-            let ticks = self
-                .answers
-                .entry(question.prediction.label.clone())
-                .or_insert_with(|| vec![Vec::new(); self.ticks.len()]);
-            let Some(kept) = ticks.get_mut(tick_index) else {
-                continue;
-            };
-            kept.resize(self.batch * sample, f32::NAN);
-            for (row, values) in question.rows.iter().zip(values.chunks_exact(sample.max(1))) {
-                if let Some(place) = kept.get_mut(row * sample..(row + 1) * sample) {
-                    place.copy_from_slice(values);
+            let label = &question.prediction.label;
+            self.keep(label.clone(), tick_index, question.rows, answer)?;
+            for sight in &question.sights {
+                if let Some(map) = sight.seen() {
+                    let name = sight_name(label, sight.look());
+                    self.keep(name, tick_index, question.rows, map)?;
                 }
             }
         }

@@ -244,6 +244,19 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "sag",
+        &[
+            &[("strength", "0")],
+            &[("scale", "1")],
+            &[("scale", "1"), ("strength", "0")],
+            &[("scale", "0"), ("strength", "-1")],
+            &[("scale", "3"), ("strength", "2")],
+            &[("sigma", "0.5"), ("threshold", "0.5")],
+            &[("sigma", "3"), ("threshold", "100")],
+            &[("threshold", "-100")],
+        ],
+    ),
+    (
         "seg",
         &[
             &[("scale", "0")],

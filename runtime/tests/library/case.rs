@@ -44,6 +44,7 @@ pub struct Now<'a> {
     pub set: Set,
     x: Vec<f64>,
     answers: BTreeMap<&'static str, Vec<f64>>,
+    sights: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Now<'_> {
@@ -78,6 +79,29 @@ impl Now<'_> {
         let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
         let spaces = (self.space, Space::Eps);
         converted(spaces, &self.native(label), &self.x, alpha, sigma)
+    }
+
+    /// What was seen, a number for each place.
+    pub fn sight(&self, name: &str) -> Vec<f64> {
+        self.sights.get(name).expect("a sight of this test").clone()
+    }
+
+    /// An answer at another point, as noise.
+    pub fn eps_at(&self, label: &str, x: &[f64]) -> Vec<f64> {
+        let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
+        converted(
+            (self.space, Space::Eps),
+            &self.native(label),
+            x,
+            alpha,
+            sigma,
+        )
+    }
+
+    /// Noise, back in the model's space.
+    pub fn output_of_eps(&self, eps: &[f64]) -> Vec<f64> {
+        let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
+        converted((Space::Eps, self.space), eps, &self.x, alpha, sigma)
     }
 
     /// A clean sample, back in the model's space.
@@ -129,17 +153,20 @@ pub type Formula = fn(&Now<'_>, &mut Memory) -> Made;
 struct Recorded {
     x: Vec<f32>,
     answers: BTreeMap<&'static str, Vec<f32>>,
+    /// `[T, B, 1, H, W]`
+    sights: BTreeMap<&'static str, Vec<f32>>,
 }
 
 /// Latents of a noised sample, and predictions that are right but for errors of their own. Samples
 /// differ in size and in how far their predictions lie apart.
-fn record(at: &Where, ticks: &[Tick], labels: &[&'static str]) -> Recorded {
+fn record(at: &Where, ticks: &[Tick], needs: &Needs) -> Recorded {
     let mut draw = Draw::new(at.seed);
     let size = at.size();
     let clean: Vec<Vec<f64>> = (0..at.batch).map(|_| draw.normals(size)).collect();
     let mut recorded = Recorded {
         x: Vec::new(),
         answers: BTreeMap::new(),
+        sights: BTreeMap::new(),
     };
     for tick in ticks {
         for (b, clean) in clean.iter().enumerate() {
@@ -153,7 +180,7 @@ fn record(at: &Where, ticks: &[Tick], labels: &[&'static str]) -> Recorded {
                 .collect();
             let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
             let shared = draw.normals(size);
-            for label in labels {
+            for label in needs.labels {
                 let apart = 0.3 + 0.2 * b as f64;
                 let x0: Vec<f64> = clean
                     .iter()
@@ -165,6 +192,11 @@ fn record(at: &Where, ticks: &[Tick], labels: &[&'static str]) -> Recorded {
                 all.extend(answer.into_iter().map(narrow));
             }
             recorded.x.extend(x);
+            for name in needs.sights {
+                let places = at.shape[1] * at.shape[2];
+                let map = (0..places).map(|_| narrow(1.0 + 0.5 * draw.normal()));
+                recorded.sights.entry(name).or_default().extend(map);
+            }
         }
     }
     recorded
@@ -198,6 +230,11 @@ fn recording(at: &Where, ticks: &[Tick], recorded: &Recorded) -> Recording {
     for (label, values) in &recorded.answers {
         all.insert(label, (tensors.clone(), bytes(values)));
     }
+    for (name, values) in &recorded.sights {
+        let mut maps = tensors.clone();
+        maps[2] = 1;
+        all.insert(name, (maps, bytes(values)));
+    }
     let views = all.iter().map(|(name, (shape, data))| {
         let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("a tensor");
         (*name, view)
@@ -216,6 +253,8 @@ pub struct Needs {
     pub labels: &'static [&'static str],
     /// Rows of the table `weights`; as many prompts stand in the list `prompts`.
     pub weights: &'static [f64],
+    /// What is seen of evaluations, by the names in recordings.
+    pub sights: &'static [&'static str],
 }
 
 /// How far the executor may be from f64 on the same values: ten times what f32 loses in one operation,
@@ -234,7 +273,7 @@ fn through_x0(tick: &Tick, x: &[f64], scale: f64) -> f64 {
 pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where) {
     let title = format!("{name} {set:?} {at:?}");
     let table = timetable(at.noise, at.steps, 1);
-    let recorded = record(at, &table.ticks, needs.labels);
+    let recorded = record(at, &table.ticks, &needs);
     let mut recording = recording(at, &table.ticks, &recorded);
     let text = pipeline::rule(name).expect("a rule of the library");
     let settings = set.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
@@ -265,10 +304,12 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
     for (index, tick) in table.ticks.iter().enumerate() {
         for (b, memory) in memories.iter_mut().enumerate() {
             let row = index * at.batch + b;
-            let wide = |values: &[f32]| -> Vec<f64> {
+            let part = |values: &[f32], size: usize| -> Vec<f64> {
                 let here = &values[row * size..(row + 1) * size];
                 here.iter().map(|v| f64::from(*v)).collect()
             };
+            let wide = |values: &[f32]| part(values, size);
+            let places = at.shape[1] * at.shape[2];
             let answers = recorded
                 .answers
                 .iter()
@@ -282,11 +323,16 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
                 set,
                 x: wide(&recorded.x),
                 answers,
+                sights: recorded
+                    .sights
+                    .iter()
+                    .map(|(name, map)| (*name, part(map, places)))
+                    .collect(),
             };
             let want = formula(&now, memory);
             let place = format!("{title}: tick {index}, sample {b}");
             let scale = now.num("scale", 7.5);
-            let slack = if text.contains("x0(") {
+            let slack = if text.contains("x0(") || text.contains("self_attention(") {
                 through_x0(tick, &now.x, scale)
             } else {
                 0.0

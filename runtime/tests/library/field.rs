@@ -54,6 +54,14 @@ impl Field {
     }
 }
 
+/// What is seen at a point: about 1, as attention is.
+fn map(name: &str, x: &[f64]) -> Vec<f32> {
+    let [_, height, width] = LATENT;
+    let shift = name.len() as f64;
+    let one = |i: usize| 1.0 + 0.8 * (1.7 * x[i] + shift).sin();
+    (0..height * width).map(|i| one(i) as f32).collect()
+}
+
 fn facts(space: Space) -> ModelFacts {
     ModelFacts {
         name: "field".into(),
@@ -91,6 +99,13 @@ impl Predictor for Field {
                 let x0 = self.x0(&question.prediction.label, x, t, class);
                 let native = of_x0(self.facts.space, &x0, x, question.alpha, question.sigma);
                 answers.extend(native.into_iter().map(|v| v as f32));
+            }
+            for sight in &question.sights {
+                let name = sight.look().label(&question.prediction.label);
+                let maps = x.chunks(SIZE).flat_map(|x| map(&name, x)).collect();
+                let [_, height, width] = LATENT;
+                let shape = (question.rows.len(), 1, height, width);
+                sight.show(Tensor::from_vec(maps, shape, &Device::Cpu)?);
             }
             Ok(Tensor::from_vec(answers, question.x.dims(), &Device::Cpu)?)
         };

@@ -11,26 +11,32 @@ use crate::planes::{Plane, channels};
 const PAIR: Needs = Needs {
     labels: &["cond", "uncond"],
     weights: &[],
+    sights: &[],
 };
 const THREE: Needs = Needs {
     labels: &["cond", "uncond", "null"],
     weights: &[],
+    sights: &[],
 };
 const WEAK: Needs = Needs {
     labels: &["cond", "weak/cond"],
     weights: &[],
+    sights: &[],
 };
 const HALF: Needs = Needs {
     labels: &["cond", "cond@half", "uncond@half"],
     weights: &[],
+    sights: &[],
 };
 const LIST: Needs = Needs {
     labels: &["null", "prompts[0]", "prompts[1]", "prompts[2]"],
     weights: &[1.5, -0.75, 0.25],
+    sights: &[],
 };
 const STRUCTURE: Needs = Needs {
     labels: &["cond", "uncond", IDENTITY],
     weights: &[],
+    sights: &[],
 };
 const BLURRED: Needs = Needs {
     labels: &[
@@ -39,10 +45,12 @@ const BLURRED: Needs = Needs {
         "cond~blur_attention(mid, 10)",
     ],
     weights: &[],
+    sights: &[],
 };
 const SKIPPED: Needs = Needs {
     labels: &["cond", "uncond", SKIP],
     weights: &[],
+    sights: &[],
 };
 
 const IDENTITY: &str = "cond~identity_attention(mid)";
@@ -52,6 +60,7 @@ const SKIP: &str = "cond~skip_layers([7, 8, 9])";
 const TUNED: Needs = Needs {
     labels: &["cond", "uncond", "tuned/source"],
     weights: &[],
+    sights: &[],
 };
 const LED_AWAY: Needs = Needs {
     labels: &[
@@ -60,6 +69,7 @@ const LED_AWAY: Needs = Needs {
         "cond~negative_attention(uncond, 3, mix: 0.5)",
     ],
     weights: &[],
+    sights: &[],
 };
 const STEERED: Needs = Needs {
     labels: &[
@@ -68,14 +78,22 @@ const STEERED: Needs = Needs {
         "cond~steer_away(uncond, 0.8)",
     ],
     weights: &[],
+    sights: &[],
 };
 const UNRELATED: Needs = Needs {
     labels: &["cond", "unrelated(cond)"],
     weights: &[],
+    sights: &[],
 };
 const MOVED: Needs = Needs {
     labels: &["cond", "cond!moved"],
     weights: &[],
+    sights: &[],
+};
+const LOOKED_AT: Needs = Needs {
+    labels: &["cond", "uncond", "uncond@degraded"],
+    weights: &[],
+    sights: &["attention/uncond/mid"],
 };
 pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("adaptive", PAIR, adaptive),
@@ -101,6 +119,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("pag", STRUCTURE, pag),
     ("perp_neg", THREE, perp_neg),
     ("rectified_cfg_pp", HALF, rectified_cfg_pp),
+    ("sag", LOOKED_AT, sag),
     ("seg", BLURRED, seg),
     ("slg", SKIPPED, slg),
     ("sine_edit", TUNED, sine_edit),
@@ -462,6 +481,33 @@ fn seg(now: &Now<'_>, _: &mut Memory) -> Made {
         other => panic!("nothing is blurred by {other} here"),
     };
     away_from(now, twin, now.num("scale", 3.0))
+}
+
+fn sag(now: &Now<'_>, _: &mut Memory) -> Made {
+    let (c, u, clean) = (now.eps("cond"), now.eps("uncond"), now.x0("uncond"));
+    let [channels, height, width] = now.shape;
+    let (sigma, threshold) = (now.num("sigma", 1.0), now.num("threshold", 1.0));
+    let map = now.sight(LOOKED_AT.sights[0]);
+    let blurred = clean.chunks(height * width).flat_map(|pixels| {
+        let plane = Plane::new(height, width, pixels).gaussian(sigma);
+        plane.pixels().to_vec()
+    });
+    let hot = map.iter().map(|seen| *seen > threshold).cycle();
+    let worse = clean.iter().zip(blurred).zip(hot);
+    let worse: Vec<f64> = worse
+        .map(|((clean, blurred), hot)| if hot { blurred } else { *clean })
+        .collect();
+    assert_eq!(worse.len(), channels * height * width);
+    let degraded = mixed(&[(now.tick.alpha, &worse), (now.tick.sigma, &u)]);
+    let p = now.eps_at(LOOKED_AT.labels[2], &degraded);
+    let (scale, strength) = (now.num("scale", 7.5), now.num("strength", 0.75));
+    if now.tick.alpha == 0.0 || strength == 0.0 {
+        return plain(&now.native("cond"), &now.native("uncond"), scale);
+    }
+    let factors = [scale, 1.0 - scale + strength, -strength];
+    let made = mixed(&[(factors[0], &c), (factors[1], &u), (factors[2], &p)]);
+    // The blurred picture needs the unconditional prediction, also where the sum does not.
+    Made::new(now.output_of_eps(&made), asked(&[scale, 1.0, strength]))
 }
 
 /// Plain guidance and another direction from the conditional prediction.

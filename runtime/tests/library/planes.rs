@@ -42,18 +42,32 @@ impl Plane {
 
     /// `[1 4 6 4 1]/16` along both axes, the border mirrored at its pixels.
     fn blurred(&self) -> Plane {
+        self.mixed(&[1.0, 4.0, 6.0, 4.0, 1.0].map(|w| w / 16.0))
+    }
+
+    /// A Gaussian of nine pixels along both axes, the border mirrored at its pixels.
+    pub fn gaussian(&self, sigma: f64) -> Plane {
+        let bell = |i: i32| (-f64::from(i * i) / (2.0 * sigma * sigma)).exp();
+        let all: f64 = (-4..=4).map(bell).sum();
+        let weights: Vec<f64> = (-4..=4).map(|i| bell(i) / all).collect();
+        self.mixed(&weights)
+    }
+
+    /// Weights of pixels side by side, along both axes.
+    fn mixed(&self, weights: &[f64]) -> Plane {
+        let half = (weights.len() / 2) as isize;
         let mirror = |i: isize, side: usize| -> usize {
+            // A border that is wider than the plane is mirrored at the other side again.
             let last = side as isize - 1;
-            let i = if i < 0 { -i } else { i };
+            let i = if last == 0 { 0 } else { i.rem_euclid(2 * last) };
             (if i > last { 2 * last - i } else { i }) as usize
         };
-        let weights = [1.0, 4.0, 6.0, 4.0, 1.0].map(|w| w / 16.0);
         Self::filled(self.height, self.width, |y, x| {
             let mut sum = 0.0;
             for (j, down) in weights.iter().enumerate() {
                 for (i, across) in weights.iter().enumerate() {
-                    let row = mirror(y as isize + j as isize - 2, self.height);
-                    let column = mirror(x as isize + i as isize - 2, self.width);
+                    let row = mirror(y as isize + j as isize - half, self.height);
+                    let column = mirror(x as isize + i as isize - half, self.width);
                     sum += down * across * self.at(row, column);
                 }
             }

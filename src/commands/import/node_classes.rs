@@ -78,16 +78,13 @@ pub const RULES: &[RuleNode] = &[
 /// Nodes with a direction that is added.
 pub const ADDITIONS: &[&str] = &[
     "PerturbedAttentionGuidance",
+    "SelfAttentionGuidance",
     "SkipLayerGuidanceDiT",
     "SkipLayerGuidanceSD3",
 ];
 
 /// Nodes that are left out, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
-    (
-        "SelfAttentionGuidance",
-        "it looks at the network's attention, which this version cannot",
-    ),
     (
         "FreeU",
         "it scales features inside the network, which this version cannot",

@@ -38,6 +38,7 @@ pub fn patch(
         }
         "ModelSamplingFlux" => return Ok(Patch::Flow(None)),
         "PerturbedAttentionGuidance" => return perturbed(graph, node, left_out),
+        "SelfAttentionGuidance" => return looked_at(graph, node, left_out),
         "SkipLayerGuidanceDiT" | "SkipLayerGuidanceSD3" => return skipped(graph, node, left_out),
         _ => {}
     }
@@ -235,6 +236,42 @@ fn perturbed(
             ),
         ],
         code: "pag_scale * structure(layers: pag_layers)",
+    };
+    Ok(Patch::Addition(added, alone, None))
+}
+
+/// The node adds its direction in x0.
+fn looked_at(
+    graph: &Graph<'_>,
+    node: Node<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Patch, Diagnostic> {
+    let mut number = |input, default: &str| -> Result<String, Diagnostic> {
+        let known = value(graph, node, input, "", left_out)?;
+        Ok(known.map_or(default.to_owned(), |(_, number)| number))
+    };
+    let (scale, sigma) = (number("scale", "0.5")?, number("blur_sigma", "2")?);
+    let alone = Rule {
+        path: "std::rules::sag",
+        values: vec![("strength", scale.clone()), ("sigma", sigma.clone())],
+    };
+    let added = Addition {
+        uses: vec!["std::directions::self_attention"],
+        params: vec![
+            (
+                "sag_scale",
+                "Scalar",
+                scale,
+                "Scale of the direction away from the blurred picture; 0 is none.",
+            ),
+            (
+                "sag_sigma",
+                "Scalar",
+                sigma,
+                "Standard deviation of the blur, in latent pixels.",
+            ),
+        ],
+        code: "x0(sag_scale * self_attention(sigma: sag_sigma))",
     };
     Ok(Patch::Addition(added, alone, None))
 }

@@ -25,7 +25,7 @@ impl<'p> Engine<'p> {
         let name = primitive.name();
         let arg = |at: usize| args.get(at).copied().flatten();
         match (primitive, arg(0), arg(1)) {
-            (P::Attention | P::Features, Some(of), Some(layers)) => {
+            (P::Features, Some(of), Some(layers)) => {
                 let value = self.expr(&of.value);
                 let Some(data) = self.prediction(value, "what is looked into", &of.value) else {
                     return Value::Error;
@@ -34,17 +34,7 @@ impl<'p> Engine<'p> {
                 if self.layers(value, &layers.value).is_none() {
                     return Value::Error;
                 }
-                for extra in args.iter().skip(2).flatten() {
-                    if self.expr(&extra.value).is_error() {
-                        return Value::Error;
-                    }
-                }
-                let kind = if primitive == P::Attention {
-                    Kind::Map
-                } else {
-                    Kind::Raw
-                };
-                self.not_yet(name, vec![data.node], kind, span)
+                self.not_yet(name, vec![data.node], Kind::Raw, span)
             }
             (P::Classify | P::Logits | P::Value, Some(judge), Some(of)) => {
                 let Some(nodes) = self.judged(&judge.value, &of.value) else {

@@ -3,6 +3,7 @@
 mod cast;
 mod function;
 mod later;
+mod look;
 mod predict;
 mod reduce;
 mod run;
@@ -104,8 +105,8 @@ impl<'p> Engine<'p> {
             P::MeanOverRun => self.over_run(OverRun::Mean, &args, span),
             P::MaxOverRun => self.over_run(OverRun::Max, &args, span),
             P::CurveAt => self.curve_at(&args, span),
-            P::Attention
-            | P::Features
+            P::Attention => self.attention(&args, span),
+            P::Features
             | P::Classify
             | P::Logits
             | P::LogProb

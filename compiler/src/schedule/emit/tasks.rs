@@ -172,7 +172,7 @@ impl Draft<'_, '_> {
                 ..
             }
             | Form::Filter(..) => Pass::Alone,
-            Form::Random(..) | Form::Gaussian(_) => Pass::Alone,
+            Form::Random(..) | Form::Gaussian(_) | Form::Look(..) => Pass::Alone,
             Form::Reduce { .. } => Pass::Reduction,
             _ if large => Pass::Elementwise,
             _ => Pass::Number,

@@ -186,6 +186,8 @@ impl Attention {
             Some(mixed) => (mixed, None),
             None => {
                 let q = queries()?;
+                let keys = || Ok(self.to_k.forward(from)?);
+                hooks.attends(site, &q, &keys, self.heads)?;
                 (self.attend(&q, from)?, Some(q))
             }
         };

@@ -1,0 +1,148 @@
+//! `attention`: what a network looked at in an evaluation.
+
+use guide_grammar::span::Span;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::{NodeId, Op};
+use crate::plan::{Attends, LayerTerm, Layers, Look};
+use crate::resolved::{Arg, Expr};
+
+use super::super::engine::Engine;
+use super::super::value::{Kind, Value};
+
+impl<'p> Engine<'p> {
+    /// `attention(prediction, layers, of:, tokens:)`
+    pub(crate) fn attention(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
+        let [Some(of), Some(layers), kind, tokens] = args else {
+            return Value::Error;
+        };
+        let value = self.expr(&of.value);
+        let Some(data) = self.prediction(value, "what is looked into", &of.value) else {
+            return Value::Error;
+        };
+        let value = self.expr(&layers.value);
+        let Some(layers) = self.layers(value, &layers.value) else {
+            return Value::Error;
+        };
+        let Some(of_what) = self.attends(*kind) else {
+            return Value::Error;
+        };
+        let Some(tokens) = self.tokens(*tokens, of_what, span) else {
+            return Value::Error;
+        };
+        let Some(asked) = self.answer_behind(data.node, &of.value) else {
+            return Value::Error;
+        };
+        let look = Look {
+            // Layers that a parameter leaves open: any will do, since no graph is kept.
+            layers: layers.unwrap_or_else(|| Layers::of(LayerTerm::All)),
+            of: of_what,
+            tokens,
+        };
+        Value::Data(self.opaque(Op::Look(asked, look), Kind::Map, false, span))
+    }
+
+    fn attends(&mut self, kind: Option<&'p Arg>) -> Option<Attends> {
+        let Some(kind) = kind else {
+            return Some(Attends::Own);
+        };
+        match self.expr(&kind.value) {
+            Value::Word(word) if word == "self" => Some(Attends::Own),
+            Value::Word(word) if word == "cross" => Some(Attends::Cross),
+            Value::Error => None,
+            other => {
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    format!(
+                        "`of` is `self` or `cross`, and this is {}",
+                        other.describe()
+                    ),
+                )
+                .at(kind.value.span, "attention to what?")
+                .help("write `of: self` for the picture, `of: cross` for the text");
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// The places of tokens; attention to a text is always attention to some of them.
+    fn tokens(&mut self, arg: Option<&'p Arg>, of: Attends, span: Span) -> Option<Vec<u32>> {
+        match (arg, of) {
+            (None, Attends::Own) => Some(Vec::new()),
+            (None, Attends::Cross) => {
+                let diagnostic = Diagnostic::new(
+                    Code::MissingArgument,
+                    "attention to the text needs the tokens that are meant",
+                )
+                .at(span, "which words of the text?")
+                .help("give their places, the start of the text being 0: `tokens: [2]`");
+                self.report(diagnostic);
+                None
+            }
+            (Some(arg), Attends::Own) => {
+                let diagnostic = Diagnostic::new(
+                    Code::WrongKind,
+                    "self-attention looks at places, not at tokens",
+                )
+                .at(arg.value.span, "tokens are of the text")
+                .help("write `of: cross`, or leave out `tokens`");
+                self.report(diagnostic);
+                None
+            }
+            (Some(arg), Attends::Cross) => {
+                let value = self.expr(&arg.value);
+                self.token_places(value, &arg.value)
+            }
+        }
+    }
+
+    fn token_places(&mut self, value: Value, expr: &'p Expr) -> Option<Vec<u32>> {
+        let parts = match value {
+            Value::Error => return None,
+            Value::List(parts) => parts,
+            one => vec![one],
+        };
+        let mut places = Vec::new();
+        for part in parts {
+            let data = self.scalar(part, "a token's place", expr)?;
+            let known = self.graph.constant(data.node).is_some();
+            match self.whole(&data, "a token's place", expr.span) {
+                Some(place) if (0..=i64::from(u16::MAX)).contains(&place) => {
+                    places.push(place as u32);
+                }
+                Some(_) => {
+                    let diagnostic = Diagnostic::new(Code::NotWhole, "tokens are counted from 0")
+                        .at(expr.span, "there is no such token");
+                    self.report(diagnostic);
+                    return None;
+                }
+                None if known => return None,
+                // Of a parameter that nothing is known about, any place will do: no graph is kept.
+                None => places.push(0),
+            }
+        }
+        Some(places)
+    }
+
+    /// The network's answer that a value is, in whatever space.
+    fn answer_behind(&mut self, mut node: NodeId, expr: &Expr) -> Option<NodeId> {
+        loop {
+            match &self.graph.node(node).op {
+                Op::Convert(convert) => node = convert.value,
+                Op::Declare(inner) => node = *inner,
+                Op::Predict(_) | Op::Parameter(_) | Op::Unsupported(..) => return Some(node),
+                _ => break,
+            }
+        }
+        let text = self.text(expr);
+        let diagnostic = Diagnostic::new(
+            Code::WrongKind,
+            format!("`{text}` is not a network's answer, so that no attention made it"),
+        )
+        .at(expr.span, "this was computed from answers")
+        .help("look into one of them: `let c = predict(cond)`, then `attention(c, mid)`");
+        self.report(diagnostic);
+        None
+    }
+}

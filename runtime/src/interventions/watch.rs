@@ -1,0 +1,257 @@
+//! Attention as it is spread while a network answers, for rules that look at it.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{D, DType, Tensor};
+use guide_compiler::plan::{Attends, Look};
+
+use super::{Hook, Site};
+use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::kernels;
+
+/// Looks into the attention of layers; changes nothing.
+#[derive(Debug)]
+pub struct Watch {
+    looks: Vec<Watched>,
+    /// Height and width of the latent, to which maps are enlarged.
+    size: (usize, usize),
+}
+
+/// A look, the layers that it means, and what was seen there.
+#[derive(Debug)]
+struct Watched {
+    look: Look,
+    layers: Vec<bool>,
+    seen: Mutex<Option<(Tensor, usize)>>,
+}
+
+impl Watch {
+    /// For these looks into a network with layers of these names.
+    pub fn new<'a>(
+        looks: impl IntoIterator<Item = &'a Look>,
+        names: &[String],
+        size: (usize, usize),
+    ) -> Self {
+        let watched = looks.into_iter().map(|look| Watched {
+            look: look.clone(),
+            layers: names.iter().map(|name| look.holds(name)).collect(),
+            seen: Mutex::new(None),
+        });
+        Self {
+            looks: watched.collect(),
+            size,
+        }
+    }
+
+    /// What was seen by each look since the last time: `[B, 1, H, W]`, the mean over its layers.
+    ///
+    /// # Errors
+    /// A look that saw nothing: no layer attends so, or an intervention does the attention's work.
+    pub fn maps(&self) -> Result<Vec<Tensor>> {
+        let maps = self.looks.iter().map(|watched| {
+            let mut seen = watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            match seen.take() {
+                Some((sum, count)) => Ok((sum / count as f64)?),
+                None => Err(nothing_seen(&watched.look)),
+            }
+        });
+        maps.collect()
+    }
+}
+
+fn nothing_seen(look: &Look) -> RuntimeError {
+    let message = format!(
+        "no {}-attention was computed in the layers `{}`, so that there is nothing to look at",
+        look.of.word(),
+        look.layers
+    );
+    RuntimeError::new(ErrorKind::NoSuchLayers, message)
+        .help("look into a prediction whose interventions leave these layers their attention")
+}
+
+impl Hook for Watch {
+    fn attends(
+        &self,
+        site: Site,
+        queries: &Tensor,
+        keys: &dyn Fn() -> Result<Tensor>,
+        heads: usize,
+    ) -> Result<()> {
+        for watched in &self.looks {
+            if !watched.layers.get(site.layer).copied().unwrap_or(false) {
+                continue;
+            }
+            let spread = spread(&watched.look, queries, &keys()?, heads)?;
+            let (height, width) = site.grid;
+            let map = spread.reshape(((), 1, height, width))?;
+            let map = kernels::upsample(&map, self.size.0, self.size.1)?;
+            let mut seen = watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = Some(match seen.take() {
+                Some((sum, count)) => ((sum + map)?, count + 1),
+                None => (map, 1),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A number for each place, `[B, N]`: what it got from all places, or what it gave to the tokens.
+/// `queries: [B, N, C]`, `keys: [B, M, C]`.
+fn spread(look: &Look, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<Tensor> {
+    let (batch, _, channels) = queries.dims3()?;
+    let count = keys.dim(1)?;
+    if let Some(token) = look.tokens.iter().find(|token| **token as usize >= count) {
+        let message = format!("the text has {count} tokens, and token {token} is looked at");
+        return Err(RuntimeError::new(ErrorKind::BadBinding, message)
+            .help("count from 0, which is the start of the text"));
+    }
+    let width = channels / heads.max(1);
+    let tokens = match look.of {
+        Attends::Own => None,
+        Attends::Cross => Some(Tensor::new(look.tokens.as_slice(), queries.device())?),
+    };
+    let mut rows = Vec::with_capacity(batch);
+    for sample in 0..batch {
+        let mut sum: Option<Tensor> = None;
+        // One head of one sample at a time: all scores at once may be too large.
+        for head in 0..heads {
+            let of = |tensor: &Tensor| -> Result<Tensor> {
+                let one = tensor.get(sample)?.narrow(1, head * width, width)?;
+                Ok(one.to_dtype(DType::F32)?.contiguous()?)
+            };
+            let scores = (of(queries)?.matmul(&of(keys)?.t()?)? / (width as f64).sqrt())?;
+            let shares = candle_nn::ops::softmax(&scores, D::Minus1)?;
+            let one = match &tokens {
+                None => shares.sum(0)?,
+                Some(tokens) => shares.index_select(tokens, 1)?.sum(1)?,
+            };
+            sum = Some(match sum {
+                Some(sum) => (sum + one)?,
+                None => one,
+            });
+        }
+        let sum = sum.ok_or_else(|| nothing_seen(look))?;
+        rows.push((sum / heads as f64)?);
+    }
+    Ok(Tensor::stack(&rows, 0)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use candle_core::Device;
+    use guide_compiler::plan::{LayerTerm, Layers};
+
+    use super::*;
+
+    const HEADS: usize = 2;
+    const CHANNELS: usize = 6;
+    const GRID: (usize, usize) = (2, 3);
+
+    fn numbers(count: usize, seed: f64) -> Vec<f32> {
+        (0..count)
+            .map(|i| (2.0 * (i as f64 * 1.37 + seed).sin()) as f32)
+            .collect()
+    }
+
+    fn look(of: Attends, tokens: &[u32]) -> Look {
+        Look {
+            layers: Layers::of(LayerTerm::Mid),
+            of,
+            tokens: tokens.to_vec(),
+        }
+    }
+
+    /// Shares of one sample, head by head: `[heads][places][keys]`, in f64.
+    fn shares(q: &[f32], k: &[f32], keys: usize) -> Vec<Vec<Vec<f64>>> {
+        let width = CHANNELS / HEADS;
+        let of = |head: usize, place: usize| -> Vec<f64> {
+            let scores: Vec<f64> = (0..keys)
+                .map(|key| {
+                    let pairs = (0..width).map(|c| {
+                        let c = head * width + c;
+                        f64::from(q[place * CHANNELS + c]) * f64::from(k[key * CHANNELS + c])
+                    });
+                    (pairs.sum::<f64>() / (width as f64).sqrt()).exp()
+                })
+                .collect();
+            let all: f64 = scores.iter().sum();
+            scores.into_iter().map(|score| score / all).collect()
+        };
+        let places = GRID.0 * GRID.1;
+        (0..HEADS)
+            .map(|head| (0..places).map(|place| of(head, place)).collect())
+            .collect()
+    }
+
+    fn seen(look: Look, keys: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+        let names = ["mid.attn.0.self".to_owned(), "mid.attn.0.cross".to_owned()];
+        let layer = usize::from(look.of == Attends::Cross);
+        let watch = Watch::new([&look], &names, (4, 6));
+        let places = GRID.0 * GRID.1;
+        let (q, k) = (
+            numbers(2 * places * CHANNELS, 0.3),
+            numbers(2 * keys * CHANNELS, 1.9),
+        );
+        let site = Site { layer, grid: GRID };
+        let tensor = |all: &[f32], rows: usize| {
+            Tensor::from_slice(all, (2, rows, CHANNELS), &Device::Cpu).unwrap()
+        };
+        let of_text = || Ok(tensor(&k, keys));
+        watch.attends(site, &tensor(&q, places), &of_text, HEADS)?;
+        let found = watch.maps()?.remove(0);
+        assert_eq!(found.dims(), [2, 1, 4, 6]);
+        let found: Vec<f32> = found.flatten_all()?.to_vec1()?;
+        let mut wanted = Vec::new();
+        for sample in 0..2 {
+            let (q, k) = (
+                &q[sample * places * CHANNELS..],
+                &k[sample * keys * CHANNELS..],
+            );
+            let shares = shares(q, k, keys);
+            let small: Vec<f64> = (0..places)
+                .map(|place| {
+                    let heads = shares.iter().map(|head| match look.of {
+                        Attends::Own => head.iter().map(|of| of[place]).sum::<f64>(),
+                        Attends::Cross => look
+                            .tokens
+                            .iter()
+                            .map(|token| head[place][*token as usize])
+                            .sum(),
+                    });
+                    heads.sum::<f64>() / HEADS as f64
+                })
+                .collect();
+            let large = (0..4).flat_map(|y| (0..6).map(move |x| (y / 2) * 3 + x / 2));
+            wanted.extend(large.map(|place| small[place]));
+        }
+        Ok((found.into_iter().map(f64::from).collect(), wanted))
+    }
+
+    #[test]
+    fn maps_are_what_loops_give() -> Result<()> {
+        let own = look(Attends::Own, &[]);
+        let words = look(Attends::Cross, &[1, 3]);
+        for (look, keys) in [(own, 6), (words, 5)] {
+            let (found, wanted) = seen(look, keys)?;
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() < 1e-5, "{found} is not {wanted}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn tokens_that_no_text_has_and_layers_that_see_nothing_are_refused() {
+        let error = seen(look(Attends::Cross, &[5]), 5).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadBinding);
+        assert_eq!(
+            error.message,
+            "the text has 5 tokens, and token 5 is looked at"
+        );
+        let watch = Watch::new([&look(Attends::Own, &[])], &[], (4, 6));
+        let error = watch.maps().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NoSuchLayers);
+        assert!(error.message.starts_with("no self-attention was computed"));
+    }
+}
