@@ -3,6 +3,8 @@
 #[cfg(feature = "run")]
 mod fit;
 #[cfg(feature = "run")]
+mod invert;
+#[cfg(feature = "run")]
 mod parts;
 #[cfg(feature = "run")]
 mod sdxl;
@@ -16,6 +18,8 @@ use guide_compiler::schedule::PASSES;
 
 #[cfg(feature = "run")]
 pub use fit::Fit;
+#[cfg(feature = "run")]
+pub use invert::Invert;
 #[cfg(feature = "run")]
 pub use parts::{Parts, Prediction};
 #[cfg(feature = "run")]
@@ -72,6 +76,10 @@ pub enum Command {
     #[cfg(feature = "run")]
     #[command(after_help = fit::EXAMPLES)]
     Fit(Box<Fit>),
+    /// Find the noise from which a run makes a picture
+    #[cfg(feature = "run")]
+    #[command(after_help = invert::EXAMPLES)]
+    Invert(Box<Invert>),
     /// Format guides in place
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::eval(&args, ui),
         #[cfg(feature = "run")]
         Command::Fit(args) => commands::fit::fit(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Invert(args) => commands::invert::invert(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
         Command::Import(args) => commands::import::import(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),

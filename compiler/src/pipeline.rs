@@ -11,7 +11,7 @@ use crate::resolve::resolve;
 use crate::resolved::{ItemId, ItemKind, Program};
 use crate::schedule::{self, Target};
 use crate::sources::{Loaded, SourceMap, Sources};
-use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, shortened};
+use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, inverse, shortened};
 use guide_grammar::ast::FunctionKind;
 
 /// A file and all that it uses, resolved and checked.
@@ -65,6 +65,9 @@ pub struct Request {
     pub strength: Option<f64>,
 }
 
+/// The name of the solver that walks backwards, in plans.
+const INVERSE: &str = "ddim_inverse";
+
 /// Where the ticks of a plan come from.
 #[derive(Clone, Debug)]
 pub enum Times {
@@ -74,6 +77,13 @@ pub enum Times {
         scheduler: SchedulerConfig,
         /// The solver.
         sampler: Sampler,
+        /// How the steps are spread; without it, as the model says.
+        spacing: Option<Spacing>,
+    },
+    /// Ddim walks them backwards, from a picture's latents to noise.
+    Inversion {
+        /// The model's noise.
+        scheduler: SchedulerConfig,
         /// How the steps are spread; without it, as the model says.
         spacing: Option<Spacing>,
     },
@@ -126,6 +136,10 @@ impl Request {
                 sampler,
                 spacing,
             } => shortened(scheduler, *sampler, *spacing, self.steps, skipped),
+            Times::Inversion { scheduler, spacing } => {
+                let run = shortened(scheduler, Sampler::Ddim, *spacing, self.steps, skipped)?;
+                Ok(inverse(&run))
+            }
             Times::Recording(timetable) => Ok(timetable.clone()),
         }
     }
@@ -135,6 +149,15 @@ impl Request {
             Times::Sampler {
                 scheduler, sampler, ..
             } => (sampler.called(scheduler.levels), scheduler.facts(*sampler)),
+            Times::Inversion { .. } => (
+                INVERSE.to_owned(),
+                SolverFacts {
+                    renoise: true,
+                    shift: false,
+                    moves: false,
+                    hold: true,
+                },
+            ),
             Times::Recording(_) => (
                 "recording".to_owned(),
                 SolverFacts {

@@ -20,6 +20,7 @@ pub mod run;
 pub mod samplers;
 mod start;
 pub mod tokenizer;
+pub mod trajectory;
 pub mod weights;
 
 /// The layers of networks on a CPU.

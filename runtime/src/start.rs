@@ -16,6 +16,8 @@ pub enum Start {
     Noise,
     /// `[B, C, H, W]`, standard normal, in place of noise drawn from the seeds.
     Given(Tensor),
+    /// `[B, C, H, W]`, latents as they are: an inversion begins with a picture's.
+    Clean(Tensor),
     /// A picture's latents, with noise of the first tick: each sample draws its latents from the
     /// picture's distribution, then the noise, as diffusers' pipelines do.
     Picture(Distribution),
@@ -65,6 +67,12 @@ pub(crate) fn first(
             let wanted = [&[request.batch], request.latent].concat();
             of_shape(given, &wanted)?;
             latents::numbers(&given.narrow(0, samples.start, samples.len())?)?
+        }
+        Start::Clean(clean) => {
+            let wanted = [&[request.batch], request.latent].concat();
+            of_shape(clean, &wanted)?;
+            let some = clean.narrow(0, samples.start, samples.len())?;
+            return Ok(some.to_device(request.device)?);
         }
         Start::Noise => noise.draw(each)?,
     };

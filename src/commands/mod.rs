@@ -12,6 +12,8 @@ pub mod fit;
 pub mod fmt;
 pub mod import;
 #[cfg(feature = "run")]
+pub mod invert;
+#[cfg(feature = "run")]
 pub mod models;
 pub mod plan;
 #[cfg(feature = "run")]

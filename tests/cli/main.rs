@@ -21,6 +21,7 @@ mod hub;
 mod import;
 mod import_refused;
 mod imports;
+mod invert;
 #[cfg(feature = "run")]
 mod misfits;
 #[cfg(feature = "run")]

@@ -6,6 +6,7 @@
 
 mod config;
 mod grid;
+mod inverse;
 mod levels;
 mod method;
 mod points;
@@ -13,6 +14,7 @@ mod raw;
 mod sampler;
 
 pub use config::{Ignored, SchedulerConfig, Shift};
+pub use inverse::inverse;
 pub use sampler::{Levels, Sampler, SolverFacts, Spacing};
 
 use crate::diagnostics::{Code, Diagnostic};

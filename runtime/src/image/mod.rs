@@ -49,6 +49,13 @@ impl Picture {
             .collect())
     }
 
+    /// The mean of the differences from another picture of the same size, in levels of 256.
+    pub fn levels_apart(&self, other: &Picture) -> f64 {
+        let pairs = self.rgb.iter().zip(&other.rgb);
+        let sum: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / self.rgb.len().max(1) as f64
+    }
+
     /// A picture of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         Self {

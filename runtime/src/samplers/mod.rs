@@ -15,6 +15,7 @@ mod exponential;
 mod halves;
 mod heun;
 mod history;
+mod inverse;
 mod lcm;
 mod lms;
 mod pndm;
@@ -58,6 +59,7 @@ pub fn solver(name: &str, timetable: &Timetable, native: Space) -> Result<Box<dy
     let plain = LEVELS.iter().find_map(|levels| name.strip_suffix(levels));
     Ok(match plain.unwrap_or(name) {
         "ddim" | "euler" => Box::new(ddim::Ddim::new(native, method)),
+        "ddim_inverse" => Box::new(inverse::Inverse::new(native)),
         "ddpm" => Box::new(ddpm::Ddpm::new(native, method)),
         "pndm" => Box::new(pndm::Pndm::new(native, timetable)),
         "euler_a" => Box::new(ancestral::Ancestral::new(native)),

@@ -6,7 +6,6 @@ use guide_runtime::error::Result;
 use guide_runtime::run::{Observer, Progress};
 use indicatif::ProgressBar;
 
-use crate::args::Run;
 use crate::ui::Ui;
 
 const LINE: &str = "{bar:30} step {pos}/{len}  {msg}  {eta} left";
@@ -24,8 +23,8 @@ enum Kind {
 
 impl Bar {
     /// Begins to show a run.
-    pub fn start(args: &Run, ui: Ui) -> Bar {
-        let kind = if args.quiet {
+    pub fn start(quiet: bool, ui: Ui) -> Bar {
+        let kind = if quiet {
             Kind::Silent
         } else if let Some(bar) = ui.bar(LINE) {
             Kind::Drawn(bar)

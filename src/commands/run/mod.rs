@@ -1,6 +1,6 @@
 //! `guidec run`: compiles a guide and samples pictures with it.
 
-mod bar;
+pub mod bar;
 pub mod device;
 mod memory;
 pub mod output;
@@ -24,7 +24,7 @@ use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request, Start};
 use guide_runtime::{latents, run as sampling};
 
-use crate::args::{Format, Run, VaeTiling};
+use crate::args::{Dtype, Format, Run, Target, VaeTiling};
 use crate::compile::{Compiled, compile, request};
 use crate::describe::{changes, describe, pixels};
 use crate::exit::{Exit, Failure, Result};
@@ -47,7 +47,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let mut plan = plan(args, ui)?;
     let output = Output::prepare(args, &plan)?;
     let device = device::of(&args.device)?;
-    let mut pipeline = load(args, &plan, &device, search, ui)?;
+    let mut pipeline = load(&args.target, args.dtype, &plan, &device, search, ui)?;
     if let Some((width, height)) = args.size {
         let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
         // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
@@ -57,7 +57,14 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
     pipeline.set_max_batch(args.max_batch.map(|most| most as usize));
-    let bindings = bind(args, &plan, &mut pipeline, search, ui)?;
+    let bindings = bind(
+        &args.target,
+        conditions(args),
+        &plan,
+        &mut pipeline,
+        search,
+        ui,
+    )?;
     pipeline.prepare(&plan)?;
     let request = Request {
         plan: &plan,
@@ -69,7 +76,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         start: start(args, picture, &pipeline)?,
         stop: &stop,
     };
-    let mut watch = Watch::new(Bar::start(args, ui), args.trace.as_deref(), &plan);
+    let mut watch = Watch::new(Bar::start(args.quiet, ui), args.trace.as_deref(), &plan);
     let finished = sample(args, &request, &mut pipeline, &mut watch);
     watch.bar.end();
     let finished = finished?;
@@ -131,21 +138,26 @@ fn sample(
     }
 }
 
-fn load(args: &Run, plan: &Plan, device: &Device, search: Search<'_>, ui: Ui) -> Result<Pipeline> {
-    let name = args
-        .target
-        .model
-        .as_deref()
-        .unwrap_or(&plan.head.model.name);
+/// Loads the model that a plan is for.
+pub fn load(
+    target: &Target,
+    dtype: Option<Dtype>,
+    plan: &Plan,
+    device: &Device,
+    search: Search<'_>,
+    ui: Ui,
+) -> Result<Pipeline> {
+    let name = target.model.as_deref().unwrap_or(&plan.head.model.name);
     let found = fetch::model(name, search, ui)?;
-    let source = found.source.with(&changes(&args.target.parts))?;
-    let dtype = device::dtype(args.dtype, device);
+    let source = found.source.with(&changes(&target.parts))?;
+    let dtype = device::dtype(dtype, device);
     Ok(Pipeline::load(&source, &found.name, dtype, device)?)
 }
 
 /// Binds prompts and models to the pipeline; what is left is for the rule.
-fn bind(
-    args: &Run,
+pub fn bind(
+    target: &Target,
+    conditions: Conditions,
     plan: &Plan,
     pipeline: &mut Pipeline,
     search: Search<'_>,
@@ -156,7 +168,7 @@ fn bind(
         latent: (height, width),
         picture: pipeline.picture_size(height, width),
     };
-    let bound = inputs::bind(plan, &args.target.bind, sizes, &|picture| {
+    let bound = inputs::bind(plan, &target.bind, sizes, &|picture| {
         pipeline.encode(picture)
     })?;
     inputs::complete(plan, &bound)?;
@@ -166,7 +178,7 @@ fn bind(
     }
     pipeline.set_conditions(Conditions {
         inputs: bound.prompts,
-        ..conditions(args)
+        ..conditions
     });
     Ok(bound.bindings)
 }

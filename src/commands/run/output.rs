@@ -18,7 +18,7 @@ use crate::files::{beside, folder_of, is_special, write_whole};
 const MOST_OF_PROMPT: usize = 40;
 
 /// Bytes that must be free beside the pixels of the pictures.
-const SPARE: u64 = 64 << 10;
+pub const SPARE: u64 = 64 << 10;
 
 /// The most bytes that are tried out: larger ones take long, and disks that full are rare.
 const MOST_TRIED: u64 = 256 << 20;
@@ -238,7 +238,7 @@ fn folder_of_new_name(folder: &Path, name: &str, files: &[(String, &[u8])]) -> i
 }
 
 /// Tries out the folder of a file, which must not be a folder itself.
-fn try_out_for(file: &Path, bytes: u64) -> Result<()> {
+pub fn try_out_for(file: &Path, bytes: u64) -> Result<()> {
     if file.is_dir() {
         let error = io::Error::from(io::ErrorKind::IsADirectory);
         return Err(Failure::unwritable(file, error));

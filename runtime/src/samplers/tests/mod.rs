@@ -366,3 +366,30 @@ fn noise_says_nothing_where_there_is_no_signal() {
     );
     assert!(solver("rk4", &table(vec![t], false), Space::Eps).is_err());
 }
+
+/// What DDIM made of some predictions, the way back with the same ones takes apart again, also where a
+/// rule re-noises with another prediction.
+#[test]
+fn the_way_back_undoes_a_step() {
+    let forth = tick(0, 0.8, 0.6);
+    let back = Tick {
+        alpha: forth.alpha_next,
+        sigma: forth.sigma_next,
+        alpha_next: forth.alpha,
+        sigma_next: forth.sigma,
+        ..forth
+    };
+    for renoise in [None, Some(tensor(&Q))] {
+        let answer = Guided {
+            renoise,
+            ..guided(Space::Eps, &P)
+        };
+        let step = |name: &str, tick: Tick, x: &Tensor| {
+            let mut solver = solver(name, &table(vec![tick], false), Space::Eps).expect("a solver");
+            let mut none = Supplied::new([]);
+            solver.step(&tick, x, &answer, &mut none).expect("a step")
+        };
+        let there = step("ddim", forth, &tensor(&X));
+        near(&step("ddim_inverse", back, &there), |i| f(&X, i));
+    }
+}
