@@ -184,7 +184,7 @@ Examples:
   guidec eval my_rule.guide --set scale=3 --recording run.safetensors --out guided.safetensors";
 
 /// Which guide.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Source {
     /// A `.guide` file, or a rule of the standard library as std::rules::NAME
     #[arg(value_name = "FILE")]
@@ -198,7 +198,7 @@ pub struct Source {
 }
 
 /// What a guide is compiled for.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Target {
     /// Sets a parameter of the guide: a constant expression, or a word of a choice; may be
     /// repeated for other parameters
@@ -327,7 +327,7 @@ pub struct Eval {
 
 /// `guidec run`
 #[cfg(feature = "run")]
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Run {
     /// Which guide.
     #[command(flatten)]
@@ -372,6 +372,11 @@ pub struct Run {
     /// (above 512x512), or off
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = SAMPLING)]
     pub vae_tiling: VaeTiling,
+    /// Start from the noise of a picture and give its way there to the rule: a file that
+    /// `guidec invert` wrote, whose steps and sampler the run then has
+    #[arg(long = "source", value_name = "FILE", conflicts_with_all = ["init_image", "init_latents"],
+          help_heading = SAMPLING)]
+    pub way: Option<PathBuf>,
     /// Start from these latents instead of noise: a safetensors file with `latents`
     #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
     pub init_latents: Option<PathBuf>,

@@ -295,7 +295,9 @@ pub enum WithArg {
     Text(String),
     /// A condition.
     Condition(plan::Condition),
-    /// A tensor or prediction (which the runtime cannot take yet).
+    /// A network's answer ([`Op::Predict`]).
+    Prediction(NodeId),
+    /// A tensor (which the runtime cannot take yet).
     Node(NodeId),
 }
 

@@ -140,6 +140,8 @@ pub enum ArgKind {
     Word(&'static [&'static str]),
     /// A condition, the same for all samples.
     Condition,
+    /// A network's answer.
+    Prediction,
     /// A condition, tensor or prediction.
     Any,
 }
@@ -296,11 +298,15 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "inject",
         parameters: &[
-            (("site", None), ArgKind::Word(&[])),
-            (("from", None), ArgKind::Any),
+            (("site", None), ArgKind::Layers(Works::All)),
+            (("from", None), ArgKind::Prediction),
+            (
+                ("what", Some("attention")),
+                ArgKind::Word(&["attention", "features"]),
+            ),
         ],
-        doc: "Takes features or attention from another prediction's evaluation (arXiv 2211.12572).",
-        supported: false,
+        doc: "Gives layers what they had in another prediction's evaluation: self-attentions their queries and keys, or residual blocks what they add (arXiv 2211.12572).",
+        supported: true,
         coupled: false,
     },
     InterventionSignature {

@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings};
 use crate::image::{read_mask, read_picture};
 use crate::latents;
+use crate::trajectory::Trajectory;
 
 /// The largest table file: 16 MiB.
 const MOST_TABLE_BYTES: u64 = 16 << 20;
@@ -153,6 +154,10 @@ fn read(
             Ok(Binding::Tensor(encode(&read_picture(
                 path, height, width,
             )?)?))
+        }
+        "Trajectory" => {
+            let way = Trajectory::read(path)?;
+            Ok(Binding::Trajectory(way.points().clone()))
         }
         "Table" => Ok(Binding::Table(table(path, &input.name)?)),
         _ => value.parse().map(Binding::Number).map_err(|_| {

@@ -3,6 +3,8 @@
 
 #[path = "pipeline/mod.rs"]
 mod compiled;
+#[path = "models/injection.rs"]
+mod injection;
 mod support;
 
 use std::sync::atomic::AtomicBool;

@@ -7,7 +7,7 @@ use super::size;
 const SDXL: &str = "Models of SDXL";
 
 /// A second prompt, and what the network is told about the picture.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Sdxl {
     /// What the second text encoder reads [default: the prompt]
     #[arg(long = "prompt-2", value_name = "TEXT", help_heading = SDXL)]

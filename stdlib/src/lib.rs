@@ -86,6 +86,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/frequency_band.guide",
     "rules/frequency_decoupled.guide",
     "rules/independent.guide",
+    "rules/inject.guide",
     "rules/limited_interval.guide",
     "rules/linear_adaptive.guide",
     "rules/magnitude_aware.guide",

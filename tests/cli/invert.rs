@@ -121,3 +121,92 @@ fn what_cannot_be_walked_backwards_is_refused() {
     let missing = ["invert", "none.png", "--out", "z.safetensors"];
     sandbox.run(&missing).with(3).says(&["none.png"]);
 }
+
+/// Where something stands on the white ground.
+fn foreground(sandbox: &Sandbox, name: &str) -> Vec<bool> {
+    let picture = image::open(sandbox.path(name))
+        .expect("a picture")
+        .to_rgb8();
+    let stands = |pixel: &image::Rgb<u8>| pixel.0.iter().any(|level| *level < 200);
+    picture.pixels().map(stands).collect()
+}
+
+/// The share of what two pictures cover that both do.
+fn overlap(a: &[bool], b: &[bool]) -> f64 {
+    let pairs = a.iter().zip(b);
+    let both = pairs.clone().filter(|(a, b)| **a && **b).count();
+    let either = pairs.filter(|(a, b)| **a || **b).count();
+    both as f64 / either.max(1) as f64
+}
+
+/// How much greener than red the foreground is, in levels.
+fn greener(sandbox: &Sandbox, name: &str) -> f64 {
+    let picture = image::open(sandbox.path(name))
+        .expect("a picture")
+        .to_rgb8();
+    let stands = foreground(sandbox, name);
+    let pixels = picture.pixels().zip(&stands).filter(|(_, stands)| **stands);
+    let levels: Vec<f64> = pixels
+        .map(|(pixel, _)| f64::from(pixel.0[1]) - f64::from(pixel.0[0]))
+        .collect();
+    levels.iter().sum::<f64>() / levels.len().max(1) as f64
+}
+
+#[test]
+fn another_picture_takes_the_place_of_the_source() {
+    let sandbox = sandbox();
+    inverted(&sandbox, "20", &["--out", "way.safetensors"]);
+    let run = |rule: &str, out: &str| {
+        let args = [
+            "run",
+            rule,
+            "--source",
+            "way.safetensors",
+            "--prompt",
+            "green apple",
+            "--quiet",
+            "--out",
+            out,
+        ];
+        sandbox.run(&args).with(0);
+    };
+    run("std::rules::inject", "green.png");
+    let source = foreground(&sandbox, "apple.png");
+    let kept = overlap(&source, &foreground(&sandbox, "green.png"));
+    assert!(kept > 0.8, "{kept}");
+    assert!(greener(&sandbox, "apple.png") < -40.0);
+    assert!(greener(&sandbox, "green.png") > 20.0);
+}
+
+#[test]
+fn a_way_of_other_steps_or_another_size_is_refused() {
+    let sandbox = sandbox();
+    inverted(&sandbox, "4", &["--out", "way.safetensors"]);
+    let refused = |more: &[&str], code: i32, text: &str| {
+        let args = [
+            &["run", "std::rules::inject", "--prompt", "green apple"],
+            more,
+        ]
+        .concat();
+        sandbox.run(&args).with(code).says(&[text]);
+    };
+    let way = ["--source", "way.safetensors"];
+    refused(
+        &[&way[..], &["--steps", "5"]].concat(),
+        2,
+        "--source has 4 steps",
+    );
+    refused(
+        &[&way[..], &["--sampler", "euler"]].concat(),
+        2,
+        "leave out --sampler",
+    );
+    refused(&[&way[..], &["--size", "128x128"]].concat(), 1, "G0708");
+    refused(
+        &["--bind", "source=way.safetensors"],
+        1,
+        "run with `--steps 4`",
+    );
+    refused(&["--source", "apple.png"], 1, "is no safetensors file");
+    refused(&[], 1, "source");
+}

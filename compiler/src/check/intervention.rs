@@ -62,7 +62,9 @@ impl<'p> Engine<'p> {
                 };
                 WithArg::Number(self.graph.number(value, span))
             }
-            ArgKind::Word(_) | ArgKind::Condition | ArgKind::Any => WithArg::Text(text.to_string()),
+            ArgKind::Word(_) | ArgKind::Condition | ArgKind::Prediction | ArgKind::Any => {
+                WithArg::Text(text.to_string())
+            }
         })
     }
 
@@ -89,6 +91,11 @@ impl<'p> Engine<'p> {
             ArgKind::Condition => {
                 let condition = self.condition(value, expr)?;
                 self.shared_condition(condition, name, expr)
+            }
+            ArgKind::Prediction => {
+                let data = self.prediction(value, &format!("`{name}`"), expr)?;
+                let node = self.answer_behind(data.node, expr)?;
+                Some(WithArg::Prediction(node))
             }
             ArgKind::Any => match value {
                 Value::Error => None,

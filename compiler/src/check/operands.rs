@@ -23,7 +23,9 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
             for with in &mut predict.with {
                 with.when.iter_mut().for_each(|(node, _)| f(node));
                 for (_, arg, _) in &mut with.args {
-                    if let WithArg::Number(node) | WithArg::Node(node) = arg {
+                    if let WithArg::Number(node) | WithArg::Prediction(node) | WithArg::Node(node) =
+                        arg
+                    {
                         f(node);
                     }
                 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Code, Condition, DecisionId, FORMAT, Guard, Need, Number, Op, Operand, Plan, Segment, Shape,
-    Use,
+    Code, Condition, DecisionId, FORMAT, Guard, Need, Number, Op, Operand, Plan, Prediction,
+    Segment, Shape, Use,
 };
 
 impl Plan {
@@ -194,6 +194,10 @@ impl Checker<'_> {
     }
 
     fn question(&self, one: &Use, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        let prediction = self.plan.predictions.get(one.prediction.index());
+        for from in prediction.into_iter().flat_map(Prediction::takes_from) {
+            self.operand(&Operand::Prediction(from), made, asked)?;
+        }
         for operand in [&one.at, &one.told, &one.class].into_iter().flatten() {
             self.operand(operand, made, asked)?;
         }

@@ -206,6 +206,17 @@ pub struct Prediction {
     pub control: f64,
 }
 
+impl Prediction {
+    /// The predictions whose evaluations its interventions take something from.
+    pub fn takes_from(&self) -> impl Iterator<Item = PredictionId> {
+        let args = self.interventions.iter().flat_map(|with| &with.args);
+        args.filter_map(|arg| match arg.value {
+            ArgValue::Prediction(from) => Some(from),
+            _ => None,
+        })
+    }
+}
+
 /// What a prediction is conditioned on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -280,6 +291,8 @@ pub struct InterventionArg {
 pub enum ArgValue {
     /// Layers.
     Layers(Layers),
+    /// What another prediction's evaluation did; it is asked in an earlier wave.
+    Prediction(PredictionId),
     /// A constant.
     Number(#[serde(with = "crate::plan::float")] f64),
     /// A word or text.

@@ -17,6 +17,7 @@ impl Lowering<'_> {
         node: &Node,
     ) -> ExprId {
         let mut interventions = Vec::new();
+        let mut taken_from = Vec::new();
         let mut defaults = Vec::new();
         for with in &predict.with {
             let applies = |(condition, holds): &(NodeId, bool)| {
@@ -45,6 +46,15 @@ impl Lowering<'_> {
                     WithArg::Text(text) => ArgValue::Text(text.clone()),
                     WithArg::Condition(condition) => {
                         ArgValue::Condition(self.coinciding(condition))
+                    }
+                    WithArg::Prediction(from) => {
+                        let from = self.value(b, *from);
+                        let Form::Predict(ask) = b.exprs.form(from) else {
+                            // It is refused itself.
+                            return from;
+                        };
+                        taken_from.push(from);
+                        ArgValue::Prediction(ask.prediction)
                     }
                     WithArg::Node(_) => continue,
                 };
@@ -102,6 +112,7 @@ impl Lowering<'_> {
             t: t.map(|t| t.0),
             told: told.map(|t| t.0),
             class: predict.class.map(|c| self.value(b, c)),
+            with: taken_from,
         };
         b.exprs.intern(Form::Predict(ask), node.shape, node.span)
     }

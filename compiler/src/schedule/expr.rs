@@ -71,6 +71,8 @@ pub struct Ask {
     pub told: Option<ExprId>,
     /// See [`crate::plan::Use`].
     pub class: Option<ExprId>,
+    /// The predictions whose evaluations it takes something from.
+    pub with: Vec<ExprId>,
 }
 
 /// A filter with its strengths; see `plan::Filter`.
@@ -285,6 +287,7 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         Form::Predict(ask) => [ask.at, ask.told, ask.class]
             .into_iter()
             .flatten()
+            .chain(ask.with.iter().copied())
             .collect(),
         Form::Shift(change) | Form::Share(change) => vec![change.of],
         Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],

@@ -22,6 +22,13 @@ pub struct Place {
     pub class: Option<NodeId>,
 }
 
+/// What labels call things by.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    inputs: &'a [Input],
+    predictions: &'a [Prediction],
+}
+
 /// All predictions that some tick may ask for.
 #[derive(Debug, Default)]
 pub struct Predictions {
@@ -54,7 +61,11 @@ impl Predictions {
         if let Some(found) = self.index.get(&key) {
             return *found;
         }
-        let base = label(&prediction, defaults, place, inputs);
+        let names = Names {
+            inputs,
+            predictions: &self.list,
+        };
+        let base = label(&prediction, defaults, place, names);
         let mut name = base.clone();
         let mut count = 2;
         while !self.labels.insert(name.clone()) {
@@ -75,14 +86,14 @@ fn label(
     prediction: &Prediction,
     defaults: &[Vec<bool>],
     place: &Place,
-    inputs: &[Input],
+    names: Names<'_>,
 ) -> String {
     let mut text = String::new();
     if let Some(model) = &prediction.model {
         text.push_str(model);
         text.push('/');
     }
-    text.push_str(&condition(&prediction.condition, inputs));
+    text.push_str(&condition(&prediction.condition, names.inputs));
     if let Some((_, name)) = &place.at {
         text.push_str(&format!("@{name}"));
     } else if let Some((_, name)) = &place.t {
@@ -97,7 +108,7 @@ fn label(
     for (at, with) in prediction.interventions.iter().enumerate() {
         text.push_str(&format!(
             "~{}",
-            intervention(with, defaults.get(at).map_or(&[], Vec::as_slice), inputs)
+            intervention(with, defaults.get(at).map_or(&[], Vec::as_slice), names)
         ));
     }
     text
@@ -119,7 +130,7 @@ fn condition(condition: &Condition, inputs: &[Input]) -> String {
 }
 
 /// An intervention with its arguments in order, defaults left out.
-fn intervention(with: &Intervention, defaults: &[bool], inputs: &[Input]) -> String {
+fn intervention(with: &Intervention, defaults: &[bool], names: Names<'_>) -> String {
     let is_default = |at: usize| defaults.get(at).copied().unwrap_or(false);
     let mut shown = Vec::new();
     let mut skipped = false;
@@ -128,7 +139,7 @@ fn intervention(with: &Intervention, defaults: &[bool], inputs: &[Input]) -> Str
             skipped = true;
             continue;
         }
-        let value = argument(arg, inputs);
+        let value = argument(arg, names);
         shown.push(if skipped {
             format!("{}: {value}", arg.name)
         } else {
@@ -142,11 +153,15 @@ fn intervention(with: &Intervention, defaults: &[bool], inputs: &[Input]) -> Str
     }
 }
 
-fn argument(arg: &InterventionArg, inputs: &[Input]) -> String {
+fn argument(arg: &InterventionArg, names: Names<'_>) -> String {
     match &arg.value {
         ArgValue::Layers(layers) => layers.to_string(),
         ArgValue::Number(value) => show::number(*value),
         ArgValue::Text(text) => text.clone(),
-        ArgValue::Condition(of) => condition(of, inputs),
+        ArgValue::Condition(of) => condition(of, names.inputs),
+        ArgValue::Prediction(from) => {
+            let from = names.predictions.get(from.index());
+            from.map_or("?", |from| from.label.as_str()).to_string()
+        }
     }
 }

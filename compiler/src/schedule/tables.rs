@@ -126,6 +126,13 @@ pub fn used(scheduled: &Scheduled) -> Used {
             });
         }
     }
+    let Used { list, ids } = &mut used;
+    let interventions = list.iter_mut().flat_map(|row| &mut row.interventions);
+    for arg in interventions.flat_map(|with| &mut with.args) {
+        if let ArgValue::Prediction(from) = &mut arg.value {
+            *from = ids.get(from).copied().unwrap_or(*from);
+        }
+    }
     used
 }
 

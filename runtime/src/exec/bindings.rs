@@ -13,6 +13,8 @@ use crate::error::{ErrorKind, Result, RuntimeError};
 pub enum Binding {
     /// A map `[B or 1, 1, H, W]`, or an image's latent `[B or 1, C, H, W]`.
     Tensor(Tensor),
+    /// Latents on the way of a run, `[steps + 1, C, H, W]`, from noise to the picture.
+    Trajectory(Tensor),
     /// Rows of a table.
     Table(Vec<Vec<f64>>),
     /// A number.
@@ -37,17 +39,29 @@ pub struct Bindings {
 pub(super) enum Bound {
     /// f32 and contiguous, on the executor's device, `[B or 1, …]`.
     Tensor(Tensor),
+    /// `[steps + 1, C, …]`, likewise; a tick sees where its step begins.
+    Trajectory(Tensor),
     Table(Vec<Vec<f64>>),
     Number(f64),
     /// A prompt or nothing.
     Nothing,
 }
 
+impl Bound {
+    /// What a tick of a step sees.
+    pub fn at(&self, step: u32) -> Result<Bound> {
+        Ok(match self {
+            Bound::Trajectory(points) => Bound::Tensor(points.narrow(0, step as usize, 1)?),
+            other => other.clone(),
+        })
+    }
+}
+
 /// The shape that values of an input's kind have.
 pub(super) fn shape_of(input: &Input) -> Shape {
     match input.kind.as_str() {
         "Mask" | "Map" => Shape::Map,
-        "Image" | "Latent" => Shape::Tensor,
+        "Image" | "Latent" | "Trajectory" => Shape::Tensor,
         "Class" => Shape::Class,
         _ => Shape::Scalar,
     }
@@ -63,7 +77,13 @@ pub(super) fn bind(
     let bound = plan
         .inputs
         .iter()
-        .map(|input| bind_one(input, bindings.inputs.get(&input.name), dims, device))
+        .map(|input| {
+            let binding = bindings.inputs.get(&input.name);
+            match (input.kind.as_str(), binding) {
+                ("Trajectory", Some(binding)) => trajectory(plan, input, binding, dims, device),
+                _ => bind_one(input, binding, dims, device),
+            }
+        })
         .collect::<Result<Vec<Bound>>>()?;
     for segment in &plan.segments {
         let read = segment.ops().flat_map(Op::operands).chain(segment.ends());
@@ -102,6 +122,51 @@ fn measure(input: &Input, table: &Bound, row: &Number, column: &Number) -> Resul
         last_row + 1,
         last_column + 1
     )))
+}
+
+/// A trajectory has a latent for each step of the run, and one for its end.
+fn trajectory(
+    plan: &Plan,
+    input: &Input,
+    binding: &Binding,
+    dims: &Dims,
+    device: &Device,
+) -> Result<Bound> {
+    let name = &input.name;
+    let misfit = |found: String, help: String| {
+        let message = format!("input `{name}` is a `Trajectory`, and it is bound to {found}");
+        Err(RuntimeError::new(ErrorKind::BadBinding, message).help(help))
+    };
+    let Binding::Trajectory(points) = binding else {
+        let help = format!(
+            "make one with `guidec invert`, and bind it: `--source FILE` or `--bind {name}=FILE`"
+        );
+        return misfit("something else".to_owned(), help);
+    };
+    let steps = plan.head.steps as usize;
+    match points.dims().split_first() {
+        Some((count, rest)) if rest == dims.shape_of(Shape::Tensor).as_slice() => {
+            if *count != steps + 1 {
+                let found = format!(
+                    "one of {} steps, where the run has {steps}",
+                    count.saturating_sub(1)
+                );
+                return misfit(
+                    found,
+                    format!("run with `--steps {}`", count.saturating_sub(1)),
+                );
+            }
+        }
+        _ => {
+            let found = format!("one of shape {:?}", points.dims());
+            return misfit(
+                found,
+                "invert the picture with this model and size".to_owned(),
+            );
+        }
+    }
+    let points = points.to_dtype(DType::F32)?.to_device(device)?;
+    Ok(Bound::Trajectory(points.contiguous()?))
 }
 
 fn bind_one(
@@ -165,6 +230,7 @@ fn bind_one(
         }
         (_, Some(Binding::Tensor(_))) => Err(misfit("a tensor".into())),
         (_, Some(Binding::Table(_))) => Err(misfit("a table".into())),
+        (_, Some(Binding::Trajectory(_))) => Err(misfit("a trajectory".into())),
         (_, Some(Binding::Number(_))) => Err(misfit("a number".into())),
     }
 }

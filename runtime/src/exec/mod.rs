@@ -233,6 +233,8 @@ impl Executor {
             ));
         }
         let x = x.to_dtype(DType::F32)?.contiguous()?;
+        let inputs = self.inputs.iter().map(|bound| bound.at(tick.step));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let job = run::Job {
             plan: &self.plan,
             noise: &self.noise,
@@ -242,7 +244,7 @@ impl Executor {
             tick,
             dims: &self.dims,
             x: &x,
-            inputs: &self.inputs,
+            inputs: &inputs,
             target: self.target.as_deref(),
             gaussian: &self.gaussian,
             begins: self.plan.head.per_evaluation || tick.substep == 0,

@@ -28,9 +28,18 @@ impl LayerSet {
     }
 
     /// The layers of a kind (`self`, `cross`, …) among them; `None` where there are none.
-    pub fn only(mut self, kind: &str, names: &[String]) -> Option<Self> {
+    pub fn only(self, kind: &str, names: &[String]) -> Option<Self> {
+        self.those(names, |name| layer_kind(name) == kind)
+    }
+
+    /// The residual blocks among them; `None` where there are none.
+    pub fn only_resnets(self, names: &[String]) -> Option<Self> {
+        self.those(names, |name| name.split('.').any(|word| word == "resnet"))
+    }
+
+    fn those(mut self, names: &[String], wanted: impl Fn(&str) -> bool) -> Option<Self> {
         for (held, name) in self.0.iter_mut().zip(names) {
-            *held &= layer_kind(name) == kind;
+            *held &= wanted(name);
         }
         self.0.contains(&true).then_some(self)
     }

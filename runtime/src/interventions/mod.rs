@@ -5,6 +5,7 @@
 
 mod blur_attention;
 mod identity_attention;
+mod inject;
 pub mod layers;
 mod negative_attention;
 mod skip_layers;
@@ -22,10 +23,14 @@ use layers::LayerSet;
 
 pub use blur_attention::BlurAttention;
 pub use identity_attention::IdentityAttention;
+pub use inject::{Inject, Injection, Keep, Kept, injections, row, stacked};
 pub use negative_attention::{NegativeAttention, TokenNorm};
 pub use skip_layers::SkipLayers;
 pub use steer_away::SteerAway;
 pub use watch::Watch;
+
+/// The intervention that takes from another prediction; see [`injections`].
+const NAME_OF_INJECTION: &str = "inject";
 
 /// Where an attention happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,30 @@ pub trait Hook: fmt::Debug + Send + Sync {
     fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
         let _ = site;
         Ok(queries)
+    }
+
+    /// The keys, `[B, M, C]`, as the attention shall see them.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn keys(&self, site: Site, keys: Tensor) -> Result<Tensor> {
+        let _ = site;
+        Ok(keys)
+    }
+
+    /// Whether it is to be shown the residual branch of a resnet.
+    fn sees_residual(&self, layer: usize) -> bool {
+        let _ = layer;
+        false
+    }
+
+    /// What a resnet adds to its input instead of `residual`, `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn residual(&self, layer: usize, residual: &Tensor) -> Result<Option<Tensor>> {
+        let _ = (layer, residual);
+        Ok(None)
     }
 
     /// What the attention gives, `[B, N, C]`, as its output projection shall see it. `attend` gives the
@@ -147,6 +176,34 @@ impl Hooks {
         Ok(queries)
     }
 
+    /// The keys after every hook, in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn keys(&self, site: Site, mut keys: Tensor) -> Result<Tensor> {
+        for hook in &self.0 {
+            keys = hook.keys(site, keys)?;
+        }
+        Ok(keys)
+    }
+
+    /// Whether any hook is to be shown the residual branch of a resnet.
+    pub fn sees_residual(&self, layer: usize) -> bool {
+        self.0.iter().any(|hook| hook.sees_residual(layer))
+    }
+
+    /// What a resnet adds to its input instead of its residual branch: the last word of a hook.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn residual(&self, layer: usize, residual: &Tensor) -> Result<Option<Tensor>> {
+        let mut instead = None;
+        for hook in &self.0 {
+            instead = hook.residual(layer, residual)?.or(instead);
+        }
+        Ok(instead)
+    }
+
     /// What an attention gives, after every hook in order.
     ///
     /// # Errors
@@ -183,15 +240,17 @@ pub struct Operands<'a> {
 }
 
 /// The names that [`build`] knows.
-pub const KNOWN: [&str; 5] = [
+pub const KNOWN: [&str; 6] = [
     "blur_attention",
     "identity_attention",
+    NAME_OF_INJECTION,
     "negative_attention",
     "skip_layers",
     "steer_away",
 ];
 
-/// Makes the hooks of a prediction for a network with these layers.
+/// Makes the hooks of a prediction for a network with these layers. What comes from another prediction's
+/// evaluation is known only where that is: see [`injections`].
 ///
 /// # Errors
 /// `NotYet` for an intervention that this runtime does not do, `NoSuchLayers`, `BadPlan` for an
@@ -201,8 +260,8 @@ pub fn build(
     layers: &[String],
     operands: Operands<'_>,
 ) -> Result<Hooks> {
-    interventions
-        .iter()
+    let own = interventions.iter();
+    own.filter(|one| one.name != NAME_OF_INJECTION)
         .map(|one| hook(one, layers, operands))
         .collect::<Result<Vec<_>>>()
         .map(Hooks)

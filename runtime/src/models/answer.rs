@@ -12,7 +12,8 @@ use super::passes::{Pass, Passes, passes};
 use super::sd::{Added, Conditioning, Framing};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions::{Hooks, Watch};
+use crate::interventions::layers::LayerSet;
+use crate::interventions::{self, Hooks, Inject, Keep, Kept, Watch, stacked};
 use crate::predictor::{Question, Sight};
 
 /// A question with all that answers it.
@@ -28,9 +29,34 @@ pub struct Asked<'a> {
     pub framing: Framing,
     /// What is changed inside.
     pub hooks: Hooks,
+    /// What comes from other evaluations: the layers, and what each row's sample kept of them.
+    pub injected: Vec<(LayerSet, Vec<&'a Kept>)>,
+    /// The layers whose work others want.
+    pub keeps: Vec<LayerSet>,
 }
 
-/// The answers, each `[rows, C, H, W]`, f32, in `space`, and how many samples each forward pass took.
+impl Asked<'_> {
+    /// Whether nothing is done but to answer.
+    pub fn is_plain(&self) -> bool {
+        self.hooks.is_empty()
+            && self.question.sights.is_empty()
+            && self.injected.is_empty()
+            && self.keeps.is_empty()
+    }
+}
+
+/// Answers, and what else there is of them.
+#[derive(Debug)]
+pub struct Answers {
+    /// Each `[rows, C, H, W]`, f32.
+    pub answers: Vec<Tensor>,
+    /// How many samples each forward pass took.
+    pub passes: Vec<usize>,
+    /// For each question and row, what its layers did, of those that are kept.
+    pub kept: Vec<Vec<Kept>>,
+}
+
+/// The answers, in `space`.
 /// See [`passes`] for what goes together; `most` bounds it.
 ///
 /// # Errors
@@ -40,7 +66,7 @@ pub fn all(
     space: Space,
     most: Option<usize>,
     device: &Device,
-) -> Result<(Vec<Tensor>, Vec<usize>)> {
+) -> Result<Answers> {
     let Passes { passes, beside } = passes(asked, most, device)?;
     let mut rows: Vec<Vec<Row>> = asked.iter().map(|_| Vec::new()).collect();
     for wave in passes.chunks(beside.max(1)) {
@@ -65,7 +91,14 @@ pub fn all(
         Ok(Tensor::cat(&answers, 0)?)
     });
     let sizes = passes.iter().map(Vec::len).collect();
-    Ok((answers.collect::<Result<_>>()?, sizes))
+    Ok(Answers {
+        answers: answers.collect::<Result<_>>()?,
+        passes: sizes,
+        kept: rows
+            .into_iter()
+            .map(|rows| rows.into_iter().map(|row| row.kept).collect())
+            .collect(),
+    })
 }
 
 /// What a forward pass gave for a row.
@@ -74,6 +107,8 @@ struct Row {
     answer: Tensor,
     /// What was seen, each `[1, 1, H, W]`.
     maps: Vec<Tensor>,
+    /// What its layers did, of those that are kept.
+    kept: Kept,
 }
 
 /// The answers of one forward pass.
@@ -117,26 +152,54 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
         }),
     };
     let unet = &first.network.unet;
-    let (answer, maps) = match watch(first)? {
-        None => (
-            unet.forward(&x, &times, conditioning, &first.hooks)?,
-            Vec::new(),
-        ),
-        Some(watch) => {
-            let hooks = first.hooks.and(watch.clone());
-            let answer = unet.forward(&x, &times, conditioning, &hooks)?;
-            (answer, watch.maps()?)
-        }
+    let inside = Inside::new(first, &rows)?;
+    let answer = unet.forward(&x, &times, conditioning, &inside.hooks)?;
+    let maps = match &inside.watch {
+        Some(watch) => watch.maps()?,
+        None => Vec::new(),
     };
+    let kept = inside.keep.map(|keep| keep.take()).unwrap_or_default();
     let answers = rows.iter().enumerate().map(|(at, (one, _))| {
         let (answer, x) = (answer.narrow(0, at, 1)?, x.narrow(0, at, 1)?);
         let of_row = maps.iter().map(|map| Ok(map.narrow(0, at, 1)?));
         Ok(Row {
             answer: converted(one, &answer, &x, space)?,
             maps: of_row.collect::<Result<_>>()?,
+            kept: interventions::row(&kept, at)?,
         })
     });
     answers.collect()
+}
+
+/// What happens inside of a forward pass.
+struct Inside {
+    hooks: Hooks,
+    watch: Option<Arc<Watch>>,
+    keep: Option<Arc<Keep>>,
+}
+
+impl Inside {
+    /// For rows that have the same done to them.
+    fn new(first: &Asked<'_>, rows: &[(&Asked<'_>, usize)]) -> Result<Self> {
+        let mut hooks = first.hooks.clone();
+        for (at, (layers, _)) in first.injected.iter().enumerate() {
+            let mut kept: Vec<&Kept> = Vec::with_capacity(rows.len());
+            for (one, row) in rows {
+                let of_row = one.injected.get(at).and_then(|(_, kept)| kept.get(*row));
+                kept.extend(of_row);
+            }
+            hooks = hooks.and(Arc::new(Inject::new(stacked(&kept, layers)?)));
+        }
+        let watch = watch(first)?;
+        if let Some(watch) = &watch {
+            hooks = hooks.and(watch.clone());
+        }
+        let keep = (!first.keeps.is_empty()).then(|| Arc::new(Keep::new(first.keeps.clone())));
+        if let Some(keep) = &keep {
+            hooks = hooks.and(keep.clone());
+        }
+        Ok(Self { hooks, watch, keep })
+    }
 }
 
 /// What looks into a forward pass for a question that asks to see more than the answer.

@@ -80,8 +80,7 @@ fn together(a: &Asked<'_>, b: &Asked<'_>, on_cpu: bool) -> bool {
     let alike = std::ptr::eq(a.network, b.network)
         && a.text.states.dims().get(1) == b.text.states.dims().get(1)
         && a.question.x.dims().get(1..) == b.question.x.dims().get(1..);
-    let is_plain = |one: &Asked<'_>| one.hooks.is_empty() && one.question.sights.is_empty();
-    let unchanged = std::ptr::eq(a, b) || (is_plain(a) && is_plain(b));
+    let unchanged = std::ptr::eq(a, b) || (a.is_plain() && b.is_plain());
     alike && unchanged && (!on_cpu || a.network.unet.dtype() == DType::F32)
 }
 

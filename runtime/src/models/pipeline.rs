@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Condition, ModelFacts, Plan, Prediction, Tick};
+use guide_compiler::plan::{Condition, ModelFacts, Plan, Prediction, PredictionId, Tick};
 
-use super::answer::{self, Asked};
+use super::answer::{self, Answers, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::Conditions;
 use super::network::Network;
@@ -13,7 +13,8 @@ use super::sd::{self, VaeConfig};
 use super::text::Encoded;
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions::{self, Hooks, Operands};
+use crate::interventions::layers::LayerSet;
+use crate::interventions::{self, Hooks, Kept, Operands};
 use crate::predictor::{Predictor, Question};
 use crate::run::Distribution;
 use crate::weights::Source;
@@ -34,6 +35,10 @@ pub struct Pipeline {
     conditions: Conditions,
     max_batch: Option<usize>,
     passes: Vec<usize>,
+    /// What this tick's evaluations kept for others, by tick, prediction and sample.
+    kept: BTreeMap<(usize, PredictionId, usize), Kept>,
+    /// Of which predictions which layers are kept.
+    keeps: BTreeMap<PredictionId, Vec<LayerSet>>,
 }
 
 impl Pipeline {
@@ -71,6 +76,8 @@ impl Pipeline {
             conditions: Conditions::default(),
             max_batch: None,
             passes: Vec::new(),
+            kept: BTreeMap::new(),
+            keeps: BTreeMap::new(),
         })
     }
 
@@ -109,6 +116,14 @@ impl Pipeline {
         for prediction in &plan.predictions {
             self.ready(prediction)?;
             self.hooks(prediction)?;
+        }
+        self.keeps.clear();
+        for prediction in &plan.predictions {
+            let names = self.network(prediction)?.unet.layers();
+            for injection in interventions::injections(&prediction.interventions, names)? {
+                let keeps = self.keeps.entry(injection.from).or_default();
+                keeps.push(injection.layers);
+            }
         }
         Ok(())
     }
@@ -256,6 +271,29 @@ impl Pipeline {
         side.encoded(&self.conditions.words(condition, prediction)?)
     }
 
+    /// What a question takes from other evaluations of this tick: the layers, and what each sample kept.
+    fn injected(
+        &self,
+        tick: usize,
+        question: &Question<'_>,
+        network: &Network,
+    ) -> Result<Vec<(LayerSet, Vec<&Kept>)>> {
+        let names = network.unet.layers();
+        let all = interventions::injections(&question.prediction.interventions, names)?;
+        let one = |injection: interventions::Injection| {
+            let of = |sample: &usize| self.kept.get(&(tick, injection.from, *sample));
+            let kept: Option<Vec<&Kept>> = question.rows.iter().map(of).collect();
+            let kept = kept.ok_or_else(|| {
+                let label = &question.prediction.label;
+                let message =
+                    format!("`{label}` takes from a prediction that was not asked before");
+                RuntimeError::new(ErrorKind::BadPlan, message)
+            })?;
+            Ok((injection.layers, kept))
+        };
+        all.into_iter().map(one).collect()
+    }
+
     /// What is changed inside the network for a prediction.
     fn hooks(&self, prediction: &Prediction) -> Result<Hooks> {
         let states = |condition: &Condition| {
@@ -280,10 +318,17 @@ impl Predictor for Pipeline {
         &self.facts
     }
 
-    fn predict(&mut self, _: usize, _: &Tick, questions: &[Question<'_>]) -> Result<Vec<Tensor>> {
+    fn predict(
+        &mut self,
+        tick: usize,
+        _: &Tick,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Tensor>> {
         for question in questions {
             self.ready(question.prediction)?;
         }
+        // What an earlier tick kept is of another noise.
+        self.kept.retain(|(of, _, _), _| *of == tick);
         let mut asked = Vec::with_capacity(questions.len());
         for question in questions {
             let network = self.network(question.prediction)?;
@@ -299,9 +344,22 @@ impl Predictor for Pipeline {
                 },
                 framing: self.conditions.framing.of(self.picture_size(height, width)),
                 hooks,
+                injected: self.injected(tick, question, network)?,
+                keeps: self.keeps.get(&question.id).cloned().unwrap_or_default(),
             });
         }
-        let (answers, passes) = answer::all(&asked, self.main.space, self.max_batch, &self.device)?;
+        let Answers {
+            answers,
+            passes,
+            kept,
+        } = answer::all(&asked, self.main.space, self.max_batch, &self.device)?;
+        drop(asked);
+        for (question, rows) in questions.iter().zip(kept) {
+            let rows = question.rows.iter().zip(rows);
+            let kept = rows.filter(|(_, kept)| !kept.is_empty());
+            let named = kept.map(|(sample, kept)| ((tick, question.id, *sample), kept));
+            self.kept.extend(named);
+        }
         self.passes = passes;
         Ok(answers)
     }

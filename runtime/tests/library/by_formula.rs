@@ -15,6 +15,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "`rules_by_paper` follows its estimate, with the rounding that it enlarges",
     ),
     (
+        "inject",
+        "`models` looks at what its networks are given; the program's tests at its picture",
+    ),
+    (
         "linear_adaptive",
         "`rules_by_formula` binds it a table for each run",
     ),

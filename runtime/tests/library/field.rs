@@ -205,6 +205,11 @@ pub fn bindings(plan: &Plan, seeds: &[u64]) -> Bindings {
                 wave(SIZE),
                 &[&[1], LATENT.as_slice()].concat(),
             )),
+            "Trajectory" => {
+                let points = plan.head.steps as usize + 1;
+                let shape = [&[points], LATENT.as_slice()].concat();
+                Binding::Trajectory(crate::case::tensor(wave(points * SIZE), &shape))
+            }
             "Table" => Binding::Table(vec![
                 vec![1.5, 0.25, -0.5, 0.125, 0.75, -0.25, 0.0625],
                 vec![-0.75, 0.5, 0.25, -0.125, 1.0, 0.375, -0.25],

@@ -6,6 +6,7 @@ mod memory;
 pub mod output;
 mod record;
 mod saved;
+mod source;
 mod summary;
 mod trace;
 
@@ -39,12 +40,17 @@ use trace::Watch;
 /// Runs a guide, or a saved plan.
 pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let begin = Instant::now();
+    let mut args = source::along(args)?;
     let stop = stop_on_interrupt()?;
     let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
-    let mut plan = plan(args, ui)?;
+    let mut plan = plan(&args, ui)?;
+    if args.way.is_some() {
+        source::bind(args.to_mut(), &plan);
+    }
+    let args = &*args;
     let output = Output::prepare(args, &plan)?;
     let device = device::of(&args.device)?;
     let mut pipeline = load(&args.target, args.dtype, &plan, &device, search, ui)?;
@@ -108,6 +114,9 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
 
 /// What the first latents are made of; `size` is the picture's height and width.
 fn start(args: &Run, size: (usize, usize), pipeline: &Pipeline) -> Result<Start> {
+    if let Some(noise) = source::noise(args)? {
+        return Ok(Start::Given(noise));
+    }
     if let Some(path) = &args.init_latents {
         return Ok(Start::Given(latents::read(path, latents::NAME)?));
     }

@@ -126,7 +126,7 @@ impl<'p> Engine<'p> {
     }
 
     /// The network's answer that a value is, in whatever space.
-    fn answer_behind(&mut self, mut node: NodeId, expr: &Expr) -> Option<NodeId> {
+    pub(crate) fn answer_behind(&mut self, mut node: NodeId, expr: &Expr) -> Option<NodeId> {
         loop {
             match &self.graph.node(node).op {
                 Op::Convert(convert) => node = convert.value,
@@ -138,10 +138,12 @@ impl<'p> Engine<'p> {
         let text = self.text(expr);
         let diagnostic = Diagnostic::new(
             Code::WrongKind,
-            format!("`{text}` is not a network's answer, so that no attention made it"),
+            format!(
+                "`{text}` is not a network's answer, so that there is nothing inside to look at"
+            ),
         )
         .at(expr.span, "this was computed from answers")
-        .help("look into one of them: `let c = predict(cond)`, then `attention(c, mid)`");
+        .help("name one answer and give that: `let c = predict(cond)`");
         self.report(diagnostic);
         None
     }

@@ -9,7 +9,7 @@ use crate::resolved::{Arg, Expr};
 
 use super::super::builder::Meta;
 use super::super::engine::Engine;
-use super::super::value::{Condition, Data, Kind, Origin, Value};
+use super::super::value::{Condition, Data, Kind, Origin, PlainInput, Source, Value};
 use super::super::weight::Weight;
 
 impl<'p> Engine<'p> {
@@ -137,6 +137,19 @@ impl<'p> Engine<'p> {
     pub(crate) fn point_at(&mut self, expr: &'p Expr) -> Option<(NodeId, String)> {
         match self.expr(expr) {
             Value::Error => None,
+            // A trajectory is where it is at this tick.
+            Value::Plain(PlainInput::Trajectory, source) => {
+                let meta = Meta {
+                    shape: Shape::Tensor,
+                    space: None,
+                    kind: "latent".into(),
+                };
+                let op = match source {
+                    Source::Input(id) => Op::Input(id),
+                    Source::Parameter(name) => Op::Parameter(name),
+                };
+                Some((self.graph.add(op, meta, expr.span), self.text(expr)))
+            }
             Value::Data(data) if data.kind == Kind::Latent => {
                 let written = self.text(expr);
                 let name = self.graph.node(data.node).name.clone().unwrap_or(written);

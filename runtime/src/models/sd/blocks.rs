@@ -69,11 +69,17 @@ impl Layer {
 }
 
 fn forward_resnet(resnet: &Resnet, place: usize, x: &Tensor, given: Given<'_>) -> Result<Tensor> {
-    if given.hooks.skips(place) {
-        resnet.skip(x)
-    } else {
-        resnet.forward(x, Some(given.time))
+    let hooks = given.hooks;
+    if hooks.skips(place) {
+        return resnet.skip(x);
     }
+    if hooks.sees_residual(place) {
+        let residual = resnet.residual(x, Some(given.time))?;
+        if let Some(instead) = hooks.residual(place, &residual)? {
+            return Ok((resnet.skip(x)? + instead)?);
+        }
+    }
+    resnet.forward(x, Some(given.time))
 }
 
 /// The shape of the transformers of a level.

@@ -65,13 +65,26 @@ impl Resnet {
     /// # Errors
     /// What the tensor library reports.
     pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        let h = self.before_last(x, time)?;
+        Ok(self.conv2.forward_plus(&h, &self.skip(x)?)?)
+    }
+
+    /// What the block adds to its input.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn residual(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        Ok(self.conv2.forward(&self.before_last(x, time)?)?)
+    }
+
+    /// What the last convolution works on.
+    fn before_last(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
         let h = self.norm1.forward_silu(x)?;
         let h = match (&self.time, time) {
             (Some(linear), Some(time)) => self.conv1.forward_shifted(&h, &linear.forward(time)?)?,
             _ => self.conv1.forward(&h)?,
         };
-        let h = self.norm2.forward_silu(&h)?;
-        Ok(self.conv2.forward_plus(&h, &self.skip(x)?)?)
+        Ok(self.norm2.forward_silu(&h)?)
     }
 
     /// The block without its residual branch: `x` itself, through the shortcut where the number of

@@ -186,9 +186,9 @@ impl Attention {
             Some(mixed) => (mixed, None),
             None => {
                 let q = queries()?;
-                let keys = || Ok(self.to_k.forward(from)?);
+                let keys = || hooks.keys(site, self.to_k.forward(from)?);
                 hooks.attends(site, &q, &keys, self.heads)?;
-                (self.attend(&q, from)?, Some(q))
+                (self.attend_by(&q, keys()?, from)?, Some(q))
             }
         };
         let attend = |other: &Tensor| match &asked {
@@ -201,12 +201,17 @@ impl Attention {
 
     /// What the queries, `[B, N, C]`, are answered by `from: [1 or B, M, D]`.
     fn attend(&self, q: &Tensor, from: &Tensor) -> Result<Tensor> {
+        self.attend_by(q, self.to_k.forward(from)?, from)
+    }
+
+    /// The same with the keys given.
+    fn attend_by(&self, q: &Tensor, keys: Tensor, from: &Tensor) -> Result<Tensor> {
         let rows = q.dim(0)?;
         let for_each = |tensor: Tensor| -> Result<Tensor> {
             let (_, tokens, channels) = tensor.dims3()?;
             Ok(tensor.broadcast_as((rows, tokens, channels))?)
         };
-        let k = for_each(self.to_k.forward(from)?)?;
+        let k = for_each(keys)?;
         let v = for_each(self.to_v.forward(from)?)?;
         Ok(kernels::attention(
             q,
