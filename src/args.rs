@@ -21,7 +21,7 @@ pub use fit::Fit;
 #[cfg(feature = "run")]
 pub use invert::Invert;
 #[cfg(feature = "run")]
-pub use parts::{Parts, Prediction};
+pub use parts::Parts;
 #[cfg(feature = "run")]
 pub use sdxl::Sdxl;
 

@@ -7,13 +7,13 @@ use guide_compiler::plan::Space;
 #[cfg(feature = "run")]
 use guide_runtime::error::RuntimeError;
 #[cfg(feature = "run")]
+use guide_runtime::weights::Changes;
+#[cfg(feature = "run")]
 use guide_runtime::weights::find::{Places, find};
-#[cfg(feature = "run")]
-use guide_runtime::weights::{Changes, Predicts};
 
-use crate::args::Target;
 #[cfg(feature = "run")]
-use crate::args::{Parts, Prediction};
+use crate::args::Parts;
+use crate::args::Target;
 use crate::exit::Result;
 
 /// What goes without `--model`.
@@ -44,11 +44,10 @@ fn known(name: &str, target: &Target, missing: Diagnostic) -> Result<Model> {
 /// What the options say that the network predicts.
 #[cfg(feature = "run")]
 fn predicted(target: &Target) -> Option<Space> {
-    target.parts.prediction.map(|prediction| match prediction {
-        Prediction::Eps => Space::Eps,
-        Prediction::V => Space::V,
-        Prediction::X0 => Space::X0,
-    })
+    target
+        .parts
+        .prediction
+        .map(|prediction| prediction.both().0)
 }
 
 #[cfg(not(feature = "run"))]
@@ -93,11 +92,7 @@ pub fn changes(parts: &Parts) -> Changes {
         config: parts.config.clone(),
         tokenizer: parts.tokenizer.clone(),
         vae: parts.vae.clone(),
-        predicts: parts.prediction.map(|prediction| match prediction {
-            Prediction::Eps => Predicts::Eps,
-            Prediction::V => Predicts::V,
-            Prediction::X0 => Predicts::X0,
-        }),
+        predicts: parts.prediction.map(|prediction| prediction.both().1),
         loras: parts.loras.clone(),
     }
 }

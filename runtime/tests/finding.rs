@@ -107,7 +107,7 @@ fn what_is_not_found_says_where_it_was_looked_for_and_how_to_get_it() {
     }
     let help = error.help.unwrap();
     assert!(
-        help.contains("huggingface-cli download stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        help.contains("hf download stable-diffusion-v1-5/stable-diffusion-v1-5"),
         "{help}"
     );
     let help = find("poket", &home.places).unwrap_err().help.unwrap();

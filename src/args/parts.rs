@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use guide_compiler::plan::Space;
+use guide_runtime::weights::Predicts;
 
 const MODEL: &str = "Parts of the model";
 
@@ -40,6 +42,17 @@ pub enum Prediction {
     /// The picture
     #[value(alias = "sample")]
     X0,
+}
+
+impl Prediction {
+    /// The same as a space of the language, and as the weights' own word.
+    pub fn both(self) -> (Space, Predicts) {
+        match self {
+            Prediction::Eps => (Space::Eps, Predicts::Eps),
+            Prediction::V => (Space::V, Predicts::V),
+            Prediction::X0 => (Space::X0, Predicts::X0),
+        }
+    }
 }
 
 fn lora(text: &str) -> Result<(PathBuf, f64), String> {

@@ -15,7 +15,7 @@ mod walk;
 pub use check::is_place;
 pub use layers::{LayerTerm, Layers, layer_kind};
 pub use look::{Attends, Look};
-pub use noise::{NoiseCurve, alphas_cumprod};
+pub use noise::NoiseCurve;
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
 pub use timetable::*;

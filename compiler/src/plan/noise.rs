@@ -27,19 +27,33 @@ impl NoiseTable {
                 points.dedup_by(|a, b| a.0 == b.0);
                 Shape::Points(points)
             }
+            NoiseTable::Betas { .. } => {
+                let table = self.alphas_cumprod().unwrap_or_default();
+                let point = |(t, a): (usize, f64)| (t as f64, a.sqrt(), (1.0 - a).sqrt());
+                Shape::Points(table.into_iter().enumerate().map(point).collect())
+            }
+        };
+        NoiseCurve { shape }
+    }
+
+    /// `alpha^2` of each training timestep, where there are such.
+    pub fn alphas_cumprod(&self) -> Option<Vec<f64>> {
+        match self {
             NoiseTable::Betas {
                 schedule,
                 start,
                 end,
                 count,
                 zero_terminal_snr,
-            } => {
-                let table = alphas_cumprod(schedule, *start, *end, *count, *zero_terminal_snr);
-                let point = |(t, a): (usize, f64)| (t as f64, a.sqrt(), (1.0 - a).sqrt());
-                Shape::Points(table.into_iter().enumerate().map(point).collect())
-            }
-        };
-        NoiseCurve { shape }
+            } => Some(alphas_cumprod(
+                schedule,
+                *start,
+                *end,
+                *count,
+                *zero_terminal_snr,
+            )),
+            NoiseTable::Flow | NoiseTable::Points(_) => None,
+        }
     }
 }
 
@@ -144,7 +158,7 @@ fn bisect(low: (f64, f64, f64), high: (f64, f64, f64), ratio: f64) -> f64 {
 /// (Nichol and Dhariwal 2021, equation 17, betas capped at 0.999); another name counts as `linear`.
 /// With `zero_terminal_snr` the square roots are shifted and scaled so that the last one is 0
 /// (Lin et al. 2023, algorithm 1).
-pub fn alphas_cumprod(
+fn alphas_cumprod(
     schedule: &str,
     start: f64,
     end: f64,

@@ -18,7 +18,7 @@ pub use inverse::inverse;
 pub use sampler::{Levels, Sampler, SolverFacts, Spacing};
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::plan::{NoiseTable, Tick, Timetable, alphas_cumprod};
+use crate::plan::{NoiseTable, Tick, Timetable};
 use points::{Middles, Point};
 use sampler::Family;
 
@@ -80,14 +80,8 @@ fn ways(
 ) -> Result<Vec<(Point, Point)>, Diagnostic> {
     match &config.noise {
         NoiseTable::Flow => points::flow(config, sampler, steps),
-        NoiseTable::Betas {
-            schedule,
-            start,
-            end,
-            count,
-            zero_terminal_snr,
-        } => {
-            let table = alphas_cumprod(schedule, *start, *end, *count, *zero_terminal_snr);
+        NoiseTable::Betas { .. } => {
+            let table = config.noise.alphas_cumprod().unwrap_or_default();
             Ok(match sampler.family() {
                 Family::Strides => points::strides(config, spacing, steps, &table),
                 Family::Chain => points::chain(config, spacing, steps, &table),

@@ -1,7 +1,7 @@
 //! Where each step of a run begins and where it leads, for each way of spreading steps.
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::plan::{NoiseTable, alphas_cumprod};
+use crate::plan::NoiseTable;
 
 use super::sampler::Family;
 use super::{Levels, Sampler, SchedulerConfig, Shift, Spacing, grid, levels as formulas};
@@ -180,23 +180,11 @@ pub struct Middles<'a> {
 
 impl<'a> Middles<'a> {
     pub fn new(noise: &'a NoiseTable) -> Self {
-        let ratios = match noise {
-            NoiseTable::Betas {
-                schedule,
-                start,
-                end,
-                count,
-                zero_terminal_snr,
-            } => ratios(&alphas_cumprod(
-                schedule,
-                *start,
-                *end,
-                *count,
-                *zero_terminal_snr,
-            )),
-            _ => Vec::new(),
-        };
-        Self { noise, ratios }
+        let table = noise.alphas_cumprod();
+        Self {
+            noise,
+            ratios: table.map_or_else(Vec::new, |table| ratios(&table)),
+        }
     }
 
     /// Halfway in `log(sigma/alpha)` from a point to another one that has noise.

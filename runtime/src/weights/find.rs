@@ -303,7 +303,7 @@ fn way_out(name: &str, places: &Places) -> String {
     }
     match Some(long_name(name)).filter(|name| name.split('/').count() == 2) {
         Some(repository) => format!(
-            "fetch it with `huggingface-cli download {repository}`, or put its folder into `$GUIDEC_MODELS/{name}`"
+            "fetch it with `hf download {repository}`, or put its folder into `$GUIDEC_MODELS/{name}`"
         ),
         None => format!(
             "give the folder or the `.safetensors` file of a model, put it into `$GUIDEC_MODELS/{name}`, or leave out `--model` for the one inside the program"
