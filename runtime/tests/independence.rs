@@ -8,6 +8,7 @@ use std::process::Command;
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{
     Attends, Condition, Intervention, LayerTerm, Layers, Look, Prediction, PredictionId, Tick,
+    Tokens,
 };
 use guide_runtime::error::Result;
 use guide_runtime::models::{Conditions, Pipeline};
@@ -61,12 +62,12 @@ fn looks() -> [Look; 2] {
     let own = Look {
         layers: all(),
         of: Attends::Own,
-        tokens: Vec::new(),
+        tokens: Tokens::default(),
     };
     let words = Look {
         layers: all(),
         of: Attends::Cross,
-        tokens: vec![1, 2],
+        tokens: Tokens::Words("fox".into()),
     };
     [own, words]
 }

@@ -301,3 +301,32 @@ fn a_recording_without_the_null_condition() {
     let ended = Sandbox::new().refused(&args, 1, "G0801");
     ended.says(&["`cond~identity_attention(mid)`"]);
 }
+
+#[test]
+fn words_that_are_looked_at_stand_in_the_prompt() {
+    let looking = "guide looking() {\n    let c = predict(cond)\n    let u = predict(uncond)\n    let seen = attention(c, up, of: cross, tokens: \"pear\")\n    u + where(seen > mean(seen), 7, 3) * (c - u)\n}\n";
+    let sandbox = Sandbox::new().with("looking.guide", looking);
+    let run = |prompt: &str| {
+        sandbox.run(&[
+            "run",
+            "looking.guide",
+            "--steps",
+            "2",
+            "--prompt",
+            prompt,
+            "--out",
+            "a.png",
+        ])
+    };
+    run("green pear").with(0);
+    let ended = run("red apple").with(1);
+    ended.says(&[
+        "G0708",
+        "`pear` is looked at, and the text `red apple` does not hold it",
+    ]);
+    // A network that answers without a text looks at no word of it.
+    let nothing = looking.replace("attention(c,", "attention(u,");
+    let sandbox = Sandbox::new().with("looking.guide", nothing);
+    let args = ["run", "looking.guide", "--prompt", "pear", "--out", "a.png"];
+    sandbox.refused(&args, 1, "G0708");
+}

@@ -19,9 +19,42 @@ pub struct Look {
     pub layers: Layers,
     /// To what they attend.
     pub of: Attends,
-    /// Of attention to the text: places of tokens, the start of the text being 0.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tokens: Vec<u32>,
+    /// Of attention to the text: to which tokens.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub tokens: Tokens,
+}
+
+/// Tokens of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Tokens {
+    /// By their places, the start of the text being 0.
+    Places(Vec<u32>),
+    /// Those of words, wherever they stand in the prediction's text.
+    Words(String),
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Tokens::Places(Vec::new())
+    }
+}
+
+impl Tokens {
+    /// Whether none are meant.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Tokens::Places(places) if places.is_empty())
+    }
+}
+
+/// As they are written: `[2, 3]`, `"apple"`.
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tokens::Places(places) => write!(f, "{places:?}"),
+            Tokens::Words(words) => write!(f, "{words:?}"),
+        }
+    }
 }
 
 /// What an attention attends to.
@@ -64,8 +97,8 @@ impl fmt::Display for Look {
         if self.of == Attends::Cross {
             write!(f, ", of: cross")?;
         }
-        if !self.tokens.is_empty() {
-            write!(f, ", tokens: {:?}", self.tokens)?;
+        if !self.tokens.is_none() {
+            write!(f, ", tokens: {}", self.tokens)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ mod walk;
 
 pub use check::is_place;
 pub use layers::{LayerTerm, Layers, layer_kind};
-pub use look::{Attends, Look};
+pub use look::{Attends, Look, Tokens};
 pub use noise::NoiseCurve;
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};

@@ -21,19 +21,23 @@ pub struct Watch {
 #[derive(Debug)]
 struct Watched {
     look: Look,
+    /// Places of tokens, where it looks at such.
+    tokens: Vec<u32>,
     layers: Vec<bool>,
     seen: Mutex<Option<(Tensor, usize)>>,
 }
 
 impl Watch {
-    /// For these looks into a network with layers of these names.
+    /// For these looks into a network with layers of these names, each with the places of the tokens that it
+    /// looks at.
     pub fn new<'a>(
-        looks: impl IntoIterator<Item = &'a Look>,
+        looks: impl IntoIterator<Item = (&'a Look, Vec<u32>)>,
         names: &[String],
         size: (usize, usize),
     ) -> Self {
-        let watched = looks.into_iter().map(|look| Watched {
+        let watched = looks.into_iter().map(|(look, tokens)| Watched {
             look: look.clone(),
+            tokens,
             layers: names.iter().map(|name| look.holds(name)).collect(),
             seen: Mutex::new(None),
         });
@@ -81,7 +85,7 @@ impl Hook for Watch {
             if !watched.layers.get(site.layer).copied().unwrap_or(false) {
                 continue;
             }
-            let spread = spread(&watched.look, queries, &keys()?, heads)?;
+            let spread = spread(&watched.look, &watched.tokens, queries, &keys()?, heads)?;
             let (height, width) = site.grid;
             let map = spread.reshape(((), 1, height, width))?;
             let map = kernels::upsample(&map, self.size.0, self.size.1)?;
@@ -97,10 +101,16 @@ impl Hook for Watch {
 
 /// A number for each place, `[B, N]`: what it got from all places, or what it gave to the tokens.
 /// `queries: [B, N, C]`, `keys: [B, M, C]`.
-fn spread(look: &Look, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<Tensor> {
+fn spread(
+    look: &Look,
+    tokens: &[u32],
+    queries: &Tensor,
+    keys: &Tensor,
+    heads: usize,
+) -> Result<Tensor> {
     let (batch, _, channels) = queries.dims3()?;
     let count = keys.dim(1)?;
-    if let Some(token) = look.tokens.iter().find(|token| **token as usize >= count) {
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= count) {
         let message = format!("the text has {count} tokens, and token {token} is looked at");
         return Err(RuntimeError::new(ErrorKind::BadBinding, message)
             .help("count from 0, which is the start of the text"));
@@ -108,7 +118,7 @@ fn spread(look: &Look, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<
     let width = channels / heads.max(1);
     let tokens = match look.of {
         Attends::Own => None,
-        Attends::Cross => Some(Tensor::new(look.tokens.as_slice(), queries.device())?),
+        Attends::Cross => Some(Tensor::new(tokens, queries.device())?),
     };
     let mut rows = Vec::with_capacity(batch);
     for sample in 0..batch {
@@ -140,7 +150,7 @@ fn spread(look: &Look, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use candle_core::Device;
-    use guide_compiler::plan::{LayerTerm, Layers};
+    use guide_compiler::plan::{LayerTerm, Layers, Tokens};
 
     use super::*;
 
@@ -158,7 +168,7 @@ mod tests {
         Look {
             layers: Layers::of(LayerTerm::Mid),
             of,
-            tokens: tokens.to_vec(),
+            tokens: Tokens::Places(tokens.to_vec()),
         }
     }
 
@@ -187,7 +197,10 @@ mod tests {
     fn seen(look: Look, keys: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         let names = ["mid.attn.0.self".to_owned(), "mid.attn.0.cross".to_owned()];
         let layer = usize::from(look.of == Attends::Cross);
-        let watch = Watch::new([&look], &names, (4, 6));
+        let Tokens::Places(tokens) = &look.tokens else {
+            panic!("places");
+        };
+        let watch = Watch::new([(&look, tokens.clone())], &names, (4, 6));
         let places = GRID.0 * GRID.1;
         let (q, k) = (
             numbers(2 * places * CHANNELS, 0.3),
@@ -249,7 +262,7 @@ mod tests {
             error.message,
             "the text has 5 tokens, and token 5 is looked at"
         );
-        let watch = Watch::new([&look(Attends::Own, &[])], &[], (4, 6));
+        let watch = Watch::new([(&look(Attends::Own, &[]), Vec::new())], &[], (4, 6));
         let error = watch.maps().unwrap_err();
         assert_eq!(error.kind, ErrorKind::NoSuchLayers);
         assert!(error.message.starts_with("no self-attention was computed"));

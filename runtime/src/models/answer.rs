@@ -33,6 +33,8 @@ pub struct Asked<'a> {
     pub injected: Vec<(LayerSet, Vec<&'a Kept>)>,
     /// The layers whose work others want.
     pub keeps: Vec<LayerSet>,
+    /// For each sight the places of the tokens that are looked at.
+    pub tokens: Vec<Vec<u32>>,
 }
 
 impl Asked<'_> {
@@ -210,6 +212,7 @@ fn watch(asked: &Asked<'_>) -> Result<Option<Arc<Watch>>> {
     }
     let (_, _, height, width) = x.dims4()?;
     let looks = sights.iter().map(Sight::look);
+    let looks = looks.zip(asked.tokens.iter().cloned());
     let names = asked.network.unet.layers();
     Ok(Some(Arc::new(Watch::new(looks, names, (height, width)))))
 }

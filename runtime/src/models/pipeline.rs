@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Condition, ModelFacts, Plan, Prediction, PredictionId, Tick};
+use guide_compiler::plan::{
+    Code, Condition, Look, ModelFacts, Operand, Plan, Prediction, PredictionId, Segment, Tick,
+    Tokens,
+};
 
 use super::answer::{self, Answers, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
@@ -116,6 +119,16 @@ impl Pipeline {
         for prediction in &plan.predictions {
             self.ready(prediction)?;
             self.hooks(prediction)?;
+        }
+        for op in plan.segments.iter().flat_map(Segment::ops) {
+            if let Code::Look {
+                of: Operand::Prediction(id),
+                look,
+            } = &op.code
+                && let Some(prediction) = plan.predictions.get(id.index())
+            {
+                self.tokens(look, prediction)?;
+            }
         }
         self.keeps.clear();
         for prediction in &plan.predictions {
@@ -271,6 +284,19 @@ impl Pipeline {
         side.encoded(&self.conditions.words(condition, prediction)?)
     }
 
+    /// The places of the tokens that are looked at in a prediction's text.
+    fn tokens(&self, look: &Look, prediction: &Prediction) -> Result<Vec<u32>> {
+        let words = match &look.tokens {
+            Tokens::Places(places) => return Ok(places.clone()),
+            Tokens::Words(words) => words,
+        };
+        let network = self.network(prediction)?;
+        let side = network.text.as_ref().or(self.main.text.as_ref());
+        let side = side.ok_or_else(|| not_bound("text"))?;
+        let text = self.conditions.words(&prediction.condition, prediction)?;
+        side.places(&text, words, self.conditions.reading)
+    }
+
     /// What a question takes from other evaluations of this tick: the layers, and what each sample kept.
     fn injected(
         &self,
@@ -346,6 +372,11 @@ impl Predictor for Pipeline {
                 hooks,
                 injected: self.injected(tick, question, network)?,
                 keeps: self.keeps.get(&question.id).cloned().unwrap_or_default(),
+                tokens: question
+                    .sights
+                    .iter()
+                    .map(|sight| self.tokens(sight.look(), question.prediction))
+                    .collect::<Result<_>>()?,
             });
         }
         let Answers {

@@ -148,6 +148,35 @@ impl TextSide {
         })
     }
 
+    /// The places of the tokens of `words` in a text, wherever they stand in it.
+    ///
+    /// # Errors
+    /// `BadBinding` where the text does not hold them.
+    pub fn places(&self, text: &Words, words: &str, reading: Reading) -> Result<Vec<u32>> {
+        let missing = || {
+            let message = format!("`{words}` is looked at, and the text `{text}` does not hold it");
+            RuntimeError::new(ErrorKind::BadBinding, message)
+                .help("name words of the prompt, as they stand there")
+        };
+        let Words::Text { first, .. } = text else {
+            return Err(missing());
+        };
+        let tokenizer = &self.first.tokenizer;
+        let wanted = tokenizer.tokens(words)?;
+        let parts = prompt::read(first, reading, tokenizer)?;
+        let all: Vec<u32> = parts.iter().flat_map(|part| part.ids.clone()).collect();
+        let starts = all.windows(wanted.len().max(1)).enumerate();
+        let found = starts.filter(|(_, some)| *some == wanted.as_slice());
+        let places: Vec<u32> = found
+            .flat_map(|(start, some)| start..start + some.len())
+            .map(|place| place as u32)
+            .collect();
+        if places.is_empty() {
+            return Err(missing());
+        }
+        Ok(places)
+    }
+
     /// What a text that was encoded has become.
     ///
     /// # Errors

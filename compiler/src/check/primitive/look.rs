@@ -4,7 +4,7 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Op};
-use crate::plan::{Attends, LayerTerm, Layers, Look};
+use crate::plan::{Attends, LayerTerm, Layers, Look, Tokens};
 use crate::resolved::{Arg, Expr};
 
 use super::super::engine::Engine;
@@ -66,17 +66,17 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// The places of tokens; attention to a text is always attention to some of them.
-    fn tokens(&mut self, arg: Option<&'p Arg>, of: Attends, span: Span) -> Option<Vec<u32>> {
+    /// The tokens; attention to a text is always attention to some of them.
+    fn tokens(&mut self, arg: Option<&'p Arg>, of: Attends, span: Span) -> Option<Tokens> {
         match (arg, of) {
-            (None, Attends::Own) => Some(Vec::new()),
+            (None, Attends::Own) => Some(Tokens::default()),
             (None, Attends::Cross) => {
                 let diagnostic = Diagnostic::new(
                     Code::MissingArgument,
                     "attention to the text needs the tokens that are meant",
                 )
                 .at(span, "which words of the text?")
-                .help("give their places, the start of the text being 0: `tokens: [2]`");
+                .help("name them, as in `tokens: \"apple\"`, or give their places: `tokens: [2]`");
                 self.report(diagnostic);
                 None
             }
@@ -90,10 +90,16 @@ impl<'p> Engine<'p> {
                 self.report(diagnostic);
                 None
             }
-            (Some(arg), Attends::Cross) => {
-                let value = self.expr(&arg.value);
-                self.token_places(value, &arg.value)
-            }
+            (Some(arg), Attends::Cross) => match self.expr(&arg.value) {
+                Value::Text(words) if words.trim().is_empty() => {
+                    let diagnostic = Diagnostic::new(Code::WrongKind, "no words are no tokens")
+                        .at(arg.value.span, "nothing stands here");
+                    self.report(diagnostic);
+                    None
+                }
+                Value::Text(words) => Some(Tokens::Words(words)),
+                value => self.token_places(value, &arg.value).map(Tokens::Places),
+            },
         }
     }
 
