@@ -105,6 +105,12 @@ pub enum Command {
     /// List the models that can be used, where they lie, and what they can do
     #[cfg(feature = "run")]
     Models {
+        /// One model alone: a name or a folder
+        #[arg(value_name = "MODEL")]
+        name: Option<String>,
+        /// List the layers of its network, by the names that selectors take
+        #[arg(long, requires = "name")]
+        layers: bool,
         /// How the list is written
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: Format,

@@ -47,7 +47,12 @@ fn main() -> ExitCode {
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
         Command::Doc { name, out } => commands::doc::doc(name.as_deref(), out.as_deref(), ui),
         #[cfg(feature = "run")]
-        Command::Models { format } => commands::models::models(format, ui),
+        Command::Models {
+            name: Some(name),
+            layers,
+            format,
+        } => commands::models::model(&name, layers, format, ui),
+        Command::Models { format, .. } => commands::models::models(format, ui),
         Command::Completions { shell } => commands::completions::completions(shell, ui),
         Command::Debug { form, source } => commands::debug::debug(form, &source, ui),
     };

@@ -232,9 +232,12 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     },
     InterventionSignature {
         name: "shuffle_tokens",
-        parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
-        doc: "Shuffles the tokens that enter the named layers.",
-        supported: false,
+        parameters: &[
+            (("layers", None), ArgKind::Layers(Works::SelfAttention)),
+            (("salt", Some("")), ArgKind::Word(&[])),
+        ],
+        doc: "Shuffles the tokens that enter each transformer block whose self-attention is named, anew for each block, sample and step (TPG, arXiv 2506.10036).",
+        supported: true,
         coupled: false,
     },
     InterventionSignature {
@@ -244,9 +247,14 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
             (("b2", Some("1")), ArgKind::Number(Bounds::Finite)),
             (("s1", Some("1")), ArgKind::Number(Bounds::Finite)),
             (("s2", Some("1")), ArgKind::Number(Bounds::Finite)),
+            (
+                ("backbone", Some("constant")),
+                ArgKind::Word(&["constant", "mean"]),
+            ),
+            (("by", Some("level")), ArgKind::Word(&["level", "width"])),
         ],
-        doc: "Scales the features that enter the decoder's blocks (FreeU, arXiv 2309.11497).",
-        supported: false,
+        doc: "On the way up, scales half of the channels by `b1` and `b2`, and the lowest frequencies of what the way down has kept by `s1` and `s2`, on the coarsest and the next level (FreeU, arXiv 2309.11497).",
+        supported: true,
         coupled: false,
     },
     InterventionSignature {
@@ -283,7 +291,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
     InterventionSignature {
         name: "push_apart",
         parameters: &[
-            (("from", None), ArgKind::Any),
+            (("from", None), ArgKind::Word(&["batch"])),
             (("strength", Some("0.9")), ArgKind::Number(Bounds::Finite)),
             (("threshold", Some("0.65")), ArgKind::Number(Bounds::Finite)),
             (
@@ -291,8 +299,8 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
                 ArgKind::Layers(Works::SelfAttention),
             ),
         ],
-        doc: "Moves tokens away from their best match in a reference (NegToMe, arXiv 2412.01339).",
-        supported: false,
+        doc: "Moves what each self-attention gives for a token away from its best match in the batch's first sample, where their cosine exceeds `threshold` (NegToMe, arXiv 2412.01339).",
+        supported: true,
         coupled: true,
     },
     InterventionSignature {
@@ -337,6 +345,19 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         supported: false,
         coupled: false,
     },
+];
+
+/// What others call an intervention, and its name here.
+pub const ALSO_CALLED: &[(&str, &str)] = &[
+    ("scale_features", "scale_skips"),
+    ("freeu", "scale_skips"),
+    ("nag", "negative_attention"),
+    ("nasa", "steer_away"),
+    ("negtome", "push_apart"),
+    ("pag", "identity_attention"),
+    ("seg", "blur_attention"),
+    ("slg", "skip_layers"),
+    ("tpg", "shuffle_tokens"),
 ];
 
 /// Names of the step, built-in values.

@@ -29,6 +29,8 @@ pub struct Question<'a> {
     pub told: Option<Vec<f64>>,
     /// The class for each row, where the condition is found by the run.
     pub class: Option<Vec<u32>>,
+    /// The seed of each row.
+    pub seeds: Vec<u64>,
     /// What each row's condition is drawn from, where it is an unrelated one.
     pub drawn: Option<Vec<Stream>>,
     /// What is to be seen besides the answer; whoever answers fills it in.

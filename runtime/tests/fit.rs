@@ -94,6 +94,7 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
+                seeds: vec![0; 2],
                 drawn: None,
                 sights: Vec::new(),
             });

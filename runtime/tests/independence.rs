@@ -105,6 +105,7 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
+                seeds: vec![0; rows.len()],
                 drawn: None,
                 sights: match &prediction.condition {
                     Condition::Text(_) => looks.iter().map(Sight::new).collect(),

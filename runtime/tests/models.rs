@@ -312,7 +312,7 @@ fn interventions_that_cannot_be_done_are_refused() {
         error.message,
         "the layers `mid` hold no self-attention, which `identity_attention` works on"
     );
-    let error = hooks("shuffle_tokens", &["mid"], None, &names).unwrap_err();
+    let error = hooks("steer", &["mid"], None, &names).unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotYet);
     let error = hooks("blur_attention", &["mid"], None, &names).unwrap_err();
     assert_eq!(error.kind, ErrorKind::BadPlan);

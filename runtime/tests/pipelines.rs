@@ -356,6 +356,69 @@ fn perturbed_attention_guidance() -> Result<()> {
     Ok(())
 }
 
+/// What several predictions change, and from which layer on.
+const CHANGED: &str = "guide changed() {\n    let c = predict(cond)\n    \
+    let late = predict(cond, with: [blur_attention(up, 2), shuffle_tokens(\"up.3\")])\n    \
+    let early = predict(cond, with: skip_layers(\"down.1.attn.1.ff\"))\n    \
+    let all = predict(cond, with: identity_attention(all - \"down.0\" - mid))\n    \
+    let other = predict(uncond, with: steer_away(cond, layers: mid))\n    \
+    c + 2 * (c - late) + 0.5 * (c - early) + (c - all) + 0.1 * (predict(uncond) - other)\n}\n";
+
+/// What predictions have in common goes through the network once, and that shows in nothing: neither
+/// with each sample alone, nor with several in a pass.
+#[test]
+fn what_predictions_share_is_computed_once() -> Result<()> {
+    let expected = Expected::read("tiny-sd15");
+    let start = expected.tensor("latents.init").narrow(0, 0, 1)?;
+    let text = expected.source().text("scheduler/scheduler_config.json")?;
+    let mut pipeline = expected.pipeline()?;
+    pipeline.set_conditions(conditions(&expected, "pipe.ddim.g7.5", 0));
+
+    let rules = [
+        Rule::standard("cfg_pag", &[]),
+        Rule {
+            name: "changed",
+            text: Some(CHANGED),
+            set: &[],
+        },
+    ];
+    for (rule, wanted) in rules.into_iter().zip([
+        vec!["mid.attn.0.self"],
+        vec![
+            "up.1.attn.0.self",
+            "down.1.attn.1.ff",
+            "down.1.attn.0.self",
+            "mid.attn.0.cross",
+        ],
+    ]) {
+        let config = scheduler(&text);
+        let plan = rule.plan(&pipeline, &start, &config, Sampler::Ddim, 3);
+        let uses = || plan.segments.iter().flat_map(|s| s.uses());
+        let shared = uses().filter_map(|one| one.shares.as_ref());
+        let shared: Vec<&str> = shared.map(|shared| shared.until.as_str()).collect();
+        assert_eq!(shared, wanted);
+        let mut apart = plan.clone();
+        let waves = apart.segments.iter_mut().flat_map(|s| &mut s.waves);
+        for batch in waves.flat_map(|wave| &mut wave.evaluate) {
+            batch.uses.iter_mut().for_each(|one| one.shares = None);
+        }
+        let mut latents = Vec::new();
+        for most in [None, Some(4)] {
+            pipeline.set_max_batch(most);
+            for (plan, times) in [(&plan, wanted.len()), (&apart, 0)] {
+                let before = pipeline.shared();
+                pipeline.prepare(plan)?;
+                latents.push(run(&mut pipeline, plan, &start, Vec::new())?);
+                assert_eq!(pipeline.shared() - before, 3 * times);
+            }
+        }
+        for other in &latents[1..] {
+            assert_eq!(support::furthest(&latents[0], other), 0.0);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn latents_that_are_not_square() -> Result<()> {
     let expected = Expected::read("tiny-sd21");
@@ -439,6 +502,7 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
             sigma,
             told: None,
             class: None,
+            seeds: vec![0],
             drawn: None,
             sights: Vec::new(),
         };

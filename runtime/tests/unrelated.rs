@@ -41,6 +41,7 @@ fn answers(
         sigma: tick.sigma,
         told: None,
         class: None,
+        seeds: vec![0; rows.len()],
         drawn,
     };
     let answer = pipeline.predict(0, &tick, &[question])?.remove(0);

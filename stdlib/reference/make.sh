@@ -19,11 +19,26 @@ row() { # FOLDER RULE OPTIONS...
     done
 }
 
+# Of several pictures that see one another.
+batch() { # FOLDER RULE OPTIONS...
+    local folder=$1 rule=$2
+    shift 2
+    "$programs/guidec" run "std::rules::$rule" "$@" --prompt "red apple" --seed 3 --batch 4 --quiet \
+        --out "$work/$folder"
+}
+
 row none cfg --set scale=1
+batch apples cfg --set scale=1
+batch apart push_apart
 mkdir -p stdlib/reference/pictures/rules
 for file in stdlib/rules/*.guide; do
     rule=$(basename "$file" .guide)
     options=()
+    if [ "$rule" = push_apart ]; then
+        "$programs/examples/side_by_side" "stdlib/reference/pictures/rules/$rule.png" \
+            "no guidance=$(echo "$work"/apples/*)" "$rule=$(echo "$work"/apart/*)"
+        continue
+    fi
     if [[ " perp_neg negative_attention steer_away " == *" $rule "* ]]; then
         options=(--negative "green leaf")
     fi

@@ -95,6 +95,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/negative_attention.guide",
     "rules/pag.guide",
     "rules/perp_neg.guide",
+    "rules/push_apart.guide",
     "rules/rectified_cfg_pp.guide",
     "rules/sag.guide",
     "rules/seg.guide",

@@ -65,6 +65,35 @@ fn explain_doc_models_completions() {
     insta::assert_snapshot!(all);
 }
 
+/// What a line of the tree begins with selects layers.
+#[test]
+#[cfg(feature = "run")]
+fn the_layers_of_a_model() {
+    let sandbox = Sandbox::new();
+    let tree = sandbox.run(&["models", "pocket", "--layers"]).with(0);
+    insta::assert_snapshot!(tree.stdout);
+    for line in tree.stdout.lines() {
+        let name = line.split_whitespace().next().expect("a name");
+        let guide = format!("guide s() {{ predict(cond, with: skip_layers(\"{name}\")) }}\n");
+        let sandbox = Sandbox::new().with("s.guide", guide);
+        sandbox.run(&["plan", "s.guide"]).with(0);
+    }
+    let known = sandbox.run(&["models", "sd15", "--layers"]).with(0);
+    assert!(
+        known
+            .stdout
+            .contains("  mid.attn.0                self, cross, ff\n")
+    );
+    let json = sandbox.run(&["models", "pocket", "--layers", "--format", "json"]);
+    assert!(json.with(0).stdout.contains("\"mid.attn.0.self\""));
+    let one = sandbox.run(&["models", "pocket"]).with(0).stdout;
+    assert!(one.starts_with("pocket        predicts eps"), "{one}");
+    sandbox
+        .refused(&["models", "pockt", "--layers"], 3, "G0701")
+        .says(&["pockt"]);
+    sandbox.run(&["models", "--layers"]).with(2);
+}
+
 #[test]
 #[cfg(feature = "run")]
 fn models() {

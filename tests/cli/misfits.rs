@@ -147,6 +147,27 @@ fn interventions_that_cannot_be() {
             "`\"l3\"` is none of `\"l1\"`, `\"l2\"`",
         ),
         ("steer_away()", "G0209", "`steer_away` needs `from`"),
+        (
+            "steer_away(null, 2 / (progress - 0.5))",
+            "G0610",
+            "the `scale` of `steer_away` is inf in step 10",
+        ),
+        ("scale_features(1.2)", "G0201", "write `scale_skips`"),
+        (
+            "push_apart(image)",
+            "G0301",
+            "`\"image\"` is none of `\"batch\"`",
+        ),
+        (
+            "identity_attention(\"up.1.atn\")",
+            "G0607",
+            "write `\"up.1.attn",
+        ),
+        (
+            "skip_layers([7, 8])",
+            "G0607",
+            "name layers that it has: `down`, `mid`, `up`",
+        ),
     ] {
         let ended = changed(with).refused(&["plan", "c.guide"], 1, code);
         ended.says(&[words]);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Code, Condition, DecisionId, FORMAT, Guard, Need, Number, Op, Operand, Plan, Prediction,
-    Segment, Shape, Use,
+    ArgValue, Code, Condition, DecisionId, FORMAT, Guard, Need, Number, Op, Operand, Plan,
+    Prediction, Segment, Shape, Use,
 };
 
 impl Plan {
@@ -68,6 +68,17 @@ impl Plan {
         });
         if let Some(id) = needed.chain(asked).find(|id| id.index() >= inputs) {
             return Err(format!("it speaks of input {} of {inputs}", id.0));
+        }
+        let ticks = self.timetable.ticks.len();
+        let args = self.predictions.iter().flat_map(|p| &p.interventions);
+        for arg in args.flat_map(|with| &with.args) {
+            if let ArgValue::Curve(curve) = &arg.value
+                && curve.values.len() != ticks
+            {
+                let values = curve.values.len();
+                let name = &arg.name;
+                return Err(format!("`{name}` has {values} values for {ticks} ticks"));
+            }
         }
         for input in &self.inputs {
             if input.default.as_ref().is_some_and(|d| !input.takes(d)) {
@@ -203,6 +214,10 @@ impl Checker<'_> {
         }
         if let Some(t) = &one.t {
             self.number(t)?;
+        }
+        let with = one.shares.as_ref().map(|shared| shared.with.index());
+        if with.is_some_and(|with| with >= self.plan.predictions.len()) {
+            return Err("shares with a prediction that is not listed".to_string());
         }
         self.guard(one.when.as_ref(), made, asked)
     }

@@ -295,6 +295,9 @@ pub enum ArgValue {
     Prediction(PredictionId),
     /// A constant.
     Number(#[serde(with = "crate::plan::float")] f64),
+    /// A number that changes over the run: a value for each tick of the timetable, whether or not the
+    /// tick asks for the prediction.
+    Curve(Number),
     /// A word or text.
     Text(String),
     /// A condition; one that all samples share.

@@ -60,6 +60,19 @@ pub struct Use {
     pub class: Option<Operand>,
     /// For which samples; `None` is all.
     pub when: Option<Guard>,
+    /// What it has in common with a question before it in its wave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shared>,
+}
+
+/// Two questions put the same to an unchanged network up to a layer, and so share what it does before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// The other, which changes nothing inside.
+    pub with: PredictionId,
+    /// The first layer that is changed.
+    pub until: String,
 }
 
 /// Operations that run together. One operation, or several elementwise ones and the reductions

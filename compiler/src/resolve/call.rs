@@ -8,7 +8,7 @@ use super::lookup::Qualified;
 use super::modules::{HeadKind, repeated};
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::primitives::{INTERVENTIONS, Primitive};
+use crate::primitives::{ALSO_CALLED, INTERVENTIONS, Primitive};
 use crate::resolved::{Arg, Call, Callee, Expr, ExprNode, ItemId, LocalId};
 
 /// The arguments of `classifier` and `loss` items, and the words that each takes.
@@ -151,7 +151,9 @@ impl Body<'_, '_> {
         if INTERVENTIONS.iter().any(|i| i.name == text) {
             return Some(Callee::Intervention);
         }
-        let near = nearest(&text, INTERVENTIONS.iter().map(|i| i.name));
+        let meant = ALSO_CALLED.iter().find(|(other, _)| *other == text);
+        let meant = meant.map(|(_, name)| *name);
+        let near = meant.or_else(|| nearest(&text, INTERVENTIONS.iter().map(|i| i.name)));
         let names: Vec<_> = INTERVENTIONS.iter().map(|i| i.name).collect();
         self.world.bag.push(
             Diagnostic::new(

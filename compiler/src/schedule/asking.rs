@@ -5,7 +5,7 @@ use super::expr::{Ask, ExprId, Form};
 use super::label::Place;
 use super::lower::Lowering;
 use crate::graph::{Node, NodeId, Predict, WithArg};
-use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Prediction, Shape};
+use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Number, Prediction, Shape};
 use crate::primitives::InterventionSignature;
 
 impl Lowering<'_> {
@@ -42,7 +42,7 @@ impl Lowering<'_> {
             for (name, arg, _) in &with.args {
                 let value = match arg {
                     WithArg::Layers(layers) => ArgValue::Layers(layers.clone()),
-                    WithArg::Number(number) => ArgValue::Number(self.number(b, *number)),
+                    WithArg::Number(number) => self.strength(b, *number),
                     WithArg::Text(text) => ArgValue::Text(text.clone()),
                     WithArg::Condition(condition) => {
                         ArgValue::Condition(self.coinciding(condition))
@@ -115,6 +115,20 @@ impl Lowering<'_> {
             with: taken_from,
         };
         b.exprs.intern(Form::Predict(ask), node.shape, node.span)
+    }
+
+    /// A number of an intervention: one for the run, or one a tick.
+    fn strength(&self, b: &mut Builder<'_>, node: NodeId) -> ArgValue {
+        let number = self.scalar(b, node);
+        match b.scalars.as_literal(number) {
+            Some(value) => ArgValue::Number(value),
+            None => ArgValue::Curve(Number {
+                text: b.scalars.text(number),
+                values: (0..self.target.timetable.ticks.len())
+                    .map(|tick| b.scalars.at(number, tick))
+                    .collect(),
+            }),
+        }
     }
 
     /// The condition itself, or the one that it is another name of.

@@ -283,6 +283,7 @@ impl Draft<'_, '_> {
             told: ask.told.map(|e| self.operand(e)),
             class: ask.class.map(|e| self.operand(e)),
             when: self.guard(guard),
+            shares: None,
         };
         let used = self.emit.used;
         let row = |id: PredictionId| used.list.get(id.index());

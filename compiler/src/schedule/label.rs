@@ -157,6 +157,7 @@ fn argument(arg: &InterventionArg, names: Names<'_>) -> String {
     match &arg.value {
         ArgValue::Layers(layers) => layers.to_string(),
         ArgValue::Number(value) => show::number(*value),
+        ArgValue::Curve(curve) => curve.text.clone(),
         ArgValue::Text(text) => text.clone(),
         ArgValue::Condition(of) => condition(of, names.inputs),
         ArgValue::Prediction(from) => {

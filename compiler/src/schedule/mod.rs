@@ -28,6 +28,7 @@ mod order;
 mod ranges;
 mod refuse;
 mod scalar;
+mod sharing;
 mod space;
 mod tables;
 mod unread;
@@ -177,7 +178,7 @@ fn emit_all(
         per_evaluation: graph.per_evaluation,
         needs: tables::needs(graph, &segments, &used),
     };
-    Ok(Plan {
+    let mut plan = Plan {
         format: FORMAT.to_string(),
         head,
         predictions: used.list,
@@ -187,5 +188,7 @@ fn emit_all(
         timetable: target.timetable.clone(),
         segments,
         cost,
-    })
+    };
+    sharing::mark(&mut plan);
+    Ok(plan)
 }

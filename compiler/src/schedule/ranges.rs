@@ -68,23 +68,33 @@ const FINITE_NOT_NEGATIVE: Range = Range {
     help: "give 0 or more",
 };
 
-/// The numbers of an intervention that lie where they may not, with what they are.
-fn outside(with: &Intervention) -> Vec<(String, f64, &'static Range)> {
+/// A number of an intervention that lies where it may not: what it is, its value, the tick where it
+/// changes over the run, and where it may lie.
+type Outside = (String, f64, Option<usize>, &'static Range);
+
+/// The numbers of an intervention that lie where they may not, in the first of these ticks.
+fn outside(with: &Intervention, ticks: &[usize]) -> Vec<Outside> {
     let known = InterventionSignature::find(&with.name);
     let bad = with.args.iter().filter_map(|arg| {
-        let (ArgValue::Number(value), Some(ArgKind::Number(bounds))) =
-            (&arg.value, known.and_then(|known| known.takes(&arg.name)))
-        else {
+        let Some(ArgKind::Number(bounds)) = known.and_then(|known| known.takes(&arg.name)) else {
             return None;
         };
-        let (fits, range) = match bounds {
-            Bounds::Finite => (value.is_finite(), &FINITE),
-            Bounds::NotNegative => ((0.0..=f64::MAX).contains(value), &FINITE_NOT_NEGATIVE),
-            Bounds::Positive => (*value > 0.0, &POSITIVE),
-            Bounds::Share => ((0.0..=1.0).contains(value), &SHARE),
+        let (fits, range): (fn(&f64) -> bool, _) = match bounds {
+            Bounds::Finite => (|v| v.is_finite(), &FINITE),
+            Bounds::NotNegative => (|v| (0.0..=f64::MAX).contains(v), &FINITE_NOT_NEGATIVE),
+            Bounds::Positive => (|v| *v > 0.0, &POSITIVE),
+            Bounds::Share => (|v| (0.0..=1.0).contains(v), &SHARE),
+        };
+        let (value, tick) = match &arg.value {
+            ArgValue::Number(value) => (*value, None),
+            ArgValue::Curve(curve) => {
+                let mut values = ticks.iter().map(|tick| (curve.at(*tick), Some(*tick)));
+                values.find(|(value, _)| !fits(value))?
+            }
+            _ => return None,
         };
         let what = || format!("the `{}` of `{}`", arg.name, with.name);
-        (!fits).then(|| (what(), *value, range))
+        (!fits(&value)).then(|| (what(), value, tick, range))
     });
     bad.collect()
 }
@@ -118,8 +128,9 @@ impl Look<'_> {
             Form::Predict(ask) => {
                 let row = self.scheduled.predictions.get(ask.prediction.index());
                 let with = row.into_iter().flat_map(|row| &row.interventions);
-                for (what, value, range) in with.flat_map(outside) {
-                    self.out_of_range(expr, &what, value, None, range);
+                let bad = with.flat_map(|with| outside(with, &part.ticks));
+                for (what, value, tick, range) in bad.collect::<Vec<_>>() {
+                    self.out_of_range(expr, &what, value, tick, range);
                 }
             }
             Form::Entry(input, row, column) => self.entry(part, expr, *input, (*row, *column)),

@@ -176,6 +176,11 @@ fn evaluate(plan: &Plan, names: &Names<'_>, batch: &Batch, out: &mut String) {
         }
         for one in &uses {
             notes.extend(place(names, one));
+            notes.extend(one.shares.as_ref().map(|shared| {
+                let with = plan.predictions.get(shared.with.index());
+                let with = with.map_or("?", |p| p.label.as_str());
+                format!("as {with} before {}", shared.until)
+            }));
         }
         if batch.coupled {
             notes.push("coupled: samples see one another".to_string());

@@ -73,6 +73,7 @@ pub const CASES: &[Case] = &[
     case("seg", seg),
     with("sine_edit", &[("from", "0")], sine_edit),
     with("slg", &[("start", "0"), ("stop", "1")], slg),
+    case("push_apart", changed),
     case("steer_away", changed),
     case("tangential", tangential),
     case("time_step", time_step),

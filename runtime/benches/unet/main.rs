@@ -1,5 +1,5 @@
 //! Stable Diffusion 1.5 on a CPU against candle-transformers, both with the same random weights, in turns:
-//! `cargo bench --bench unet [-- unet | vae | ops]`. The last lines are tables for the manual. With
+//! `cargo bench --bench unet [-- unet | vae | ops | inside]`. The last lines are tables for the manual. With
 //! `-- open DIR` it says how long a model's folder takes to open.
 //!
 //! Machines differ, and so does what else they do meanwhile; the ratio of two times taken in turns is what
@@ -11,6 +11,7 @@
     reason = "a bench"
 )]
 
+mod inside;
 mod network;
 mod ops;
 mod turns;
@@ -42,6 +43,9 @@ fn main() {
     );
     if asked("ops") {
         ops::run();
+    }
+    if asked("inside") {
+        inside::run();
     }
     if asked("unet") {
         network::unet();

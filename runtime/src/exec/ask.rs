@@ -233,6 +233,7 @@ fn put<'a>(
         sigma,
         told,
         class,
+        seeds: rows.iter().map(|b| known.seed(*b)).collect(),
         drawn,
         sights: sights(now, question.prediction),
     })

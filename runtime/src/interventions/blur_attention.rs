@@ -32,7 +32,7 @@ impl BlurAttention {
 }
 
 impl Hook for BlurAttention {
-    fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
+    fn queries(&self, site: Site<'_>, queries: Tensor) -> Result<Tensor> {
         if !self.layers.holds(site.layer) {
             return Ok(queries);
         }

@@ -21,7 +21,7 @@ impl IdentityAttention {
 }
 
 impl Hook for IdentityAttention {
-    fn mixed(&self, site: Site, values: &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>> {
+    fn mixed(&self, site: Site<'_>, values: &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>> {
         if self.layers.holds(site.layer) {
             values().map(Some)
         } else {

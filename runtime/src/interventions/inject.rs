@@ -97,12 +97,12 @@ impl Keep {
 }
 
 impl Hook for Keep {
-    fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
+    fn queries(&self, site: Site<'_>, queries: Tensor) -> Result<Tensor> {
         self.keep(site.layer, &queries);
         Ok(queries)
     }
 
-    fn keys(&self, site: Site, keys: Tensor) -> Result<Tensor> {
+    fn keys(&self, site: Site<'_>, keys: Tensor) -> Result<Tensor> {
         self.keep(site.layer, &keys);
         Ok(keys)
     }
@@ -133,11 +133,11 @@ impl Inject {
 }
 
 impl Hook for Inject {
-    fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
+    fn queries(&self, site: Site<'_>, queries: Tensor) -> Result<Tensor> {
         Ok(self.of(site.layer, 0).cloned().unwrap_or(queries))
     }
 
-    fn keys(&self, site: Site, keys: Tensor) -> Result<Tensor> {
+    fn keys(&self, site: Site<'_>, keys: Tensor) -> Result<Tensor> {
         Ok(self.of(site.layer, 1).cloned().unwrap_or(keys))
     }
 

@@ -8,6 +8,9 @@ mod identity_attention;
 mod inject;
 pub mod layers;
 mod negative_attention;
+mod push_apart;
+mod scale_skips;
+mod shuffle_tokens;
 mod skip_layers;
 mod steer_away;
 mod watch;
@@ -25,6 +28,9 @@ pub use blur_attention::BlurAttention;
 pub use identity_attention::IdentityAttention;
 pub use inject::{Inject, Injection, Keep, Kept, injections, row, stacked};
 pub use negative_attention::{NegativeAttention, TokenNorm};
+pub use push_apart::PushApart;
+pub use scale_skips::ScaleSkips;
+pub use shuffle_tokens::ShuffleTokens;
 pub use skip_layers::SkipLayers;
 pub use steer_away::SteerAway;
 pub use watch::Watch;
@@ -34,11 +40,22 @@ const NAME_OF_INJECTION: &str = "inject";
 
 /// Where an attention happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct Site<'a> {
     /// The layer's place in the network's list of layers.
     pub layer: usize,
     /// Height and width of the map that the queries come from.
     pub grid: (usize, usize),
+    /// Which rows of the question the samples are, in order.
+    pub rows: &'a [usize],
+}
+
+/// Where the way up meets what the way down has kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Joint {
+    /// The level on the way up; 0 is the coarsest.
+    pub level: usize,
+    /// The channels of what comes up, in those of the finest level.
+    pub widths: f64,
 }
 
 /// What an attention's own queries give for other states, `[1 or B, M, D]`: `[B, N, C]`.
@@ -57,7 +74,7 @@ pub trait Hook: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn mixed(&self, site: Site, values: &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>> {
+    fn mixed(&self, site: Site<'_>, values: &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>> {
         let _ = (site, values);
         Ok(None)
     }
@@ -66,7 +83,7 @@ pub trait Hook: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn queries(&self, site: Site, queries: Tensor) -> Result<Tensor> {
+    fn queries(&self, site: Site<'_>, queries: Tensor) -> Result<Tensor> {
         let _ = site;
         Ok(queries)
     }
@@ -75,7 +92,7 @@ pub trait Hook: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn keys(&self, site: Site, keys: Tensor) -> Result<Tensor> {
+    fn keys(&self, site: Site<'_>, keys: Tensor) -> Result<Tensor> {
         let _ = site;
         Ok(keys)
     }
@@ -100,7 +117,7 @@ pub trait Hook: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn attended(&self, site: Site, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
+    fn attended(&self, site: Site<'_>, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
         let _ = (site, attend);
         Ok(given)
     }
@@ -112,7 +129,7 @@ pub trait Hook: fmt::Debug + Send + Sync {
     /// What the tensor library reports.
     fn attends(
         &self,
-        site: Site,
+        site: Site<'_>,
         queries: &Tensor,
         keys: &dyn Fn() -> Result<Tensor>,
         heads: usize,
@@ -120,44 +137,113 @@ pub trait Hook: fmt::Debug + Send + Sync {
         let _ = (site, queries, keys, heads);
         Ok(())
     }
+
+    /// Whether [`Hook::output`] is asked about this layer.
+    fn reads_output(&self, layer: usize) -> bool {
+        let _ = layer;
+        false
+    }
+
+    /// What an attention adds, `[B, N, C]`, after its output projection.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn output(&self, site: Site<'_>, given: Tensor) -> Result<Tensor> {
+        let _ = site;
+        Ok(given)
+    }
+
+    /// The tokens, `[B, N, C]`, that enter a transformer block, of whose self-attention `site` is.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn enter(&self, site: Site<'_>, tokens: Tensor) -> Result<Tensor> {
+        let _ = site;
+        Ok(tokens)
+    }
+
+    /// What comes up and what the way down has kept, each `[B, C, H, W]`, before they are put together.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn joined(&self, joint: Joint, way: Tensor, kept: Tensor) -> Result<(Tensor, Tensor)> {
+        let _ = joint;
+        Ok((way, kept))
+    }
+
+    /// Whether samples see one another, so that all rows of a question go through together.
+    fn couples(&self) -> bool {
+        false
+    }
 }
 
 /// The hooks of one prediction, in order. Empty for an ordinary one, at no cost.
 #[derive(Clone, Debug, Default)]
-pub struct Hooks(Vec<Arc<dyn Hook>>);
+pub struct Hooks {
+    list: Vec<Arc<dyn Hook>>,
+    rows: Vec<usize>,
+}
 
 impl Hooks {
     /// No change.
-    pub const NONE: &'static Hooks = &Hooks(Vec::new());
+    pub const NONE: &'static Hooks = &Hooks {
+        list: Vec::new(),
+        rows: Vec::new(),
+    };
 
-    /// These hooks, in this order.
-    pub fn of(hooks: Vec<Arc<dyn Hook>>) -> Self {
-        Self(hooks)
+    /// These hooks, in this order, for the first rows of a question.
+    pub fn of(list: Vec<Arc<dyn Hook>>) -> Self {
+        let rows = Vec::new();
+        Self { list, rows }
+    }
+
+    /// The same for a pass of these rows of the question.
+    pub fn for_rows(&self, rows: &[usize]) -> Self {
+        match self.list.is_empty() {
+            true => Self::default(),
+            false => Self {
+                list: self.list.clone(),
+                rows: rows.to_vec(),
+            },
+        }
+    }
+
+    /// Where an attention happens.
+    pub fn site(&self, layer: usize, grid: (usize, usize)) -> Site<'_> {
+        Site {
+            layer,
+            grid,
+            rows: &self.rows,
+        }
     }
 
     /// These hooks, and one more after them.
     pub fn and(&self, hook: Arc<dyn Hook>) -> Self {
         let mut all = self.clone();
-        all.0.push(hook);
+        all.list.push(hook);
         all
     }
 
     /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Whether any hook leaves the layer out.
     pub fn skips(&self, layer: usize) -> bool {
-        self.0.iter().any(|hook| hook.skips(layer))
+        self.list.iter().any(|hook| hook.skips(layer))
     }
 
     /// The first replacement of what an attention gives.
     ///
     /// # Errors
     /// What the hook reports.
-    pub fn mixed(&self, site: Site, values: &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>> {
-        for hook in &self.0 {
+    pub fn mixed(
+        &self,
+        site: Site<'_>,
+        values: &dyn Fn() -> Result<Tensor>,
+    ) -> Result<Option<Tensor>> {
+        for hook in &self.list {
             if let Some(mixed) = hook.mixed(site, values)? {
                 return Ok(Some(mixed));
             }
@@ -169,8 +255,8 @@ impl Hooks {
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn queries(&self, site: Site, mut queries: Tensor) -> Result<Tensor> {
-        for hook in &self.0 {
+    pub fn queries(&self, site: Site<'_>, mut queries: Tensor) -> Result<Tensor> {
+        for hook in &self.list {
             queries = hook.queries(site, queries)?;
         }
         Ok(queries)
@@ -180,8 +266,8 @@ impl Hooks {
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn keys(&self, site: Site, mut keys: Tensor) -> Result<Tensor> {
-        for hook in &self.0 {
+    pub fn keys(&self, site: Site<'_>, mut keys: Tensor) -> Result<Tensor> {
+        for hook in &self.list {
             keys = hook.keys(site, keys)?;
         }
         Ok(keys)
@@ -189,7 +275,7 @@ impl Hooks {
 
     /// Whether any hook is to be shown the residual branch of a resnet.
     pub fn sees_residual(&self, layer: usize) -> bool {
-        self.0.iter().any(|hook| hook.sees_residual(layer))
+        self.list.iter().any(|hook| hook.sees_residual(layer))
     }
 
     /// What a resnet adds to its input instead of its residual branch: the last word of a hook.
@@ -198,7 +284,7 @@ impl Hooks {
     /// What a hook reports.
     pub fn residual(&self, layer: usize, residual: &Tensor) -> Result<Option<Tensor>> {
         let mut instead = None;
-        for hook in &self.0 {
+        for hook in &self.list {
             instead = hook.residual(layer, residual)?.or(instead);
         }
         Ok(instead)
@@ -208,8 +294,13 @@ impl Hooks {
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn attended(&self, site: Site, mut given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
-        for hook in &self.0 {
+    pub fn attended(
+        &self,
+        site: Site<'_>,
+        mut given: Tensor,
+        attend: &Attended<'_>,
+    ) -> Result<Tensor> {
+        for hook in &self.list {
             given = hook.attended(site, given, attend)?;
         }
         Ok(given)
@@ -221,30 +312,83 @@ impl Hooks {
     /// What a hook reports.
     pub fn attends(
         &self,
-        site: Site,
+        site: Site<'_>,
         queries: &Tensor,
         keys: &dyn Fn() -> Result<Tensor>,
         heads: usize,
     ) -> Result<()> {
-        self.0
+        self.list
             .iter()
             .try_for_each(|hook| hook.attends(site, queries, keys, heads))
     }
+
+    /// Whether any hook changes what this attention adds.
+    pub fn reads_output(&self, layer: usize) -> bool {
+        self.list.iter().any(|hook| hook.reads_output(layer))
+    }
+
+    /// What an attention adds, after every hook in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn output(&self, site: Site<'_>, mut given: Tensor) -> Result<Tensor> {
+        for hook in &self.list {
+            given = hook.output(site, given)?;
+        }
+        Ok(given)
+    }
+
+    /// The tokens that enter a transformer block, after every hook in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn enter(&self, site: Site<'_>, mut tokens: Tensor) -> Result<Tensor> {
+        for hook in &self.list {
+            tokens = hook.enter(site, tokens)?;
+        }
+        Ok(tokens)
+    }
+
+    /// What comes up and what was kept, after every hook in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn joined(&self, joint: Joint, way: Tensor, kept: Tensor) -> Result<(Tensor, Tensor)> {
+        let mut both = (way, kept);
+        for hook in &self.list {
+            both = hook.joined(joint, both.0, both.1)?;
+        }
+        Ok(both)
+    }
+
+    /// Whether samples see one another.
+    pub fn couples(&self) -> bool {
+        self.list.iter().any(|hook| hook.couples())
+    }
 }
 
-/// What the operands of interventions are in a run.
+/// What the operands of interventions are in a tick of a run.
 #[derive(Clone, Copy)]
 pub struct Operands<'a> {
+    /// The tick's place in the timetable.
+    pub tick: usize,
+    /// The step that the tick belongs to.
+    pub step: u32,
+    /// The seed of each row of the question.
+    pub seeds: &'a [u64],
     /// The text states of a condition, `[1, L, D]`.
     pub states: &'a dyn Fn(&Condition) -> Result<Tensor>,
 }
 
 /// The names that [`build`] knows.
-pub const KNOWN: [&str; 6] = [
+pub const KNOWN: [&str; 9] = [
     "blur_attention",
     "identity_attention",
     NAME_OF_INJECTION,
     "negative_attention",
+    "push_apart",
+    "scale_skips",
+    "shuffle_tokens",
     "skip_layers",
     "steer_away",
 ];
@@ -264,7 +408,7 @@ pub fn build(
     own.filter(|one| one.name != NAME_OF_INJECTION)
         .map(|one| hook(one, layers, operands))
         .collect::<Result<Vec<_>>>()
-        .map(Hooks)
+        .map(Hooks::of)
 }
 
 fn hook(
@@ -299,6 +443,28 @@ fn hook(
             given.states("from")?,
             given.number("scale")?,
         )),
+        "shuffle_tokens" => Arc::new(ShuffleTokens::new(
+            given.layers_of_kind("self")?,
+            names,
+            given.word("salt")?,
+            &given.operands,
+        )),
+        "scale_skips" => Arc::new(ScaleSkips::new(
+            [given.number("b1")?, given.number("b2")?],
+            [given.number("s1")?, given.number("s2")?],
+            given.word("backbone")?,
+            given.word("by")?,
+        )?),
+        "push_apart" => {
+            if given.word("from")? != "batch" {
+                return Err(odd(intervention, "from"));
+            }
+            Arc::new(PushApart::new(
+                given.layers_of_kind("self")?,
+                given.number("strength")?,
+                given.number("threshold")?,
+            ))
+        }
         name => {
             return Err(RuntimeError::new(
                 ErrorKind::NotYet,
@@ -358,6 +524,7 @@ impl<'a> Given<'a> {
     fn number(&self, name: &str) -> Result<f64> {
         self.argument(name, |value| match value {
             ArgValue::Number(number) => Some(*number),
+            ArgValue::Curve(curve) => Some(curve.at(self.operands.tick)),
             _ => None,
         })
     }
@@ -386,5 +553,13 @@ fn lacks(intervention: &Intervention, argument: &str) -> RuntimeError {
             "the intervention `{}` has no argument `{argument}`",
             intervention.name
         ),
+    )
+}
+
+fn odd(intervention: &Intervention, argument: &str) -> RuntimeError {
+    let name = &intervention.name;
+    RuntimeError::new(
+        ErrorKind::BadPlan,
+        format!("`{argument}` of the intervention `{name}` is a word that is not known"),
     )
 }

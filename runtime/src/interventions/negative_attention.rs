@@ -69,7 +69,7 @@ impl NegativeAttention {
 }
 
 impl Hook for NegativeAttention {
-    fn attended(&self, site: Site, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
+    fn attended(&self, site: Site<'_>, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
         if !self.layers.holds(site.layer) {
             return Ok(given);
         }

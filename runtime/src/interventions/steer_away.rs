@@ -27,7 +27,7 @@ impl SteerAway {
 }
 
 impl Hook for SteerAway {
-    fn attended(&self, site: Site, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
+    fn attended(&self, site: Site<'_>, given: Tensor, attend: &Attended<'_>) -> Result<Tensor> {
         if !self.layers.holds(site.layer) {
             return Ok(given);
         }

@@ -76,7 +76,7 @@ fn nothing_seen(look: &Look) -> RuntimeError {
 impl Hook for Watch {
     fn attends(
         &self,
-        site: Site,
+        site: Site<'_>,
         queries: &Tensor,
         keys: &dyn Fn() -> Result<Tensor>,
         heads: usize,
@@ -206,7 +206,11 @@ mod tests {
             numbers(2 * places * CHANNELS, 0.3),
             numbers(2 * keys * CHANNELS, 1.9),
         );
-        let site = Site { layer, grid: GRID };
+        let site = Site {
+            layer,
+            grid: GRID,
+            rows: &[],
+        };
         let tensor = |all: &[f32], rows: usize| {
             Tensor::from_slice(all, (2, rows, CHANNELS), &Device::Cpu).unwrap()
         };

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::convert::convert;
 use super::network::Network;
 use super::passes::{Pass, Passes, passes};
-use super::sd::{Added, Conditioning, Framing};
+use super::sd::{Added, Begun, Conditioning, Framing, Span};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::layers::LayerSet;
@@ -35,6 +35,10 @@ pub struct Asked<'a> {
     pub keeps: Vec<LayerSet>,
     /// For each sight the places of the tokens that are looked at.
     pub tokens: Vec<Vec<u32>>,
+    /// Where each row may go on from; empty where it may not.
+    pub begun: Vec<Option<Begun>>,
+    /// Before which layers it leaves what it has come to.
+    pub leave: Vec<usize>,
 }
 
 impl Asked<'_> {
@@ -56,6 +60,8 @@ pub struct Answers {
     pub passes: Vec<usize>,
     /// For each question and row, what its layers did, of those that are kept.
     pub kept: Vec<Vec<Kept>>,
+    /// For each question and row, what it left before each of its layers.
+    pub left: Vec<Vec<Vec<Begun>>>,
 }
 
 /// The answers, in `space`.
@@ -92,14 +98,19 @@ pub fn all(
         let answers: Vec<&Tensor> = rows.iter().map(|row| &row.answer).collect();
         Ok(Tensor::cat(&answers, 0)?)
     });
-    let sizes = passes.iter().map(Vec::len).collect();
+    let answers = answers.collect::<Result<_>>()?;
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
+    for rows in rows {
+        let both = rows.into_iter().map(|row| (row.kept, row.left));
+        let (of_kept, of_left): (Vec<Kept>, Vec<Vec<Begun>>) = both.unzip();
+        kept.push(of_kept);
+        left.push(of_left);
+    }
     Ok(Answers {
-        answers: answers.collect::<Result<_>>()?,
-        passes: sizes,
-        kept: rows
-            .into_iter()
-            .map(|rows| rows.into_iter().map(|row| row.kept).collect())
-            .collect(),
+        answers,
+        passes: passes.iter().map(Vec::len).collect(),
+        kept,
+        left,
     })
 }
 
@@ -111,6 +122,8 @@ struct Row {
     maps: Vec<Tensor>,
     /// What its layers did, of those that are kept.
     kept: Kept,
+    /// What was left before each layer of [`Asked::leave`].
+    left: Vec<Begun>,
 }
 
 /// The answers of one forward pass.
@@ -154,8 +167,21 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
         }),
     };
     let unet = &first.network.unet;
+    let begun: Option<Vec<&Begun>> = rows
+        .iter()
+        .map(|(one, row)| one.begun.get(*row)?.as_ref())
+        .collect();
+    let begun = begun.map_or(Ok(None), |all| Begun::together(&all))?;
+    // What the samples of one pass leave is left by all.
+    let mut leave: Vec<usize> = rows.iter().flat_map(|(one, _)| one.leave.clone()).collect();
+    leave.sort_unstable();
+    leave.dedup();
+    let span = Span {
+        begun: begun.as_ref(),
+        leave: &leave,
+    };
     let inside = Inside::new(first, &rows)?;
-    let answer = unet.forward(&x, &times, conditioning, &inside.hooks)?;
+    let (answer, left) = unet.forward_in(&x, &times, conditioning, &inside.hooks, span)?;
     let maps = match &inside.watch {
         Some(watch) => watch.maps()?,
         None => Vec::new(),
@@ -168,6 +194,13 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
             answer: converted(one, &answer, &x, space)?,
             maps: of_row.collect::<Result<_>>()?,
             kept: interventions::row(&kept, at)?,
+            left: match one.leave.is_empty() {
+                true => Vec::new(),
+                false => left
+                    .iter()
+                    .map(|left| left.row(at))
+                    .collect::<Result<_>>()?,
+            },
         })
     });
     answers.collect()
@@ -183,7 +216,8 @@ struct Inside {
 impl Inside {
     /// For rows that have the same done to them.
     fn new(first: &Asked<'_>, rows: &[(&Asked<'_>, usize)]) -> Result<Self> {
-        let mut hooks = first.hooks.clone();
+        let places: Vec<usize> = rows.iter().map(|(_, row)| *row).collect();
+        let mut hooks = first.hooks.for_rows(&places);
         for (at, (layers, _)) in first.injected.iter().enumerate() {
             let mut kept: Vec<&Kept> = Vec::with_capacity(rows.len());
             for (one, row) in rows {

@@ -14,6 +14,7 @@ mod nn;
 mod passes;
 mod pipeline;
 pub mod sd;
+mod sharing;
 mod text;
 mod tiles;
 mod unrelated;

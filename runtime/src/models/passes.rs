@@ -32,7 +32,7 @@ pub struct Passes {
 
 /// How the rows of questions are put together: `most` in a pass, where somebody says so.
 ///
-/// Rows go together that one network answers without changes inside, for texts of one length; rows of one
+/// All rows of a question go together whose samples see one another. Rows go together that one network answers without changes inside, for texts of one length; rows of one
 /// question always may. On a CPU only in f32, where a row's numbers do not depend on the others to the
 /// bit.
 ///
@@ -58,7 +58,8 @@ pub fn passes(asked: &[Asked<'_>], most: Option<usize>, device: &Device) -> Resu
         for row in 0..one.question.rows.len() {
             let open = passes.last_mut().filter(|pass| {
                 let first = pass.first().and_then(|(first, _)| asked.get(*first));
-                pass.len() < most && first.is_some_and(|first| together(first, one, on_cpu))
+                let fits = pass.len() < most || one.hooks.couples();
+                fits && first.is_some_and(|first| together(first, one, on_cpu))
             });
             match open {
                 Some(pass) => pass.push((number, row)),
@@ -81,7 +82,8 @@ fn together(a: &Asked<'_>, b: &Asked<'_>, on_cpu: bool) -> bool {
         && a.text.states.dims().get(1) == b.text.states.dims().get(1)
         && a.question.x.dims().get(1..) == b.question.x.dims().get(1..);
     let unchanged = std::ptr::eq(a, b) || (a.is_plain() && b.is_plain());
-    alike && unchanged && (!on_cpu || a.network.unet.dtype() == DType::F32)
+    let apart = on_cpu && a.network.unet.dtype() != DType::F32 && !a.hooks.couples();
+    alike && unchanged && !apart
 }
 
 /// Whether the memory that is free holds one more sample's forward pass.

@@ -13,6 +13,7 @@ use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::Conditions;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
+use super::sharing::Sharing;
 use super::text::Encoded;
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -42,6 +43,8 @@ pub struct Pipeline {
     kept: BTreeMap<(usize, PredictionId, usize), Kept>,
     /// Of which predictions which layers are kept.
     keeps: BTreeMap<PredictionId, Vec<LayerSet>>,
+    sharing: Sharing,
+    shared: usize,
 }
 
 impl Pipeline {
@@ -81,12 +84,19 @@ impl Pipeline {
             passes: Vec::new(),
             kept: BTreeMap::new(),
             keeps: BTreeMap::new(),
+            sharing: Sharing::default(),
+            shared: 0,
         })
     }
 
     /// Sets the texts of the run.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;
+    }
+
+    /// How many samples went on from another question's pass, in all.
+    pub fn shared(&self) -> usize {
+        self.shared
     }
 
     /// Sets how many samples go through the network together at most; without, the device and the memory
@@ -116,9 +126,10 @@ impl Pipeline {
         if self.main.unet.config().added.is_none() {
             self.conditions.refuse_additions()?;
         }
-        for prediction in &plan.predictions {
+        for (row, prediction) in plan.predictions.iter().enumerate() {
             self.ready(prediction)?;
-            self.hooks(prediction)?;
+            let (index, step) = first_asked(plan, row);
+            self.hooks(prediction, index, step, &[])?;
         }
         for op in plan.segments.iter().flat_map(Segment::ops) {
             if let Code::Look {
@@ -138,6 +149,12 @@ impl Pipeline {
                 keeps.push(injection.layers);
             }
         }
+        // Elsewhere a sample's numbers may follow what goes through with it.
+        let exact = self.device.is_cpu() && self.main.unet.dtype() == DType::F32;
+        self.sharing = match exact {
+            true => Sharing::of(plan, self.main.unet.layers()),
+            false => Sharing::default(),
+        };
         Ok(())
     }
 
@@ -321,7 +338,16 @@ impl Pipeline {
     }
 
     /// What is changed inside the network for a prediction.
-    fn hooks(&self, prediction: &Prediction) -> Result<Hooks> {
+    fn hooks(
+        &self,
+        prediction: &Prediction,
+        tick: usize,
+        step: u32,
+        seeds: &[u64],
+    ) -> Result<Hooks> {
+        if prediction.interventions.is_empty() {
+            return Ok(Hooks::default());
+        }
         let states = |condition: &Condition| {
             if matches!(condition, Condition::Unrelated { .. }) {
                 let message = format!("`{}` changes each sample by another text", prediction.label);
@@ -334,7 +360,12 @@ impl Pipeline {
         interventions::build(
             &prediction.interventions,
             self.network(prediction)?.unet.layers(),
-            Operands { states: &states },
+            Operands {
+                tick,
+                step,
+                seeds,
+                states: &states,
+            },
         )
     }
 }
@@ -346,20 +377,22 @@ impl Predictor for Pipeline {
 
     fn predict(
         &mut self,
-        tick: usize,
-        _: &Tick,
+        index: usize,
+        tick: &Tick,
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>> {
         for question in questions {
             self.ready(question.prediction)?;
         }
         // What an earlier tick kept is of another noise.
-        self.kept.retain(|(of, _, _), _| *of == tick);
+        self.kept.retain(|(of, _, _), _| *of == index);
+        self.sharing.enter(index);
         let mut asked = Vec::with_capacity(questions.len());
         for question in questions {
             let network = self.network(question.prediction)?;
-            let hooks = self.hooks(question.prediction)?;
+            let hooks = self.hooks(question.prediction, index, tick.step, &question.seeds)?;
             let text = self.text(&question.prediction.condition, question.prediction)?;
+            let keeps = self.keeps.get(&question.id).cloned().unwrap_or_default();
             let (_, _, height, width) = question.x.dims4()?;
             asked.push(Asked {
                 question,
@@ -370,8 +403,13 @@ impl Predictor for Pipeline {
                 },
                 framing: self.conditions.framing.of(self.picture_size(height, width)),
                 hooks,
-                injected: self.injected(tick, question, network)?,
-                keeps: self.keeps.get(&question.id).cloned().unwrap_or_default(),
+                injected: self.injected(index, question, network)?,
+                begun: match keeps.is_empty() {
+                    true => self.sharing.begun(question)?,
+                    false => Vec::new(),
+                },
+                keeps,
+                leave: self.sharing.leaves(question),
                 tokens: question
                     .sights
                     .iter()
@@ -379,17 +417,24 @@ impl Predictor for Pipeline {
                     .collect::<Result<_>>()?,
             });
         }
+        let begun = asked.iter().flat_map(|one| &one.begun);
+        let shared = begun.filter(|begun| begun.is_some()).count();
         let Answers {
             answers,
             passes,
             kept,
+            left,
         } = answer::all(&asked, self.main.space, self.max_batch, &self.device)?;
         drop(asked);
+        self.shared += shared;
         for (question, rows) in questions.iter().zip(kept) {
             let rows = question.rows.iter().zip(rows);
             let kept = rows.filter(|(_, kept)| !kept.is_empty());
-            let named = kept.map(|(sample, kept)| ((tick, question.id, *sample), kept));
+            let named = kept.map(|(sample, kept)| ((index, question.id, *sample), kept));
             self.kept.extend(named);
+        }
+        for (question, left) in questions.iter().zip(left) {
+            self.sharing.keep(question, left)?;
         }
         self.passes = passes;
         Ok(answers)
@@ -398,6 +443,17 @@ impl Predictor for Pipeline {
     fn passes(&self) -> Vec<usize> {
         self.passes.clone()
     }
+}
+
+/// The first tick that asks for a prediction, by its place and its step.
+fn first_asked(plan: &Plan, prediction: usize) -> (usize, u32) {
+    let asks = |s: &&Segment| s.uses().any(|one| one.prediction.index() == prediction);
+    let Some(segment) = plan.segments.iter().find(asks) else {
+        return (0, 0);
+    };
+    let is_first = |t: &Tick| t.step == segment.steps.0 && t.substep == segment.substep;
+    let place = plan.timetable.ticks.iter().position(is_first);
+    (place.unwrap_or(0), segment.steps.0)
 }
 
 /// The multiple of `factor` that is nearest, at least one.

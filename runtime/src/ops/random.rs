@@ -59,6 +59,17 @@ impl Stream {
         [radius * angle.cos(), radius * angle.sin()]
     }
 
+    /// A permutation of `0..count`, each as likely, by Fisher and Yates' exchanges from the end: the
+    /// entry at `i` is exchanged with that at `floor(u (i + 1))`, `u` the stream's next number.
+    pub fn permutation(self, count: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..count as u32).collect();
+        for (draw, at) in (1..count).rev().enumerate() {
+            let with = (self.uniform(draw as u64) * (at + 1) as f64) as usize;
+            order.swap(at, with.min(at));
+        }
+        order
+    }
+
     /// Fills `to` with standard normal numbers.
     pub fn normal(self, to: &mut [f32]) {
         for (pair, out) in to.chunks_mut(2).enumerate() {

@@ -126,6 +126,7 @@ impl Build {
                 told: None,
                 class: None,
                 when,
+                shares: None,
             })
             .collect();
         let groups = self

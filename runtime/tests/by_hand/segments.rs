@@ -16,6 +16,7 @@ pub fn plainly(prediction: u32) -> Use {
         told: None,
         class: None,
         when: None,
+        shares: None,
     }
 }
 

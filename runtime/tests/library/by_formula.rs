@@ -239,6 +239,14 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "push_apart",
+        &[
+            &[("strength", "0")],
+            &[("threshold", "1")],
+            &[("strength", "2"), ("layers", "up")],
+        ],
+    ),
+    (
         "rectified_cfg_pp",
         &[
             &[("lambda", "0")],

@@ -71,6 +71,15 @@ const LED_AWAY: Needs = Needs {
     weights: &[],
     sights: &[],
 };
+const APART: Needs = Needs {
+    labels: &[
+        "cond",
+        "cond~push_apart(batch)",
+        "cond~push_apart(batch, 2, layers: up)",
+    ],
+    weights: &[],
+    sights: &[],
+};
 const STEERED: Needs = Needs {
     labels: &[
         "cond",
@@ -118,6 +127,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("negative_attention", LED_AWAY, negative_attention),
     ("pag", STRUCTURE, pag),
     ("perp_neg", THREE, perp_neg),
+    ("push_apart", APART, push_apart),
     ("rectified_cfg_pp", HALF, rectified_cfg_pp),
     ("sag", LOOKED_AT, sag),
     ("seg", BLURRED, seg),
@@ -458,6 +468,15 @@ fn negative_attention(now: &Now<'_>, _: &mut Memory) -> Made {
         other => panic!("nothing is led away by {other:?} here"),
     };
     one_of(now, &LED_AWAY, place)
+}
+
+fn push_apart(now: &Now<'_>, _: &mut Memory) -> Made {
+    let place = match (now.num("strength", 0.9), now.num("threshold", 0.65)) {
+        (0.0, _) | (_, 1.0) => 0,
+        (2.0, _) => 2,
+        _ => 1,
+    };
+    one_of(now, &APART, place)
 }
 
 fn steer_away(now: &Now<'_>, _: &mut Memory) -> Made {

@@ -55,6 +55,10 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
         "guides inside the network, with one evaluation",
     ),
     ("pag", "asks for no unconditional prediction"),
+    (
+        "push_apart",
+        "guides inside the network, with one evaluation",
+    ),
     ("rectified_cfg_pp", "guides half a step ahead"),
     ("seg", "asks for no unconditional prediction"),
     (

@@ -25,10 +25,15 @@ pub type Ask<'a> = dyn Fn(&[Tokens]) -> Vec<Tokens> + 'a;
 
 /// What a test changes. `layer` is a name such as `down.1.attn.0.cross`.
 pub trait Change {
-    /// The normed tokens that enter an attention or a feed-forward layer, of every sample.
+    /// The tokens that enter a transformer block, of every sample, by the name of its self-attention.
     fn enter(&self, layer: &str, tokens: Vec<Tokens>) -> Vec<Tokens> {
         let _ = layer;
         tokens
+    }
+    /// What an attention adds after its output projection, of every sample.
+    fn output(&self, layer: &str, given: Vec<Tokens>) -> Vec<Tokens> {
+        let _ = layer;
+        given
     }
     /// The scores of an attention before the softmax.
     fn scores(&self, layer: &str, scores: &mut Scores, grid: (usize, usize)) {
@@ -217,7 +222,7 @@ impl Slow {
         let given = ask(answers, true);
         let given = change.attended(layer, given, &|others| ask(others, false));
         let out = |tokens: &Tokens| self.each(&format!("{name}.to_out.0"), tokens);
-        given.iter().map(out).collect()
+        change.output(layer, given.iter().map(out).collect())
     }
 
     fn transformer(
@@ -233,11 +238,12 @@ impl Slow {
             tokens(&self.conv(&format!("{name}.proj_in"), &normed, 1))
         };
         let mut hs: Vec<Tokens> = xs.iter().map(enter).collect();
+        hs = change.enter(&format!("{layer}.self"), hs);
         let block = format!("{name}.transformer_blocks.0");
         for (i, kind) in ["self", "cross", "ff"].into_iter().enumerate() {
             let norm = |h: &Tokens| self.layer_norm(&format!("{block}.norm{}", i + 1), h);
             let layer = format!("{layer}.{kind}");
-            let normed = change.enter(&layer, hs.iter().map(norm).collect());
+            let normed: Vec<Tokens> = hs.iter().map(norm).collect();
             let inner = format!("{block}.attn{}", i + 1);
             let at = (inner.as_str(), layer.as_str());
             let more = match kind {

@@ -239,5 +239,11 @@ pub fn hooks(name: &str, words: &[&str], sigma: Option<f64>, names: &[String]) -
 /// The hooks of interventions that have no operands.
 pub fn built(list: &[Intervention], names: &[String]) -> Result<Hooks> {
     let states = |condition: &Condition| panic!("{condition:?} is not asked for");
-    interventions::build(list, names, Operands { states: &states })
+    let operands = Operands {
+        tick: 0,
+        step: 0,
+        seeds: &[],
+        states: &states,
+    };
+    interventions::build(list, names, operands)
 }

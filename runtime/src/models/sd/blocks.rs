@@ -6,7 +6,7 @@ use super::config::UNetConfig;
 use super::resnet::{Downsample, Resnet, ResnetShape, Upsample};
 use super::transformer::{Transformer, TransformerLayers, TransformerShape};
 use crate::error::Result;
-use crate::interventions::Hooks;
+use crate::interventions::{Hooks, Joint};
 use crate::weights::Part;
 
 /// The names of the layers, in order of execution, given out while the network is built.
@@ -59,12 +59,92 @@ struct Layer {
 }
 
 impl Layer {
-    fn forward(&self, x: &Tensor, given: Given<'_>) -> Result<Tensor> {
-        let x = forward_resnet(&self.resnet, self.place, x, given)?;
-        match &self.transformer {
-            Some(transformer) => transformer.forward(&x, given.text, given.hooks),
-            None => Ok(x),
+    fn moves<'a>(&'a self, moves: &mut Vec<Move<'a>>) {
+        moves.push(Move::Resnet(&self.resnet, self.place));
+        moves.extend(self.transformer.as_ref().map(Move::Transformer));
+    }
+}
+
+/// A move of a forward pass.
+#[derive(Clone, Copy, Debug)]
+pub enum Move<'a> {
+    /// Through a resnet, by its place in the list of layers.
+    Resnet(&'a Resnet, usize),
+    /// Through a transformer.
+    Transformer(&'a Transformer),
+    /// What has come so far is kept for the way up.
+    Keep,
+    /// Down a level.
+    Down(&'a Downsample),
+    /// What was kept last joins what comes up: on this level, 0 being the coarsest; and the channels of
+    /// the finest.
+    Join {
+        /// The level.
+        level: usize,
+        /// Channels of the finest level.
+        narrowest: usize,
+    },
+    /// Up a level.
+    Up(&'a Upsample),
+    /// A module of the weights is through, by its name and number.
+    Done(&'static str, Option<usize>),
+}
+
+impl Move<'_> {
+    /// Whether the layer at this place of the network's list is worked here.
+    pub fn holds(&self, layer: usize) -> bool {
+        match self {
+            Move::Resnet(_, place) => *place == layer,
+            Move::Transformer(transformer) => transformer.holds(layer),
+            _ => false,
         }
+    }
+}
+
+/// A forward pass under way.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// What has come so far.
+    pub x: Tensor,
+    /// What is kept for the way up.
+    pub kept: Vec<Tensor>,
+}
+
+impl Way {
+    /// Makes a move.
+    ///
+    /// # Errors
+    /// What the tensor library or a hook reports.
+    pub fn go(&mut self, step: Move<'_>, given: Given<'_>) -> Result<()> {
+        match step {
+            Move::Resnet(resnet, place) => {
+                self.x = forward_resnet(resnet, place, &self.x, given)?;
+            }
+            Move::Transformer(transformer) => {
+                self.x = transformer.forward(&self.x, given.text, given.hooks)?;
+            }
+            Move::Keep => self.kept.push(self.x.clone()),
+            Move::Down(downsample) => self.x = downsample.forward(&self.x)?,
+            Move::Join { level, narrowest } => {
+                // INVARIANT: the way down keeps one tensor for each layer of the way up.
+                if let Some(from_below) = self.kept.pop() {
+                    let widths = self.x.dim(1)? as f64 / narrowest as f64;
+                    let joint = Joint { level, widths };
+                    let (way, below) = given.hooks.joined(joint, self.x.clone(), from_below)?;
+                    self.x = Tensor::cat(&[&way, &below], 1)?;
+                }
+            }
+            Move::Up(upsample) => {
+                // The next level's own size, which is odd where the way down has rounded.
+                let size = match self.kept.last() {
+                    Some(next) => (next.dim(2)?, next.dim(3)?),
+                    None => (self.x.dim(2)? * 2, self.x.dim(3)? * 2),
+                };
+                self.x = upsample.forward(&self.x, size)?;
+            }
+            Move::Done(..) => {}
+        }
+        Ok(())
     }
 }
 
@@ -150,24 +230,14 @@ impl Down {
     }
 
     /// Goes down a level, keeping each layer's output for the way up.
-    ///
-    /// # Errors
-    /// What the tensor library or a hook reports.
-    pub fn forward(
-        &self,
-        mut x: Tensor,
-        given: Given<'_>,
-        kept: &mut Vec<Tensor>,
-    ) -> Result<Tensor> {
+    pub fn moves<'a>(&'a self, moves: &mut Vec<Move<'a>>) {
         for layer in &self.layers {
-            x = layer.forward(&x, given)?;
-            kept.push(x.clone());
+            layer.moves(moves);
+            moves.push(Move::Keep);
         }
         if let Some(downsample) = &self.downsample {
-            x = downsample.forward(&x)?;
-            kept.push(x.clone());
+            moves.extend([Move::Down(downsample), Move::Keep]);
         }
-        Ok(x)
     }
 }
 
@@ -209,23 +279,20 @@ impl Middle {
         })
     }
 
-    /// `[B, C, H, W]` to the same.
-    ///
-    /// # Errors
-    /// What the tensor library or a hook reports.
-    pub fn forward(&self, x: &Tensor, given: Given<'_>) -> Result<Tensor> {
-        forward_resnet(
-            &self.second,
-            self.place,
-            &self.first.forward(x, given)?,
-            given,
-        )
+    /// Through both resnets and what stands between.
+    pub fn moves<'a>(&'a self, moves: &mut Vec<Move<'a>>) {
+        self.first.moves(moves);
+        moves.push(Move::Resnet(&self.second, self.place));
     }
 }
 
 /// A level on the way up.
 #[derive(Debug)]
 pub struct Up {
+    /// Its place on the way up; 0 is the coarsest level.
+    level: usize,
+    /// Channels of the finest level.
+    narrowest: usize,
     layers: Vec<Layer>,
     upsample: Option<Upsample>,
 }
@@ -267,35 +334,22 @@ impl Up {
         let upsample = (level != 0)
             .then(|| Upsample::load(part, output))
             .transpose()?;
-        Ok(Self { layers, upsample })
+        Ok(Self {
+            level: i,
+            narrowest: channels[0],
+            layers,
+            upsample,
+        })
     }
 
     /// Goes up a level, taking what the way down has kept.
-    ///
-    /// # Errors
-    /// What the tensor library or a hook reports.
-    pub fn forward(
-        &self,
-        mut x: Tensor,
-        given: Given<'_>,
-        kept: &mut Vec<Tensor>,
-    ) -> Result<Tensor> {
+    pub fn moves<'a>(&'a self, moves: &mut Vec<Move<'a>>) {
+        let (level, narrowest) = (self.level, self.narrowest);
         for layer in &self.layers {
-            // INVARIANT: the way down keeps one tensor for each layer of the way up.
-            if let Some(from_below) = kept.pop() {
-                x = Tensor::cat(&[&x, &from_below], 1)?;
-            }
-            x = layer.forward(&x, given)?;
+            moves.push(Move::Join { level, narrowest });
+            layer.moves(moves);
         }
-        if let Some(upsample) = &self.upsample {
-            // The next level's own size, which is odd where the way down has rounded.
-            let size = match kept.last() {
-                Some(next) => (next.dim(2)?, next.dim(3)?),
-                None => (x.dim(2)? * 2, x.dim(3)? * 2),
-            };
-            x = upsample.forward(&x, size)?;
-        }
-        Ok(x)
+        moves.extend(self.upsample.as_ref().map(Move::Up));
     }
 }
 

@@ -9,6 +9,7 @@ mod config;
 mod facts;
 mod framing;
 mod resnet;
+mod span;
 mod time;
 mod transformer;
 mod unet;
@@ -19,6 +20,7 @@ pub use config::{AddedConfig, ClipActivation, ClipConfig, UNetConfig, VaeConfig}
 pub use facts::facts;
 pub(super) use facts::space;
 pub use framing::Framing;
+pub use span::{Begun, Span};
 pub use time::sinusoids;
 pub use unet::{Added, Conditioning, UNet, layer_names};
 pub use vae::Vae;

@@ -71,6 +71,13 @@ impl Transformer {
         })
     }
 
+    /// Whether the layer at this place of the network's list is one of its own.
+    pub fn holds(&self, layer: usize) -> bool {
+        self.blocks
+            .iter()
+            .any(|block| block.layers.contains(&layer))
+    }
+
     /// `x: [B, C, H, W]`, `text: [B, L, D]`; gives `[B, C, H, W]`.
     ///
     /// # Errors
@@ -126,14 +133,15 @@ impl Block {
         hooks: &Hooks,
     ) -> Result<Tensor> {
         let [own, cross, feed] = self.layers;
+        h = hooks.enter(hooks.site(own, grid), h)?;
         if !hooks.skips(own) {
             let normed = self.norm1.forward(&h)?;
-            let site = Site { layer: own, grid };
+            let site = hooks.site(own, grid);
             h = self.own.forward(&normed, &normed, &h, site, hooks)?;
         }
         if !hooks.skips(cross) {
             let normed = self.norm2.forward(&h)?;
-            let site = Site { layer: cross, grid };
+            let site = hooks.site(cross, grid);
             h = self.cross.forward(&normed, text, &h, site, hooks)?;
         }
         if !hooks.skips(feed) {
@@ -177,7 +185,7 @@ impl Attention {
         h: &Tensor,
         from: &Tensor,
         onto: &Tensor,
-        site: Site,
+        site: Site<'_>,
         hooks: &Hooks,
     ) -> Result<Tensor> {
         let values = || Ok(self.to_v.forward(from)?);
@@ -196,6 +204,10 @@ impl Attention {
             None => self.attend(&queries()?, other),
         };
         let mixed = hooks.attended(site, mixed, &attend)?;
+        if hooks.reads_output(site.layer) {
+            let given = hooks.output(site, self.to_out.forward(&mixed)?)?;
+            return Ok((given + onto)?);
+        }
         Ok(self.to_out.forward_plus(&mixed, onto)?)
     }
 

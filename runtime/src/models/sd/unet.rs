@@ -2,9 +2,10 @@
 
 use candle_core::{D, DType, Device, Module, Tensor};
 
-use super::blocks::{Down, Given, LayerNames, Middle, Up};
+use super::blocks::{Down, Given, LayerNames, Middle, Move, Up, Way};
 use super::config::{PICTURE_NUMBERS, UNetConfig};
 use super::framing::Framing;
+use super::span::{Begun, Span};
 use super::time::sinusoids;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::Hooks;
@@ -141,7 +142,24 @@ impl UNet {
         given: impl Into<Conditioning<'a>>,
         hooks: &Hooks,
     ) -> Result<Tensor> {
-        self.observe(x, times, given, hooks, &mut |_, _| {})
+        let pass = self.pass(x, times, given, hooks, Span::default(), &mut |_, _| {});
+        Ok(pass?.0)
+    }
+
+    /// A forward pass that may begin where another has come to, and leaves what it has come to before some
+    /// layers, in their order.
+    ///
+    /// # Errors
+    /// As [`UNet::forward`].
+    pub fn forward_in<'a>(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        given: impl Into<Conditioning<'a>>,
+        hooks: &Hooks,
+        span: Span<'_>,
+    ) -> Result<(Tensor, Vec<Begun>)> {
+        self.pass(x, times, given, hooks, span, &mut |_, _| {})
     }
 
     /// A forward pass that shows the output of each module to `see`, under the module's name in the
@@ -157,6 +175,19 @@ impl UNet {
         hooks: &Hooks,
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
+        let pass = self.pass(x, times, given, hooks, Span::default(), see);
+        Ok(pass?.0)
+    }
+
+    fn pass<'a>(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        given: impl Into<Conditioning<'a>>,
+        hooks: &Hooks,
+        span: Span<'_>,
+        see: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<(Tensor, Vec<Begun>)> {
         let conditioning = given.into();
         let samples = x.dim(0)?;
         if times.len() != samples || conditioning.states.dim(0)? != samples {
@@ -184,21 +215,54 @@ impl UNet {
         let text = &conditioning.states.to_dtype(self.dtype)?;
         let given = Given { time, text, hooks };
 
-        let mut x = self.conv_in.forward(&x.to_dtype(self.dtype)?)?;
-        see("conv_in", &x);
-        let mut kept = vec![x.clone()];
+        let moves = self.moves();
+        let (from, mut way) = match span.begun {
+            Some(begun) => (begun.at, begun.way.clone()),
+            None => {
+                let x = self.conv_in.forward(&x.to_dtype(self.dtype)?)?;
+                see("conv_in", &x);
+                let kept = vec![x.clone()];
+                (0, Way { x, kept })
+            }
+        };
+        let mut left = Vec::new();
+        for (at, step) in moves.iter().enumerate().skip(from) {
+            let here = span
+                .leave
+                .iter()
+                .copied()
+                .filter(|layer| step.holds(*layer));
+            let before: Vec<usize> = here.collect();
+            if !before.is_empty() {
+                let way = way.clone();
+                left.push(Begun { at, before, way });
+            }
+            match step {
+                Move::Done(module, None) => see(module, &way.x),
+                Move::Done(module, Some(number)) => see(&format!("{module}.{number}"), &way.x),
+                step => way.go(*step, given)?,
+            }
+        }
+        let x = self
+            .conv_out
+            .forward(&self.norm_out.forward_silu(&way.x)?)?;
+        Ok((x.to_dtype(DType::F32)?, left))
+    }
+
+    /// What a forward pass does between its first and its last convolution.
+    fn moves(&self) -> Vec<Move<'_>> {
+        let mut moves = Vec::new();
         for (level, block) in self.down.iter().enumerate() {
-            x = block.forward(x, given, &mut kept)?;
-            see(&format!("down_blocks.{level}"), &x);
+            block.moves(&mut moves);
+            moves.push(Move::Done("down_blocks", Some(level)));
         }
-        x = self.middle.forward(&x, given)?;
-        see("mid_block", &x);
+        self.middle.moves(&mut moves);
+        moves.push(Move::Done("mid_block", None));
         for (i, block) in self.up.iter().enumerate() {
-            x = block.forward(x, given, &mut kept)?;
-            see(&format!("up_blocks.{i}"), &x);
+            block.moves(&mut moves);
+            moves.push(Move::Done("up_blocks", Some(i)));
         }
-        let x = self.conv_out.forward(&self.norm_out.forward_silu(&x)?)?;
-        Ok(x.to_dtype(DType::F32)?)
+        moves
     }
 
     /// Sinusoids as this network was trained with.
