@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = embed![
     "dialects/comfyui/dual_cfg.guide",
     "dialects/comfyui/dynamic_thresholding.guide",
     "dialects/comfyui/euler_cfg_pp.guide",
+    "dialects/comfyui/free_u.guide",
     "dialects/comfyui/mahiro.guide",
     "dialects/comfyui/negative_attention.guide",
     "dialects/comfyui/perp_neg.guide",

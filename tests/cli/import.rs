@@ -323,7 +323,23 @@ fn workflows() -> Vec<Value> {
             &ksampler(1.2, "euler_ancestral_cfg_pp"),
             &[("RescaleCFG", json!({"multiplier": 0.5}))],
         ),
-        workflow(&ksampler(5.0, "uni_pc"), &[("FreeU_V2", none)]),
+        workflow(
+            &ksampler(5.0, "uni_pc"),
+            &[(
+                "FreeU_V2",
+                json!({"b1": 1.3, "b2": 1.4, "s1": 0.9, "s2": 0.2}),
+            )],
+        ),
+        workflow(
+            &ksampler(5.0, "euler"),
+            &[
+                (
+                    "FreeU",
+                    json!({"b1": 1.1, "b2": 1.2, "s1": 0.9, "s2": 0.25}),
+                ),
+                ("RescaleCFG", json!({"multiplier": 0.5})),
+            ],
+        ),
         workflow(&guided("DualCFGGuider", dual), &[("APG", apg)]),
         workflow(&guided("PerpNegGuider", perp), &[]),
         workflow(

@@ -97,6 +97,43 @@ fn changed(with: &str) -> Sandbox {
     Sandbox::new().with("c.guide", text)
 }
 
+/// What is handed to a rule changes the network for all of its predictions, before their own changes.
+#[test]
+fn a_rule_on_a_changed_network() {
+    let text = "use std::rules::cfg_pag\n\nfn free(inner: Guide) -> Outcome {\n    \
+        inner(with: scale_skips(1.2))\n}\n\nguide g() {\n    free(cfg_pag(scale: 3))\n}\n";
+    let sandbox = Sandbox::new().with("g.guide", text);
+    let plan = sandbox.run(&["plan", "g.guide"]).with(0).stdout;
+    for label in [
+        "cond~scale_skips(1.2)",
+        "uncond~scale_skips(1.2)",
+        "cond~scale_skips(1.2)~identity_attention(mid)",
+    ] {
+        assert!(plan.contains(label), "{label}: {plan}");
+    }
+    assert!(!plan.contains("[cond]"), "{plan}");
+    let sandbox = Sandbox::new().with("g.guide", text.replace("scale_skips(1.2)", "3"));
+    let ended = sandbox.refused(&["check", "g.guide"], 1, "G0301");
+    ended.says(&["an intervention is needed, and this is a scalar"]);
+}
+
+/// What changes over the run is one prediction, whose strengths the plan lists.
+#[test]
+fn a_strength_that_changes_over_the_run() {
+    let sandbox = changed("steer_away(negative, 0.5 * progress)");
+    let plan = sandbox.run(&["plan", "c.guide", "--steps", "4"]).with(0);
+    let lines: Vec<&str> = plan.stdout.lines().map(str::trim).collect();
+    assert!(lines.contains(&"steps 0..4"), "{lines:?}");
+    let label = "[cond~steer_away(uncond, 0.5*progress)]";
+    assert!(lines.contains(&label), "{lines:?}");
+    assert!(
+        lines.contains(&"0.5*progress  0, 0.125 … 0.375"),
+        "{lines:?}"
+    );
+    let made = ["run", "c.guide", "--prompt", "apple", "--steps", "2"];
+    sandbox.run(&made).with(0);
+}
+
 #[test]
 fn interventions_that_cannot_be() {
     for (with, code, words) in [

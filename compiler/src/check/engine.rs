@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Bag, Code, Diagnostic};
-use crate::graph::{NodeId, SpaceTerm};
+use crate::graph::{NodeId, SpaceTerm, With};
 use crate::plan;
 use crate::resolved::{Expr, Function, ItemId, LocalId, Program};
 
@@ -41,7 +41,7 @@ pub(crate) struct Engine<'p> {
     pub(crate) region: Vec<(NodeId, bool)>,
     /// How many first passes are under way: nothing is said in them.
     pub(crate) first_passes: u32,
-    /// What replaces the defaults of `predict`, inside `inner(at:, t:, model:)`.
+    /// What replaces the defaults of `predict`, inside `inner(at:, t:, model:, with:)`.
     pub(crate) defaults: PredictDefaults,
     pub(crate) affinities: BTreeMap<NodeId, Affinity>,
     pub(crate) moments: BTreeMap<NodeId, Moment>,
@@ -60,6 +60,8 @@ pub(crate) struct Engine<'p> {
 pub(crate) struct PredictDefaults {
     pub(crate) point: Point,
     pub(crate) model: Option<Option<String>>,
+    /// What is changed inside the network before a prediction's own changes.
+    pub(crate) with: Vec<With>,
 }
 
 /// What an unknown of a weight stands for.

@@ -1,4 +1,5 @@
-//! Calls of `Guide` parameters: `inner()`, `inner(at: y, t: s)`, `inner(model: weak)`.
+//! Calls of `Guide` parameters: `inner()`, `inner(at: y, t: s)`, `inner(model: weak)`,
+//! `inner(with: scale_skips(…))`.
 
 use guide_grammar::span::Span;
 
@@ -14,8 +15,8 @@ use super::weight::Weight;
 impl<'p> Engine<'p> {
     /// Inlines a guide that was handed on, with other defaults for its predictions.
     pub(crate) fn call_guide(&mut self, guide: Guide, call: &'p Call, span: Span) -> Value {
-        let Some(bound) = self.bind_args(call, &[("at", true), ("t", true), ("model", true)])
-        else {
+        let params = [("at", true), ("t", true), ("model", true), ("with", true)];
+        let Some(bound) = self.bind_args(call, &params) else {
             return Value::Error;
         };
         let mut defaults = self.defaults.clone();
@@ -39,6 +40,13 @@ impl<'p> Engine<'p> {
                 return Value::Error;
             };
             defaults.model = Some(model);
+        }
+        if let Some(Some(arg)) = bound.next() {
+            let value = self.expr(&arg.value);
+            let Some(with) = self.interventions(value, &arg.value) else {
+                return Value::Error;
+            };
+            defaults.with.extend(with);
         }
         match guide {
             Guide::Open(name) => Value::Outcome(self.open_outcome(&name, &defaults, span)),
@@ -95,7 +103,10 @@ impl<'p> Engine<'p> {
             space: Some(space.clone()),
             kind: format!("prediction of {name}"),
         };
-        let text = format!("{name}({:?}, {:?})", defaults.point, defaults.model);
+        let text = format!(
+            "{name}({:?}, {:?}, {:?})",
+            defaults.point, defaults.model, defaults.with
+        );
         let node = self
             .graph
             .add_staged(Op::Parameter(text), meta, Stage::Sample, span);

@@ -7,7 +7,8 @@ use super::expression::{Names, remark};
 use super::words;
 use crate::cost;
 use crate::plan::{
-    Batch, Group, Guard, Hold, Init, Need, Number, Operand, Plan, Segment, State, Use, Wave,
+    ArgValue, Batch, Group, Guard, Hold, Init, Need, Number, Operand, Plan, Segment, State, Use,
+    Wave,
 };
 
 /// The plan as text.
@@ -147,7 +148,7 @@ fn segment(plan: &Plan, part: &Segment, out: &mut String) {
         }
         compute(part, &names, wave, out);
     }
-    tables(part, out);
+    tables(plan, part, out);
     ends(plan, part, &names, out);
 }
 
@@ -257,10 +258,34 @@ fn passes(part: &Segment, names: &Names<'_>, group: &Group, inner: bool, out: &m
     }
 }
 
+/// The strengths of interventions that change over the run, in this part's ticks.
+fn curves(plan: &Plan, part: &Segment) -> Vec<Number> {
+    let rows = part
+        .uses()
+        .filter_map(|one| plan.predictions.get(one.prediction.index()));
+    let args = rows
+        .flat_map(|row| &row.interventions)
+        .flat_map(|with| &with.args);
+    let ticks = || {
+        let ticks = plan.timetable.ticks.iter().enumerate();
+        let steps = part.steps.0..part.steps.1;
+        ticks.filter(move |(_, t)| t.substep == part.substep && steps.contains(&t.step))
+    };
+    let shown = args.filter_map(|arg| match &arg.value {
+        ArgValue::Curve(curve) => Some(Number {
+            text: curve.text.clone(),
+            values: ticks().map(|(at, _)| curve.at(at)).collect(),
+        }),
+        _ => None,
+    });
+    shown.collect()
+}
+
 /// The values of numbers that change from tick to tick.
-fn tables(part: &Segment, out: &mut String) {
+fn tables(plan: &Plan, part: &Segment, out: &mut String) {
     let mut rows: BTreeMap<&str, Number> = BTreeMap::new();
-    for number in part.numbers() {
+    let curves = curves(plan, part);
+    for number in part.numbers().into_iter().chain(&curves) {
         if number.text.parse::<f64>().is_ok() {
             continue;
         }

@@ -78,6 +78,7 @@ pub fn imported(file: &str, config: &Object) -> Result<Imported, Diagnostic> {
         run: None,
         rule: enabled.then_some(rule),
         additions: Vec::new(),
+        around: None,
         left_out: reading.left_out,
     })
 }

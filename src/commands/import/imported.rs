@@ -40,6 +40,8 @@ pub struct Imported {
     pub rule: Option<Rule>,
     /// What is added to it.
     pub additions: Vec<Addition>,
+    /// What the rule is handed to, by which it works on a changed network.
+    pub around: Option<Rule>,
     /// What is not taken over.
     pub left_out: Vec<String>,
 }
@@ -85,7 +87,7 @@ impl Imported {
     }
 
     fn imports(&self) -> String {
-        let rule = self.rule.iter().map(|rule| rule.path);
+        let rule = self.rule.iter().chain(&self.around).map(|rule| rule.path);
         let more = self.additions.iter().flat_map(|a| a.uses.iter().copied());
         let mut paths: Vec<&str> = rule.chain(more).collect();
         paths.sort_unstable();
@@ -99,21 +101,38 @@ impl Imported {
         let mut text = String::from("/// As the file has it; `--set` changes a number.\n");
         text.push_str(&format!("guide {}(\n", self.guide));
         for param in params {
-            text.push_str(&self.parameter(param));
+            text.push_str(&parameter(self.rule.as_ref(), param));
+        }
+        let around = self.around.as_ref().and_then(|around| {
+            let mut item = around.item()?;
+            item.params.retain(|param| param.kind != "Guide");
+            Some((around, item))
+        });
+        for (around, item) in &around {
+            for param in &item.params {
+                text.push_str(&parameter(Some(around), param));
+            }
         }
         for (name, kind, value, doc) in self.additions.iter().flat_map(|a| &a.params) {
             text.push_str(&format!("    /// {doc}\n    {name}: {kind} = {value},\n"));
         }
         text.push_str(") {\n    ");
-        match &item {
-            Some(item) => {
-                let args = params
-                    .iter()
-                    .map(|param| format!("        {0}: {0},\n", param.name));
-                let args: String = args.collect();
-                text.push_str(&format!("{}(\n{args}    )", item.name));
+        let args = |params: &[Param]| -> String {
+            let args = params
+                .iter()
+                .map(|param| format!("        {0}: {0},\n", param.name));
+            args.collect()
+        };
+        let code = match &item {
+            Some(item) => format!("{}(\n{}    )", item.name, args(params)),
+            None => "predict(cond)".to_owned(),
+        };
+        match &around {
+            Some((_, around)) => {
+                let args = args(&around.params);
+                text.push_str(&format!("{}(\n{code},\n{args}    )", around.name));
             }
-            None => text.push_str("predict(cond)"),
+            None => text.push_str(&code),
         }
         for addition in &self.additions {
             text.push_str(&format!("\n        + {}", addition.code));
@@ -121,22 +140,22 @@ impl Imported {
         text.push_str("\n}\n");
         text
     }
+}
 
-    /// A parameter of the rule, with its comment and the file's value.
-    fn parameter(&self, param: &Param) -> String {
-        let values = self.rule.iter().flat_map(|rule| &rule.values);
-        let mut set = values
-            .filter(|(name, _)| *name == param.name)
-            .map(|(_, value)| value);
-        let value = set.next_back().or(param.default.as_ref());
-        let default = value.map(|value| format!(" = {value}")).unwrap_or_default();
-        let docs: String = param
-            .docs
-            .iter()
-            .map(|line| format!("    /// {line}\n"))
-            .collect();
-        format!("{docs}    {}: {}{default},\n", param.name, param.kind)
-    }
+/// A parameter of a rule, with its comment and the file's value.
+fn parameter(rule: Option<&Rule>, param: &Param) -> String {
+    let values = rule.into_iter().flat_map(|rule| &rule.values);
+    let mut set = values
+        .filter(|(name, _)| *name == param.name)
+        .map(|(_, value)| value);
+    let value = set.next_back().or(param.default.as_ref());
+    let default = value.map(|value| format!(" = {value}")).unwrap_or_default();
+    let docs: String = param
+        .docs
+        .iter()
+        .map(|line| format!("    /// {line}\n"))
+        .collect();
+    format!("{docs}    {}: {}{default},\n", param.name, param.kind)
 }
 
 impl Rule {

@@ -83,16 +83,11 @@ pub const ADDITIONS: &[&str] = &[
     "SkipLayerGuidanceSD3",
 ];
 
+/// Nodes that scale features inside the network, with our word for how.
+pub const AROUND: &[(&str, &str)] = &[("FreeU", "\"constant\""), ("FreeU_V2", "\"mean\"")];
+
 /// Nodes that are left out, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
-    (
-        "FreeU",
-        "it scales features inside the network, which this version cannot",
-    ),
-    (
-        "FreeU_V2",
-        "it scales features inside the network, which this version cannot",
-    ),
     (
         "NAGuidance",
         "it leads self-attentions away from those of the negative prompt's own evaluation, which this \

@@ -6,7 +6,7 @@ use super::command::text_of;
 use super::fields::{self, shown, spelled, spelled_layers};
 use super::graph::{Graph, Node};
 use super::imported::{Addition, Rule};
-use super::node_classes::{ADDITIONS, LEFT_OUT, MODELS, RULES, RuleNode};
+use super::node_classes::{ADDITIONS, AROUND, LEFT_OUT, MODELS, RULES, RuleNode};
 use super::refused;
 
 /// What a node does.
@@ -18,6 +18,8 @@ pub enum Patch {
     Addition(Addition, Rule, Option<&'static str>),
     /// It says that the model is a flow model, with a shift where that is known.
     Flow(Option<f64>),
+    /// It changes the network under whatever rule.
+    Around(Rule),
     /// Nothing that is taken over, or nothing at all.
     Nothing,
 }
@@ -42,6 +44,9 @@ pub fn patch(
         "SkipLayerGuidanceDiT" | "SkipLayerGuidanceSD3" => return skipped(graph, node, left_out),
         _ => {}
     }
+    if let Some((_, backbone)) = AROUND.iter().find(|(class, _)| *class == node.class) {
+        return scaled(graph, node, backbone, left_out);
+    }
     if let Some(known) = RULES.iter().find(|rule| rule.class == node.class) {
         return rule(graph, node, known, left_out);
     }
@@ -51,7 +56,9 @@ pub fn patch(
         None => {
             let known = RULES.iter().map(|rule| rule.class);
             let left_out = LEFT_OUT.iter().map(|(class, _)| *class);
-            let known = known.chain(ADDITIONS.iter().copied()).chain(left_out);
+            let around = AROUND.iter().map(|(class, _)| *class);
+            let known = known.chain(ADDITIONS.iter().copied());
+            let known = known.chain(around).chain(left_out);
             let near = suggest::nearest(node.class, known);
             let near = near.map(|near| format!("; a similar one is `{near}`"));
             format!(
@@ -206,6 +213,24 @@ fn layers(node: Node<'_>, left_out: &mut Vec<String>) -> Result<Option<String>, 
     }
     let first = fields::layers("layers", &first.clone().into())?;
     Ok(Some(spelled_layers(&first)))
+}
+
+/// `FreeU` and `FreeU_V2`.
+fn scaled(
+    graph: &Graph<'_>,
+    node: Node<'_>,
+    backbone: &str,
+    left_out: &mut Vec<String>,
+) -> Result<Patch, Diagnostic> {
+    let mut values = Vec::new();
+    for name in ["b1", "b2", "s1", "s2"] {
+        values.extend(value(graph, node, name, name, left_out)?);
+    }
+    values.push(("backbone", backbone.to_owned()));
+    Ok(Patch::Around(Rule {
+        path: "std::dialects::comfyui::free_u",
+        values,
+    }))
 }
 
 fn perturbed(

@@ -70,6 +70,8 @@ struct Added<'a> {
 struct Patches<'a> {
     rules: Vec<Replaced<'a>>,
     additions: Vec<Added<'a>>,
+    /// What changes the network under the rule.
+    around: Vec<(Node<'a>, Rule)>,
     /// That it is a flow model, with its shift where that is known.
     flow: Option<Option<f64>>,
 }
@@ -92,7 +94,7 @@ pub fn imported(file: &str, object: &Object, chosen: Option<&str>) -> Result<Imp
         negative: base.negative,
     };
     let run = command::of(&reading.graph, sampler, &prompts, &mut reading.left_out)?;
-    let (rule, additions) = reading.patched(sampler, base)?;
+    let (rule, additions, around) = reading.patched(sampler, base)?;
     Ok(Imported {
         guide: "workflow".to_owned(),
         about: format!(
@@ -103,6 +105,7 @@ pub fn imported(file: &str, object: &Object, chosen: Option<&str>) -> Result<Imp
         run: Some(run),
         rule,
         additions,
+        around,
         left_out: reading.left_out,
     })
 }
@@ -253,7 +256,7 @@ impl<'a> Reading<'a> {
         &mut self,
         sampler: Node<'a>,
         base: Base<'a>,
-    ) -> Result<(Option<Rule>, Vec<Addition>), Diagnostic> {
+    ) -> Result<(Option<Rule>, Vec<Addition>, Option<Rule>), Diagnostic> {
         let mut patches = self.patches(base.node)?;
         let scale = base
             .rule
@@ -293,7 +296,8 @@ impl<'a> Reading<'a> {
             rule = self.renoised(sampler, rule, scale);
         }
         self.of_a_flow_model(&mut rule, &mut additions, patches.flow);
-        Ok((rule, additions))
+        let around = self.around(&mut rule, &additions, patches.around);
+        Ok((rule, additions, around))
     }
 
     /// The nodes between the model and where it is used, in the order in which they act.
@@ -315,10 +319,34 @@ impl<'a> Reading<'a> {
                     lost,
                 }),
                 Patch::Flow(shift) => patches.flow = Some(shift),
+                Patch::Around(rule) => patches.around.push((node, rule)),
                 Patch::Nothing => {}
             }
         }
         Ok(patches)
+    }
+
+    /// What the rule is handed to: the last of several, and without a rule plain guidance that is none.
+    fn around(
+        &mut self,
+        rule: &mut Option<Rule>,
+        additions: &[Addition],
+        mut around: Vec<(Node<'a>, Rule)>,
+    ) -> Option<Rule> {
+        let (node, last) = around.pop()?;
+        for (other, _) in around {
+            let node = other.shown();
+            self.left_out
+                .push(format!("{node}: one such node is taken over"));
+        }
+        if !additions.is_empty() {
+            let node = node.shown();
+            self.left_out.push(format!(
+                "what {node} does to the directions that are added: it works on the rule alone here"
+            ));
+        }
+        rule.get_or_insert_with(|| plain(Some(("scale", "1".to_owned()))));
+        Some(last)
     }
 
     /// Says where a direction that is added to a rule is another one in ComfyUI.

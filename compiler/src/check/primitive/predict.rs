@@ -62,11 +62,11 @@ impl<'p> Engine<'p> {
                 None => good = false,
             }
         }
-        let mut list = Vec::new();
+        let mut list = self.defaults.with.clone();
         if let Some(with) = with {
             let value = self.expr(&with.value);
             match self.interventions(value, &with.value) {
-                Some(found) => list = found,
+                Some(found) => list.extend(found),
                 None => good = false,
             }
         }
