@@ -1,6 +1,8 @@
 //! Networks against reference numbers: tiny pipelines that diffusers computed.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "models/features.rs"]
+mod features;
 #[path = "models/forms.rs"]
 mod forms;
 #[path = "models/inside.rs"]

@@ -15,7 +15,7 @@ use crate::turns::{ms, take};
 
 /// Latents of a picture of 128x128.
 const LATENTS: [usize; 4] = [1, 4, 32, 32];
-const TURNS: usize = 15;
+const TURNS: usize = 9;
 
 /// Names, layers and numbers.
 const CASES: &[(&str, LayerTerm, &[(&str, f64)])] = &[
@@ -69,7 +69,8 @@ pub fn run() {
         });
         let shown = match *name {
             "scale_skips" => (*name).to_owned(),
-            name => format!("{name}({})", Layers::of(layers.clone())),
+            "blur_attention" => format!("{name}({layers}, {})", numbers[0].1),
+            name => format!("{name}({layers})"),
         };
         println!(
             "| `{shown}` | {:.1} | {:.3} |",

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Tensor;
 use guide_compiler::plan::{ArgValue, Intervention, PredictionId};
 
+use super::build::lacks;
 use super::layers::{self, LayerSet};
-use super::{Hook, NAME_OF_INJECTION, Site, lacks};
+use super::{Hook, NAME_OF_INJECTION, Site};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// What was kept of an evaluation, by layer: of a resnet its residual branch, `[B, C, H, W]`, of a
