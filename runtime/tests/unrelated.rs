@@ -16,7 +16,6 @@ fn answers(
     condition: &Condition,
     x: &Tensor,
     drawn: Option<Vec<Stream>>,
-    sights: Vec::new(),
 ) -> Result<Vec<Vec<f32>>> {
     let tick: Tick = serde_json::from_value(serde_json::json!({
         "step": 0, "substep": 0, "t": 500.0, "t1000": 500.0, "alpha": 0.6, "sigma": 0.8,
@@ -43,6 +42,7 @@ fn answers(
         class: None,
         seeds: vec![0; rows.len()],
         drawn,
+        sights: Vec::new(),
     };
     let answer = pipeline.predict(0, &tick, &[question])?.remove(0);
     Ok(answer.flatten_from(1)?.to_vec2()?)

@@ -17,8 +17,10 @@ use crate::turns::{ms, take};
 const LATENTS: [usize; 4] = [1, 4, 32, 32];
 const TURNS: usize = 9;
 
-/// Names, layers and numbers.
-const CASES: &[(&str, LayerTerm, &[(&str, f64)])] = &[
+/// An intervention: its name, layers and numbers.
+type Case = (&'static str, LayerTerm, &'static [(&'static str, f64)]);
+
+const CASES: &[Case] = &[
     ("identity_attention", LayerTerm::Mid, &[]),
     ("identity_attention", LayerTerm::All, &[]),
     ("blur_attention", LayerTerm::All, &[("sigma", 2.0)]),

@@ -230,11 +230,10 @@ mod tests {
                 .map(|place| {
                     let heads = shares.iter().map(|head| match look.of {
                         Attends::Own => head.iter().map(|of| of[place]).sum::<f64>(),
-                        Attends::Cross => look
-                            .tokens
-                            .iter()
-                            .map(|token| head[place][*token as usize])
-                            .sum(),
+                        Attends::Cross => {
+                            let given = tokens.iter().map(|token| head[place][*token as usize]);
+                            given.sum()
+                        }
                     });
                     heads.sum::<f64>() / HEADS as f64
                 })

@@ -22,11 +22,9 @@ impl Change for Shuffled {
         let one = |(seed, tokens): (&u64, Tokens)| {
             let stream = Stream::new(*seed, STEP, &key);
             let mut order: Vec<usize> = (0..tokens.len()).collect();
-            let mut drawn = 0;
-            for last in (1..order.len()).rev() {
-                let with = (stream.uniform(drawn) * (last + 1) as f64).floor() as usize;
-                order.swap(last, with);
-                drawn += 1;
+            for (drawn, last) in (1..order.len()).rev().enumerate() {
+                let with = (stream.uniform(drawn as u64) * (last + 1) as f64).floor();
+                order.swap(last, with as usize);
             }
             order.iter().map(|at| tokens[*at].clone()).collect()
         };

@@ -108,7 +108,7 @@ impl Imported {
             item.params.retain(|param| param.kind != "Guide");
             Some((around, item))
         });
-        for (around, item) in &around {
+        if let Some((around, item)) = &around {
             for param in &item.params {
                 text.push_str(&parameter(Some(around), param));
             }

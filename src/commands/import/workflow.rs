@@ -76,6 +76,16 @@ struct Patches<'a> {
     flow: Option<Option<f64>>,
 }
 
+/// What the sampler asks for on a model with its patches.
+struct Patched {
+    /// The rule; without one, the conditional prediction alone.
+    rule: Option<Rule>,
+    /// What is added to it.
+    additions: Vec<Addition>,
+    /// What it is handed to.
+    around: Option<Rule>,
+}
+
 /// Takes over the guidance of a workflow.
 ///
 /// # Errors
@@ -94,7 +104,11 @@ pub fn imported(file: &str, object: &Object, chosen: Option<&str>) -> Result<Imp
         negative: base.negative,
     };
     let run = command::of(&reading.graph, sampler, &prompts, &mut reading.left_out)?;
-    let (rule, additions, around) = reading.patched(sampler, base)?;
+    let Patched {
+        rule,
+        additions,
+        around,
+    } = reading.patched(sampler, base)?;
     Ok(Imported {
         guide: "workflow".to_owned(),
         about: format!(
@@ -252,11 +266,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The rule with what the patches of the model make of it.
-    fn patched(
-        &mut self,
-        sampler: Node<'a>,
-        base: Base<'a>,
-    ) -> Result<(Option<Rule>, Vec<Addition>, Option<Rule>), Diagnostic> {
+    fn patched(&mut self, sampler: Node<'a>, base: Base<'a>) -> Result<Patched, Diagnostic> {
         let mut patches = self.patches(base.node)?;
         let scale = base
             .rule
@@ -297,7 +307,11 @@ impl<'a> Reading<'a> {
         }
         self.of_a_flow_model(&mut rule, &mut additions, patches.flow);
         let around = self.around(&mut rule, &additions, patches.around);
-        Ok((rule, additions, around))
+        Ok(Patched {
+            rule,
+            additions,
+            around,
+        })
     }
 
     /// The nodes between the model and where it is used, in the order in which they act.
