@@ -210,7 +210,7 @@ pub struct Target {
     /// repeated for other parameters
     #[arg(long = "set", value_name = "NAME=EXPR", value_parser = pair, help_heading = GUIDE)]
     pub set: Vec<(String, String)>,
-    /// Binds what the guide declares: a model (folder), a mask or image (picture or
+    /// Binds what the guide declares: a model or a classifier (folder), a mask or image (picture or
     /// .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors)
     #[arg(long = "bind", value_name = "NAME=VALUE", value_parser = pair, help_heading = GUIDE)]
     pub bind: Vec<(String, String)>,
@@ -344,6 +344,9 @@ pub struct Run {
     /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
     #[arg(long, help_heading = SAMPLING)]
     pub prompt_weights: bool,
+    /// The class to aim at, by its number or its name [default: the one that the prompt names]
+    #[arg(long = "target", value_name = "CLASS", help_heading = SAMPLING)]
+    pub aim: Option<String>,
     /// For what.
     #[command(flatten)]
     pub target: Target,

@@ -4,6 +4,7 @@ use guide_compiler::diagnostics::Diagnostic;
 use guide_compiler::model::Model;
 use guide_compiler::pipeline::{self, Analysis, Request, Times};
 use guide_compiler::plan::Plan;
+use guide_compiler::schedule::KnownClassifier;
 use guide_compiler::sources::SourceMap;
 use guide_compiler::timetable::{Sampler, Spacing};
 
@@ -49,6 +50,7 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
         prompt_counts: counts(&target.bind),
         tables: tables(&target.bind),
         negative,
+        classifiers: classifiers(target),
         facts: model.facts,
         times: Times::Sampler {
             scheduler,
@@ -102,6 +104,48 @@ pub fn tables(bind: &[(String, String)]) -> Vec<(String, Vec<Vec<f64>>)> {
         Some((name.clone(), rows))
     };
     files.filter_map(read).collect()
+}
+
+/// What is known of classifiers without their weights: of those that are bound, and of the model's own.
+/// What cannot be read is refused when it is bound.
+#[cfg(feature = "run")]
+fn classifiers(target: &Target) -> Vec<KnownClassifier> {
+    use guide_compiler::plan::Seen;
+    use guide_runtime::models::judge::JudgeConfig;
+    use guide_runtime::models::own_folder;
+    use guide_runtime::weights::{Source, find::find};
+
+    let known = |source: &Source, name: Option<&String>, sees: Option<Seen>| {
+        let config = JudgeConfig::read(source).ok()?;
+        Some(KnownClassifier {
+            name: name.cloned(),
+            sees,
+            classes: config.labels.len() as u32,
+            backward: Some(config.backward()),
+        })
+    };
+    let folders = target
+        .bind
+        .iter()
+        .filter(|(_, value)| std::path::Path::new(value).join("config.json").is_file());
+    let bound =
+        folders.filter_map(|(name, value)| known(&Source::Folder(value.into()), Some(name), None));
+    let mut all: Vec<KnownClassifier> = bound.collect();
+    let model = target.model.as_deref().unwrap_or(crate::describe::EMBEDDED);
+    if let Ok(found) = find(model, &crate::describe::places()) {
+        let own = [Seen::Noisy, Seen::X0, Seen::Image];
+        all.extend(
+            own.into_iter()
+                .filter_map(|sees| known(&found.source.below(own_folder(sees)), None, Some(sees))),
+        );
+    }
+    all
+}
+
+/// Without the runtime no classifier is known.
+#[cfg(not(feature = "run"))]
+fn classifiers(_: &Target) -> Vec<KnownClassifier> {
+    Vec::new()
 }
 
 /// Without the runtime no table is read.

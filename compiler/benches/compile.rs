@@ -84,6 +84,7 @@ fn target(guide: &str) -> Target {
         solver: sampler.facts(),
         steps: STEPS,
         negative: true,
+        classifiers: Vec::new(),
     }
 }
 

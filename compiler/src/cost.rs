@@ -17,6 +17,7 @@ pub fn ratio(plan: &Plan) -> (f64, f64) {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Tensor {
     Prediction(u32),
+    Judgement(u32),
     Value(u32),
 }
 
@@ -37,6 +38,13 @@ fn peak_of(segment: &Segment, kept: usize) -> usize {
             for one in &batch.uses {
                 note(&mut last, &one.operands(), moment);
                 born.insert(Tensor::Prediction(one.prediction.0), moment);
+            }
+            moment += 1;
+        }
+        for one in &wave.judge {
+            note(&mut last, &one.operands(), moment);
+            if one.by.is_some() {
+                born.insert(Tensor::Judgement(one.judgement.0), moment);
             }
             moment += 1;
         }
@@ -71,6 +79,7 @@ fn note(last: &mut BTreeMap<Tensor, usize>, operands: &[&Operand], moment: usize
     for operand in operands {
         let tensor = match operand {
             Operand::Prediction(id) => Tensor::Prediction(id.0),
+            Operand::Judgement(id) => Tensor::Judgement(id.0),
             Operand::Value(id) => Tensor::Value(id.0),
             _ => continue,
         };

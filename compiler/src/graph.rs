@@ -234,6 +234,20 @@ pub enum Op {
     SigmaAt(NodeId),
     /// `time_of(sigma)`
     TimeOf(NodeId),
+    /// A classifier's logits.
+    Judge(Box<Judge>),
+    /// The gradient of the sum of a classifier's logits, weighted by the second, by what it is shown.
+    JudgeGradient(Box<Judge>, NodeId),
+    /// The picture of a latent: only what a classifier is shown.
+    Decode(NodeId),
+    /// The probabilities of logits.
+    Softmax(NodeId),
+    /// The number of a class: `probs[k]`.
+    Pick(NodeId, NodeId),
+    /// The class of the largest, but for one.
+    Argmax(NodeId, Option<NodeId>),
+    /// As many numbers as the first has: 1 at a class, else 0.
+    OneHot(NodeId, NodeId),
     /// What the language has and the runtime does not yet: the call's name and operands. `plan`
     /// refuses it with one diagnostic.
     Unsupported(String, Vec<NodeId>),
@@ -270,6 +284,19 @@ impl Predict {
         });
         std::iter::once(&self.condition).chain(operands)
     }
+}
+
+/// A question to a classifier, as a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    /// Whom, under the name that the rule declares.
+    pub classifier: String,
+    /// What it is shown.
+    pub sees: plan::Seen,
+    /// How, where the rule says it.
+    pub shown: plan::Shown,
+    /// The latent that it is shown, or whose picture it is shown.
+    pub of: NodeId,
 }
 
 /// An intervention, perhaps only under a step-stage condition.

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::plan::{ModelFacts, Plan, Timetable};
 use crate::resolve::resolve;
 use crate::resolved::{ItemId, ItemKind, Program};
-use crate::schedule::{self, Target};
+use crate::schedule::{self, KnownClassifier, Target};
 use crate::sources::{Loaded, SourceMap, Sources};
 use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, inverse, shortened};
 use guide_grammar::ast::FunctionKind;
@@ -63,6 +63,8 @@ pub struct Request {
     /// How much of the way a run goes that starts from a picture, 0 to 1; without it the run starts
     /// from noise.
     pub strength: Option<f64>,
+    /// What is known of the classifiers that are bound, and of the model's own.
+    pub classifiers: Vec<KnownClassifier>,
 }
 
 /// The name of the solver that walks backwards, in plans.
@@ -108,6 +110,7 @@ impl Request {
             },
             steps: 20,
             strength: None,
+            classifiers: Vec::new(),
         }
     }
 
@@ -247,6 +250,7 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
         solver,
         steps: request.taken(),
         negative: request.negative,
+        classifiers: request.classifiers.clone(),
     };
     Ok((graph, target, bag))
 }

@@ -85,7 +85,10 @@ pub fn eval(plan: &Plan, recording: &mut Recording, bindings: &Bindings) -> Resu
                 .iter()
                 .map(|count| i64::from(*count)),
         );
-        output.classified.extend(std::iter::repeat_n(0, batch));
+        let judged = guided.evaluated.judged.iter();
+        output
+            .classified
+            .extend(judged.map(|count| i64::from(*count)));
         let there = Point {
             space: guided.space,
             to: recording.space(),

@@ -10,7 +10,7 @@ use guide_compiler::plan::{Condition, ModelFacts, Tick};
 use nalgebra::{DMatrix, DVector};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 
 /// Singular values below this share of the largest are noise of predictions in f32.
 const SMALLEST: f64 = 1e-7;
@@ -99,6 +99,15 @@ impl Predictor for Watch<'_> {
             list[index].extend(all.chunks(each.max(1)).map(<[f32]>::to_vec));
         }
         Ok(answers)
+    }
+
+    fn judge(
+        &mut self,
+        index: usize,
+        tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        self.inner.judge(index, tick, question)
     }
 }
 

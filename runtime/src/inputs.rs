@@ -24,6 +24,8 @@ pub struct Bound {
     pub prompts: BTreeMap<InputId, Vec<String>>,
     /// Models by the name that the rule calls them by, and where they lie.
     pub models: Vec<(String, String)>,
+    /// Classifiers likewise.
+    pub classifiers: Vec<(String, String)>,
 }
 
 /// Sizes that pictures are brought to.
@@ -72,6 +74,9 @@ pub fn bind(
             }
             None if plan.head.needs.contains(&Need::Model(name.clone())) => {
                 bound.models.push((name.clone(), value.clone()));
+            }
+            None if plan.head.needs.contains(&Need::Classifier(name.clone())) => {
+                bound.classifiers.push((name.clone(), value.clone()));
             }
             None => return Err(unknown(plan, name)),
         }
@@ -241,7 +246,7 @@ fn bad(message: String) -> RuntimeError {
 
 fn unknown(plan: &Plan, name: &str) -> RuntimeError {
     let models = plan.head.needs.iter().filter_map(|need| match need {
-        Need::Model(name) => Some(name.as_str()),
+        Need::Model(name) | Need::Classifier(name) => Some(name.as_str()),
         _ => None,
     });
     let names = plan

@@ -3,9 +3,11 @@
 use std::sync::OnceLock;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Look, ModelFacts, Prediction, PredictionId, Tick};
+use guide_compiler::plan::{
+    Classifier, Judgement, Look, ModelFacts, Prediction, PredictionId, Tick,
+};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::ops::random::Stream;
 
 /// A question for some samples of the batch.
@@ -69,6 +71,32 @@ impl<'a> Sight<'a> {
     }
 }
 
+/// A question to a classifier, for some samples of the batch.
+#[derive(Clone, Debug)]
+pub struct JudgeQuestion<'a> {
+    /// What is asked.
+    pub judgement: &'a Judgement,
+    /// Whom.
+    pub classifier: &'a Classifier,
+    /// Which samples of the batch ask, ascending. Never empty.
+    pub rows: &'a [usize],
+    /// The latents that it is shown, or whose pictures it is shown: `[rows, C, H, W]`, f32.
+    pub of: Tensor,
+    /// The time of the tick, as a network is given it.
+    pub t: f64,
+    /// For a gradient: what each row's logits are weighted with, `[rows][classes]`.
+    pub by: Option<Vec<Vec<f64>>>,
+}
+
+/// What a classifier answers.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Logits, `[rows][classes]`.
+    Logits(Vec<Vec<f64>>),
+    /// The gradient of each row's weighted logits by the latent, `[rows, C, H, W]`, f32.
+    Gradient(Tensor),
+}
+
 /// What answers.
 pub trait Predictor {
     /// What is known of the main model.
@@ -88,9 +116,35 @@ pub trait Predictor {
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>>;
 
+    /// Answers a question to a classifier: logits, or a gradient where it has weights.
+    ///
+    /// A sample's answer never depends on what stands beside it.
+    ///
+    /// # Errors
+    /// A classifier that is not there; what it cannot be shown; a device that fails; an interruption.
+    fn judge(
+        &mut self,
+        _tick_index: usize,
+        _tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        Err(no_classifier(&question.classifier.name))
+    }
+
     /// How many samples each forward pass took for the last questions; empty where nothing passed through
     /// a network.
     fn passes(&self) -> Vec<usize> {
         Vec::new()
     }
+}
+
+/// The error for a classifier that is not there.
+pub fn no_classifier(name: &str) -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::NotBound,
+        format!("no classifier is bound as `{name}`"),
+    )
+    .help(format!(
+        "add `--bind {name}=DIR` with the folder of a classifier"
+    ))
 }

@@ -13,7 +13,7 @@ use guide_compiler::plan::{ModelFacts, Plan, Tick};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings, Executor, Guided};
 use crate::noise::{NoiseSource, Seeded};
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::samplers::solver;
 use crate::start;
 pub use crate::start::{Distribution, Start};
@@ -341,5 +341,18 @@ impl Predictor for Timed<'_> {
         self.spent += began.elapsed();
         self.passes.extend(self.inner.passes());
         answers
+    }
+
+    fn judge(
+        &mut self,
+        tick_index: usize,
+        tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        stopped(self.stop)?;
+        let began = Instant::now();
+        let verdict = self.inner.judge(tick_index, tick, question);
+        self.spent += began.elapsed();
+        verdict
     }
 }

@@ -20,6 +20,7 @@ pub fn eval(args: &Eval, ui: Ui) -> Result<Exit> {
         prompt_counts: counts(args, &recording.labels()),
         tables: compile::tables(&args.bind),
         negative: true,
+        classifiers: Vec::new(),
         facts: recording.facts().clone(),
         times: Times::Recording(recording.timetable()),
         steps: recording.steps(),

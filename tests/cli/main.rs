@@ -4,6 +4,8 @@ mod bad_input;
 #[cfg(feature = "run")]
 mod broken_models;
 mod check;
+#[cfg(feature = "run")]
+mod classifiers;
 mod doc;
 #[cfg(feature = "download")]
 mod download;

@@ -337,12 +337,12 @@ fn a_mask_that_is_not_there() {
 }
 
 #[test]
-fn a_classifier_or_a_loss() {
-    let text = "classifier judge(sees: noisy)\nguide c() {\n    let p = predict(uncond)\n    p + eps(grad(log_prob(judge, x, target), wrt: x))\n}\n";
+fn a_loss() {
+    let text = "loss close(sees: image)\nguide c() {\n    let p = predict(uncond)\n    p + value(close, decode(x0(p))) * (p - predict(null))\n}\n";
     let sandbox = Sandbox::new().with("c.guide", text);
     sandbox.run(&["check", "c.guide"]).with(0);
     let ended = sandbox.refused(&["plan", "c.guide"], 1, "G0601");
-    ended.says(&["`grad`"]);
+    ended.says(&["`value`"]);
 }
 
 #[test]

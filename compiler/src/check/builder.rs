@@ -141,7 +141,7 @@ impl Builder {
             | Op::Random(..)
             | Op::Gaussian(_)
             | Op::Look(..) => Stage::Sample,
-            Op::Unsupported(..) => Stage::Sample,
+            Op::Judge(_) | Op::JudgeGradient(..) | Op::Unsupported(..) => Stage::Sample,
             Op::Tick(TickName::Steps) | Op::OverRun(..) => return Stage::Const,
             Op::Tick(_) if self.objective => Stage::Sample,
             Op::Tick(_) => Stage::Step,

@@ -27,17 +27,7 @@ impl<'p> Engine<'p> {
                 None => Value::Error,
             },
             Value::Data(data) if matches!(data.kind, Kind::Probs | Kind::Logits) => {
-                let class = match at {
-                    Value::Data(class) if matches!(class.kind, Kind::Class | Kind::Scalar) => class,
-                    Value::Error => return Value::Error,
-                    other => return self.wrong_kind(&other, "a class", of.span, index.span),
-                };
-                Value::Data(self.opaque(
-                    Op::Unsupported("probs[…]".into(), vec![data.node, class.node]),
-                    Kind::Scalar,
-                    true,
-                    span,
-                ))
+                self.pick(&data, at, index, span)
             }
             other => {
                 let diagnostic = Diagnostic::new(
@@ -67,7 +57,10 @@ impl<'p> Engine<'p> {
         };
         let text = format!("{}[{}]", self.text(of), self.text(index));
         if class {
-            return Value::Condition(Condition::Open(text, vec![data.node]));
+            return Value::Condition(match source {
+                Source::Input(id) => Condition::PromptOf(id, data.node, self.text(index)),
+                Source::Parameter(_) => Condition::Open(text, vec![data.node]),
+            });
         }
         let number = self.whole(&data, "the number of a prompt", index.span);
         if number.is_none() && self.graph.stage(data.node) > Stage::Const {
@@ -250,6 +243,9 @@ impl<'p> Engine<'p> {
             }),
             Condition::ClassOf(node, text) => {
                 Condition::Open(format!("unrelated(class({text}))"), vec![node])
+            }
+            Condition::PromptOf(_, node, text) => {
+                Condition::Open(format!("unrelated(prompts[{text}])"), vec![node])
             }
             Condition::Open(text, nodes) => Condition::Open(format!("unrelated({text})"), nodes),
         })

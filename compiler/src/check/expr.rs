@@ -12,7 +12,9 @@ use crate::resolved::{Block, Expr, ExprNode, Input, ItemId, ItemKind, KindNode, 
 use super::builder::Meta;
 use super::combine::Sides;
 use super::engine::Engine;
-use super::value::{Condition, Data, Kind, Origin, Outcome, PlainInput, Point, Source, Value};
+use super::value::{
+    Condition, Data, Judge, Kind, Origin, Outcome, PlainInput, Point, Source, Value,
+};
 use super::weight::{Rational, Weight};
 
 impl<'p> Engine<'p> {
@@ -258,7 +260,10 @@ impl<'p> Engine<'p> {
             ItemKind::Function(_) => self.closure(item, &[], span),
             ItemKind::Resource(resource) => match resource.kind {
                 guide_grammar::ast::ResourceKind::Model => Value::Model(Some(name)),
-                _ => Value::Judge,
+                kind => Value::Judge(Judge::One(
+                    name,
+                    kind == guide_grammar::ast::ResourceKind::Loss,
+                )),
             },
             ItemKind::Input(input) => self.input(&name, input, span),
         }

@@ -124,6 +124,9 @@ impl Engine<'_> {
                 Op::Input(id) | Op::Entry(id, ..) | Op::Count(id) => input(id, &mut need),
                 Op::Target => need(Need::Target),
                 Op::Look(_, look) => need(Need::Layers(look.layers.clone())),
+                Op::Judge(judge) | Op::JudgeGradient(judge, _) => {
+                    need(Need::Classifier(judge.classifier.clone()));
+                }
                 Op::Predict(predict) => {
                     if let Some(model) = &predict.model {
                         need(Need::Model(model.clone()));
@@ -131,7 +134,9 @@ impl Engine<'_> {
                     let mut condition = |of: &mut Condition| match of.related_mut() {
                         Condition::Null => need(Need::NullCondition),
                         Condition::Uncond if !negative => need(Need::NullCondition),
-                        Condition::Prompt(id) | Condition::PromptAt(id, _) => input(id, &mut need),
+                        Condition::Prompt(id)
+                        | Condition::PromptAt(id, _)
+                        | Condition::PromptOf(id, _) => input(id, &mut need),
                         _ => {}
                     };
                     condition(&mut predict.condition);

@@ -104,9 +104,11 @@ impl<'p> Engine<'p> {
                 Value::Condition(Condition::Known(condition)) => {
                     Some(WithArg::Text(format!("{condition:?}")))
                 }
-                Value::Condition(Condition::Open(text, _) | Condition::ClassOf(_, text)) => {
-                    Some(WithArg::Text(text))
-                }
+                Value::Condition(
+                    Condition::Open(text, _)
+                    | Condition::ClassOf(_, text)
+                    | Condition::PromptOf(_, _, text),
+                ) => Some(WithArg::Text(text)),
                 Value::Plain(..) => Some(WithArg::Text(self.text(expr))),
                 other => {
                     self.wrong_kind(
@@ -154,7 +156,9 @@ impl<'p> Engine<'p> {
     ) -> Option<WithArg> {
         let is_found = |of: &[NodeId]| of.iter().any(|n| self.graph.stage(*n) == Stage::Sample);
         match condition {
-            Condition::Known(plan::Condition::Unrelated { .. }) | Condition::ClassOf(..) => {}
+            Condition::Known(plan::Condition::Unrelated { .. })
+            | Condition::ClassOf(..)
+            | Condition::PromptOf(..) => {}
             Condition::Known(condition) => return Some(WithArg::Condition(condition)),
             Condition::Open(_, nodes) if is_found(&nodes) => {}
             // What a parameter leaves open: any will do, since no graph is kept.

@@ -9,7 +9,7 @@ use crate::resolved::Expr;
 use super::builder::Meta;
 use super::engine::Engine;
 use super::make::shape_of;
-use super::value::{Choice, Data, Kind, Origin, Outcome, Point, Value, kind_text};
+use super::value::{Choice, Data, Judge, Kind, Origin, Outcome, Point, Value, kind_text};
 use super::weight::Weight;
 
 impl<'p> Engine<'p> {
@@ -54,6 +54,7 @@ impl<'p> Engine<'p> {
             {
                 Value::Choice(Choice::Open("(a choice)".into(), words))
             }
+            (Value::Judge(a), Value::Judge(b)) => self.join_judges(test, a, b, span),
             (a, b) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => {
                 // What has no node is decided here, or is as open as the condition.
                 match self.graph.constant(test) {
@@ -125,6 +126,10 @@ impl<'p> Engine<'p> {
             (Kind::Open, other) | (other, Kind::Open) => other,
             // One scalar of two at every place is a map.
             (Kind::Scalar, Kind::Scalar) if elementwise => Kind::Map,
+            // What has no places cannot be picked place by place.
+            (Kind::Class | Kind::Probs | Kind::Logits | Kind::Picture, _) if elementwise => {
+                return self.disagree(&a.describe(), &b.describe(), left, right);
+            }
             (x, y) if x == y => x,
             (Kind::Scalar, y) | (y, Kind::Scalar) if elementwise && y.is_factor() => y,
             _ => return self.disagree(&a.describe(), &b.describe(), left, right),
@@ -182,6 +187,9 @@ impl<'p> Engine<'p> {
             };
             return Value::Data(self.tensor(op(a.node, b.node), data, span));
         }
+        if kind == Kind::Picture {
+            return self.join_pictures(test, &a, &b, span);
+        }
         if kind == Kind::Raw {
             let op = op(a.node, b.node);
             return Value::Data(self.raw_of(op, &[&a, &b], plain, span));
@@ -202,6 +210,41 @@ impl<'p> Engine<'p> {
             plain,
             ..Data::of(kind, node)
         })
+    }
+
+    /// The picture of one of two latents.
+    fn join_pictures(&mut self, test: NodeId, a: &Data, b: &Data, span: Span) -> Value {
+        let latent = |data: &Data| match self.graph.node(data.node).op {
+            Op::Decode(latent) => latent,
+            _ => data.node,
+        };
+        let op = Op::If(test, latent(a), latent(b));
+        let meta = Meta {
+            shape: shape_of(Kind::Raw),
+            space: None,
+            kind: kind_text(Kind::Raw, &a.space, &a.weight),
+        };
+        let one = self.graph.add(op, meta, span);
+        Value::Data(self.picture(one, span))
+    }
+
+    /// One of two classifiers, by what a step knows.
+    fn join_judges(&mut self, test: NodeId, a: Judge, b: Judge, span: Span) -> Value {
+        if a == b {
+            return Value::Judge(a);
+        }
+        if self.graph.stage(test) > Stage::Step {
+            self.report(
+                Diagnostic::new(
+                    Code::StepNeeded,
+                    "the choice between classifiers must be known in each step",
+                )
+                .at(span, "only the run knows this")
+                .help("choose by `progress`, `t1000` or another name of the step"),
+            );
+            return Value::Error;
+        }
+        Value::Judge(Judge::If(test, Box::new(a), Box::new(b)))
     }
 
     fn disagree(&mut self, a: &str, b: &str, left: &Expr, right: &Expr) -> Value {

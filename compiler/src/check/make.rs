@@ -91,11 +91,12 @@ impl Engine<'_> {
 /// The shape of a kind.
 pub(crate) fn shape_of(kind: Kind) -> Shape {
     match kind {
-        Kind::Scalar | Kind::Probs | Kind::Logits => Shape::Scalar,
+        Kind::Scalar => Shape::Scalar,
+        Kind::Probs | Kind::Logits => Shape::Scores,
         Kind::Bool => Shape::Bool,
         Kind::Class => Shape::Class,
         Kind::Map => Shape::Map,
         Kind::PerChannel => Shape::PerChannel,
-        Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open => Shape::Tensor,
+        Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Picture | Kind::Open => Shape::Tensor,
     }
 }

@@ -24,6 +24,7 @@ mod engine;
 mod expr;
 mod filled;
 mod finish;
+mod gradient;
 mod guide;
 mod init;
 mod input;

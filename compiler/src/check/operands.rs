@@ -88,6 +88,17 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
                 f(at);
             }
         }
+        Op::Judge(judge) => f(&mut judge.of),
+        Op::JudgeGradient(judge, by) => {
+            f(&mut judge.of);
+            f(by);
+        }
+        Op::Decode(a) | Op::Softmax(a) => f(a),
+        Op::Pick(a, b) | Op::OneHot(a, b) => [a, b].into_iter().for_each(f),
+        Op::Argmax(a, except) => {
+            f(a);
+            except.iter_mut().for_each(f);
+        }
         Op::Unsupported(_, list) => list.iter_mut().for_each(f),
     }
 }

@@ -315,7 +315,7 @@ impl<'p> Engine<'p> {
             };
         }
         let data = match known {
-            Some(Value::Data(data)) => data,
+            Some(Value::Data(data)) if is_kept(data.kind) => data,
             // Whatever is wrong with it is said where it is made; here it agrees with everything.
             Some(Value::Error) | None => return self.placeholder(local, &key, init),
             Some(other) => {
@@ -529,4 +529,9 @@ impl<'p> Engine<'p> {
         }
         path
     }
+}
+
+/// Whether a value of this kind can be state.
+fn is_kept(kind: Kind) -> bool {
+    !matches!(kind, Kind::Probs | Kind::Logits | Kind::Picture)
 }

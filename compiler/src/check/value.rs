@@ -48,7 +48,7 @@ pub(crate) enum Value {
     /// A model; `None` is the main one.
     Model(Option<String>),
     /// A classifier or loss.
-    Judge,
+    Judge(Judge),
     /// Interventions, in order.
     Interventions(Vec<With>),
 }
@@ -85,6 +85,8 @@ pub(crate) enum Kind {
     Class,
     Probs,
     Logits,
+    /// What the decoder makes of a latent.
+    Picture,
     /// A state whose kind is still being found.
     Open,
 }
@@ -136,8 +138,19 @@ pub(crate) enum Condition {
     Known(plan::Condition),
     /// A class that the run finds.
     ClassOf(NodeId, String),
+    /// A prompt of a list that the run finds.
+    PromptOf(InputId, NodeId, String),
     /// What only a parameter knows, with what it depends on.
     Open(String, Vec<NodeId>),
+}
+
+/// A classifier or loss as a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Judge {
+    /// By its name, and whether it is a loss.
+    One(String, bool),
+    /// One or the other, by a step-stage condition.
+    If(NodeId, Box<Judge>, Box<Judge>),
 }
 
 /// A guide as a value.
@@ -192,7 +205,7 @@ impl Value {
             Value::Outcome(_) => "an outcome".into(),
             Value::Tuple(parts) => format!("a tuple of {}", parts.len()),
             Value::Model(_) => "a model".into(),
-            Value::Judge => "a classifier or loss".into(),
+            Value::Judge(_) => "a classifier or loss".into(),
             Value::Interventions(_) => "an intervention".into(),
         }
     }
@@ -239,6 +252,17 @@ impl Data {
         self.kind == Kind::Tensor
     }
 
+    /// The same to be computed with: a picture's numbers are raw.
+    pub(crate) fn as_numbers(self) -> Data {
+        match self.kind {
+            Kind::Picture => Data {
+                kind: Kind::Raw,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// Whether a result of it that is not affine depends on what the model predicts.
     pub(crate) fn is_unpinned(&self) -> bool {
         self.is_tensor() && self.space == SpaceTerm::Native && !self.pinned
@@ -258,6 +282,7 @@ impl Kind {
             Kind::Class => "a class",
             Kind::Probs => "probabilities",
             Kind::Logits => "logits",
+            Kind::Picture => "a picture",
             Kind::Open => "a state",
         }
     }
@@ -283,6 +308,7 @@ pub(crate) fn kind_text(kind: Kind, space: &SpaceTerm, weight: &Weight) -> Strin
         Kind::Class => "class".into(),
         Kind::Probs => "probabilities".into(),
         Kind::Logits => "logits".into(),
+        Kind::Picture => "picture".into(),
         Kind::Open => "open".into(),
     }
 }

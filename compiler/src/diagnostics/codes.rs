@@ -89,6 +89,7 @@ codes! {
     Error "G0307" TupleShape "a tuple where it cannot stand, or of the wrong length";
     Error "G0308" MapAsCondition "a map where one truth value is needed";
     Error "G0309" NoConversion "a value that has no such conversion";
+    Error "G0310" NoGradient "a gradient that does not exist";
 
     Error "G0401" WeightNotOne "a mix of predictions whose weights do not add up to 1";
     Error "G0402" WeightNotZero "a direction was needed and the weights do not add up to 0";

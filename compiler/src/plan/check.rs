@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ArgValue, Code, Condition, DecisionId, FORMAT, Guard, Need, Number, Op, Operand, Plan,
-    Prediction, Segment, Shape, Use,
+    ArgValue, Code, Condition, DecisionId, FORMAT, Gives, Guard, JudgementId, Judging,
+    MOST_CLASSES, Need, Number, Op, Operand, Plan, Prediction, Segment, Shape, Use,
 };
 
 impl Plan {
@@ -28,6 +28,7 @@ impl Plan {
                 self.predictions.len()
             ));
         }
+        self.judges()?;
         for (at, segment) in self.segments.iter().enumerate() {
             let checker = Checker {
                 plan: self,
@@ -55,6 +56,44 @@ impl Plan {
         }
     }
 
+    /// The shape of what a question to a classifier gives.
+    pub fn shape_of_judgement(&self, id: JudgementId) -> Shape {
+        match self.judgements.get(id.index()).map(|row| row.gives) {
+            Some(Gives::Gradient) => Shape::Tensor,
+            _ => Shape::Scores,
+        }
+    }
+
+    /// The tables about classifiers.
+    fn judges(&self) -> Result<(), String> {
+        let (asked, count) = (self.judgements.len(), self.classifiers.len());
+        if self.cost.by_judgement.len() != asked {
+            let rows = self.cost.by_judgement.len();
+            return Err(format!("its cost lists {rows} of {asked} judgements"));
+        }
+        let strays = |classifier: usize| classifier >= count;
+        if let Some(row) = self
+            .judgements
+            .iter()
+            .find(|row| strays(row.classifier.index()))
+        {
+            return Err(format!(
+                "`{}` asks a classifier that is not listed",
+                row.label
+            ));
+        }
+        let known = self
+            .classifiers
+            .iter()
+            .filter_map(|c| Some((c, c.classes?)));
+        for (classifier, classes) in known {
+            if classes > MOST_CLASSES {
+                return Err(format!("`{}` has {classes} classes", classifier.name));
+            }
+        }
+        Ok(())
+    }
+
     fn head(&self) -> Result<(), String> {
         let inputs = self.inputs.len();
         let needed = self.head.needs.iter().filter_map(|need| match need {
@@ -63,7 +102,9 @@ impl Plan {
         });
         let asked = self.predictions.iter().flat_map(|p| p.conditions());
         let asked = asked.filter_map(|condition| match condition.related() {
-            Condition::Prompt(id) | Condition::PromptAt(id, _) => Some(id),
+            Condition::Prompt(id) | Condition::PromptAt(id, _) | Condition::PromptOf(id, _) => {
+                Some(id)
+            }
             _ => None,
         });
         if let Some(id) = needed.chain(asked).find(|id| id.index() >= inputs) {
@@ -127,7 +168,9 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn segment(&self) -> Result<(), String> {
         let mut made = vec![false; self.segment.values.len()];
-        let mut asked = vec![false; self.plan.predictions.len()];
+        // Predictions, then judgements.
+        let predictions = self.plan.predictions.len();
+        let mut asked = vec![false; predictions + self.plan.judgements.len()];
         for wave in &self.segment.waves {
             let uses: Vec<&Use> = wave.evaluate.iter().flat_map(|b| &b.uses).collect();
             if wave.evaluate.iter().any(|b| b.uses.is_empty()) {
@@ -137,10 +180,20 @@ impl Checker<'_> {
                 self.question(one, &made, &asked)?;
             }
             for one in uses {
+                if one.prediction.index() >= predictions {
+                    return Err("asks for a prediction that is not listed".to_string());
+                }
                 match asked.get_mut(one.prediction.index()) {
                     Some(asked) if !*asked => *asked = true,
-                    Some(_) => return Err("asks for a prediction twice".to_string()),
-                    None => return Err("asks for a prediction that is not listed".to_string()),
+                    _ => return Err("asks for a prediction twice".to_string()),
+                }
+            }
+            for one in &wave.judge {
+                self.judging(one, &made, &asked)?;
+                match asked.get_mut(predictions + one.judgement.index()) {
+                    Some(asked) if !*asked => *asked = true,
+                    Some(_) => return Err("asks for a judgement twice".to_string()),
+                    None => return Err("asks for a judgement that is not listed".to_string()),
                 }
             }
             for op in wave.compute.iter().flat_map(|g| &g.ops) {
@@ -167,6 +220,9 @@ impl Checker<'_> {
         }
         if self.segment.substep > 0 && self.segment.result.moves.is_some() {
             return Err("moves x in the middle of a step".to_string());
+        }
+        if self.plan.states.iter().any(|s| s.shape == Shape::Scores) {
+            return Err("keeps a number for each class".to_string());
         }
         for keep in &self.segment.keep {
             let Some(state) = self.plan.states.get(keep.state.index()) else {
@@ -222,6 +278,46 @@ impl Checker<'_> {
         self.guard(one.when.as_ref(), made, asked)
     }
 
+    fn judging(&self, one: &Judging, made: &[bool], asked: &[bool]) -> Result<(), String> {
+        let Some(row) = self.plan.judgements.get(one.judgement.index()) else {
+            return Err("asks for a judgement that is not listed".to_string());
+        };
+        for operand in std::iter::once(&one.of).chain(&one.by) {
+            self.operand(operand, made, asked)?;
+        }
+        let weighted = match (&one.by, row.gives) {
+            (None, Gives::Logits) => true,
+            (Some(by), Gives::Gradient) => self.shape(by) == Shape::Scores,
+            _ => false,
+        };
+        if self.shape(&one.of) != Shape::Tensor || !weighted {
+            return Err(format!("puts the question `{}` in another way", row.label));
+        }
+        self.guard(one.when.as_ref(), made, asked)
+    }
+
+    /// Classes and what is known of each: the kinds that belong together.
+    fn scores(&self, code: &Code) -> Result<(), String> {
+        let fits = match code {
+            Code::Softmax(a) => self.shape(a) == Shape::Scores,
+            Code::Pick(a, class) | Code::OneHot(a, class) => {
+                self.shape(a) == Shape::Scores && self.is_class(class)
+            }
+            Code::Argmax(a, except) => {
+                self.shape(a) == Shape::Scores && except.iter().all(|class| self.is_class(class))
+            }
+            _ => true,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err("takes the number of a class from something else".to_string()),
+        }
+    }
+
+    fn is_class(&self, operand: &Operand) -> bool {
+        matches!(self.shape(operand), Shape::Class | Shape::Scalar)
+    }
+
     fn op(&self, op: &Op, made: &[bool], asked: &[bool]) -> Result<(), String> {
         for operand in op.code.operands() {
             self.operand(operand, made, asked)?;
@@ -249,7 +345,7 @@ impl Checker<'_> {
             }
             Code::And(a, b) | Code::Or(a, b) => self.truth(a).and_then(|()| self.truth(b)),
             Code::Not(a) => self.truth(a),
-            _ => Ok(()),
+            code => self.scores(code),
         }
     }
 
@@ -291,7 +387,14 @@ impl Checker<'_> {
     fn operand(&self, operand: &Operand, made: &[bool], asked: &[bool]) -> Result<(), String> {
         let there = match operand {
             Operand::Value(id) => made.get(id.index()).copied().unwrap_or(false),
-            Operand::Prediction(id) => asked.get(id.index()).copied().unwrap_or(false),
+            Operand::Prediction(id) => {
+                id.index() < self.plan.predictions.len()
+                    && asked.get(id.index()).copied().unwrap_or(false)
+            }
+            Operand::Judgement(id) => {
+                let at = self.plan.predictions.len() + id.index();
+                asked.get(at).copied().unwrap_or(false)
+            }
             Operand::State(id) => id.index() < self.plan.states.len(),
             Operand::Decision(id) => self.decided.contains(id),
             Operand::Input(id) => id.index() < self.plan.inputs.len(),
@@ -324,6 +427,7 @@ impl Checker<'_> {
                 .map_or(Shape::Scalar, |s| s.shape),
             Operand::Decision(_) => Shape::Bool,
             Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
+            Operand::Judgement(id) => self.plan.shape_of_judgement(*id),
             Operand::Input(id) => match self.plan.inputs.get(id.index()).map(|i| i.kind.as_str()) {
                 Some("Mask" | "Map") => Shape::Map,
                 _ => Shape::Tensor,
@@ -341,6 +445,6 @@ pub fn is_place(at: f64) -> bool {
 
 /// Whether a value of one shape can be kept in a state of another: a number fills a larger one.
 fn fits(value: Shape, state: Shape) -> bool {
-    let number = |s: Shape| !matches!(s, Shape::Bool | Shape::Class);
+    let number = |s: Shape| !matches!(s, Shape::Bool | Shape::Class | Shape::Scores);
     value == state || (value == Shape::Scalar && number(state))
 }

@@ -4,6 +4,7 @@
 //! cannot know. Saved as JSON it is `guide-plan/1`, in which an unknown field is an error.
 
 mod check;
+mod judge;
 mod layers;
 mod look;
 mod noise;
@@ -13,6 +14,7 @@ mod timetable;
 mod walk;
 
 pub use check::is_place;
+pub use judge::*;
 pub use layers::{LayerTerm, Layers, layer_kind};
 pub use look::{Attends, Look, Tokens};
 pub use noise::NoiseCurve;
@@ -60,6 +62,14 @@ define_id!(
     DecisionId
 );
 define_id!(
+    /// A row of [`Plan::classifiers`].
+    ClassifierId
+);
+define_id!(
+    /// A row of [`Plan::judgements`].
+    JudgementId
+);
+define_id!(
     /// A row of [`Segment::values`]; counted anew in each segment.
     ValueId
 );
@@ -74,6 +84,12 @@ pub struct Plan {
     pub head: Head,
     /// Each prediction that any step may ask for, once.
     pub predictions: Vec<Prediction>,
+    /// The classifiers that any step may ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classifiers: Vec<Classifier>,
+    /// Each question to a classifier that any step may put, once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judgements: Vec<Judgement>,
     /// What must be bound before a run, besides models.
     pub inputs: Vec<Input>,
     /// What crosses steps.
@@ -231,6 +247,8 @@ pub enum Condition {
     Prompt(InputId),
     /// An element of a `Prompt[]` input.
     PromptAt(InputId, u32),
+    /// An element of a `Prompt[]` input that the run finds, by the name of its value.
+    PromptOf(InputId, String),
     /// A text in the rule.
     Text(String),
     /// A class by number.
@@ -425,6 +443,10 @@ pub struct Cost {
     pub most: u64,
     /// The same for each label, in order of `Plan::predictions`.
     pub by_prediction: Vec<(u64, u64)>,
+    /// Fewest and most questions to classifiers, of each kind: in order of `Plan::judgements`. They are
+    /// no network evaluations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_judgement: Vec<(u64, u64)>,
     /// Most tensors alive at once, predictions and state included.
     pub peak_tensors: u32,
     /// Bytes of state for each sample.

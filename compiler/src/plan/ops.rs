@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecisionId, InputId, Look, PredictionId, Space, StateId, ValueId};
+use super::{
+    DecisionId, InputId, JudgementId, Judging, Look, PredictionId, Space, StateId, ValueId,
+};
 
 /// A run of ticks that do the same work: `steps.0..steps.1`, in one substep of each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Segment {
 pub struct Wave {
     /// The predictions; each batch goes through one network at once.
     pub evaluate: Vec<Batch>,
+    /// The questions to classifiers, after the predictions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judge: Vec<Judging>,
     /// The arithmetic, in order. A group of several operations runs as one pass over memory.
     pub compute: Vec<Group>,
 }
@@ -114,6 +119,8 @@ pub enum Shape {
     Map,
     /// `[B, C, 1, 1]`
     PerChannel,
+    /// `[B, K]`, f64: a number for each class.
+    Scores,
 }
 
 /// One operation, `out = code`.
@@ -137,6 +144,8 @@ pub enum Operand {
     Value(ValueId),
     /// A prediction of this tick, in the main model's space.
     Prediction(PredictionId),
+    /// What a classifier answered in this tick: a number for each class, or a gradient.
+    Judgement(JudgementId),
     /// A state as it was before this tick.
     State(StateId),
     /// What the step's first evaluation decided; only in the others. Where it was not computed there
@@ -239,6 +248,14 @@ pub enum Code {
         /// At what.
         look: Look,
     },
+    /// The probabilities of logits.
+    Softmax(Operand),
+    /// The number that the first has for a class.
+    Pick(Operand, Operand),
+    /// The class with the largest number, other than the second; of equals the first.
+    Argmax(Operand, Option<Operand>),
+    /// As many numbers as the first has: 1 at a class, else 0.
+    OneHot(Operand, Operand),
     /// The second in the first tick in which the state was ever written for this sample has not
     /// come (so the state is empty), else the first: `Fresh(state, init)`.
     Fresh(StateId, Operand),

@@ -32,6 +32,8 @@ impl Plan {
             ("segments", self.segments.len(), ticks),
             ("predictions", self.predictions.len(), MOST),
             ("inputs", self.inputs.len(), MOST),
+            ("classifiers", self.classifiers.len(), MOST),
+            ("judgements", self.judgements.len(), MOST),
             ("states", self.states.len(), MOST),
             ("decisions", self.decisions.len(), MOST),
         ];
@@ -65,7 +67,14 @@ impl Plan {
             Shape::Tensor => channels * height * width,
             Shape::Map => height * width,
             Shape::PerChannel => channels,
+            Shape::Scores => self.most_classes(),
         }
+    }
+
+    /// The most classes that a classifier of the plan is known to have.
+    fn most_classes(&self) -> u64 {
+        let known = self.classifiers.iter().filter_map(|c| c.classes);
+        u64::from(known.max().unwrap_or(1))
     }
 
     /// Whether there is room for what a segment computes beside all state, of which there are two

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Filter, Guard, Hold, Number, Op, Operand, Outcome, Segment, Use, ValueId};
+use super::{
+    Code, Filter, Guard, Hold, Judging, Number, Op, Operand, Outcome, Segment, Use, ValueId,
+};
 
 impl Code {
     /// What the operation reads, in order.
@@ -25,6 +27,9 @@ impl Code {
             .flatten()
             .collect(),
             Code::Random { low, high, .. } => vec![low, high],
+            Code::Softmax(a) => vec![a],
+            Code::Pick(a, b) | Code::OneHot(a, b) => vec![a, b],
+            Code::Argmax(a, except) => std::iter::once(a).chain(except).collect(),
             Code::Gaussian { .. } => Vec::new(),
             Code::Look { of, .. } => vec![of],
         }
@@ -116,9 +121,15 @@ impl Segment {
             .flat_map(|b| &b.uses)
     }
 
+    /// All questions to classifiers in order.
+    pub fn judgings(&self) -> impl Iterator<Item = &Judging> {
+        self.waves.iter().flat_map(|w| &w.judge)
+    }
+
     /// Every operand outside operations: questions, what is kept, decided, and what leaves.
     pub fn ends(&self) -> Vec<&Operand> {
         let mut all: Vec<&Operand> = self.uses().flat_map(Use::operands).collect();
+        all.extend(self.judgings().flat_map(Judging::operands));
         for keep in &self.keep {
             all.push(&keep.value);
             all.extend(keep.when.iter().flat_map(Guard::operands));

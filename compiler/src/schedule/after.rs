@@ -86,6 +86,7 @@ fn plain(form: &impl Debug) -> String {
         "CellId(",
         "InputId(",
         "PredictionId(",
+        "JudgementId(",
     ] {
         while let Some(at) = text.find(wrapper) {
             let end = text[at..].find(')').map_or(text.len(), |e| at + e);
@@ -103,6 +104,7 @@ fn sign(wrapper: &str) -> &'static str {
         "ScalarId(" => "k",
         "CellId(" => "cell ",
         "InputId(" => "input ",
+        "JudgementId(" => "judgement ",
         _ => "prediction ",
     }
 }

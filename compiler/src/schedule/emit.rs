@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::expr::{ExprId, Exprs, FilterForm, Form, Term};
 use super::gather::Impossible;
 use super::guard::{ALWAYS, GuardId, Guards, NEVER};
+use super::judging::UsedJudgements;
 use super::live::{Demand, Formulas};
 use super::lower::Lowered;
 use super::merge;
@@ -15,8 +16,9 @@ use super::scalar::{ScalarId, Scalars};
 use super::tables::Used;
 use crate::graph::{CellId, NodeId};
 use crate::plan::{
-    Batch, Code, Compare, Decide, DecisionId, Filter, Group, Guard, Hold, Keep, Literal, Number,
-    Op, Operand, Outcome, PredictionId, Reduce, Segment, Shape, StateId, Use, Value, ValueId, Wave,
+    Batch, Code, Compare, Decide, DecisionId, Filter, Group, Guard, Hold, Judging, Keep, Literal,
+    Number, Op, Operand, Outcome, PredictionId, Reduce, Segment, Shape, StateId, Use, Value,
+    ValueId, Wave,
 };
 use crate::primitives::INTERVENTIONS;
 
@@ -32,6 +34,8 @@ pub struct Emit<'a> {
     pub formulas: &'a mut Formulas,
     /// The plan's predictions.
     pub used: &'a Used,
+    /// The plan's questions to classifiers.
+    pub judged: &'a UsedJudgements,
     /// The plan's number of each state.
     pub states: &'a BTreeMap<CellId, StateId>,
     /// The plan's number of each decision.
@@ -183,6 +187,7 @@ impl Draft<'_, '_> {
                 return Operand::Decision(decision.unwrap_or(DecisionId(0)));
             }
             Form::Predict(ask) => return Operand::Prediction(self.emit.used.id(ask.prediction)),
+            Form::Judge(id, ..) => return Operand::Judgement(self.emit.judged.id(*id)),
             _ => {}
         }
         if let Some(number) = self.emit.exprs.as_scalar(expr) {
@@ -216,12 +221,18 @@ impl Draft<'_, '_> {
             for expr in &stage.uses {
                 self.add_use(&mut evaluate, *expr);
             }
+            let judge = stage.uses.iter().filter_map(|expr| self.judging(*expr));
+            let judge = judge.collect();
             let mut compute = Vec::new();
             for pass in &stage.passes {
                 let ops = pass.iter().map(|expr| self.op(*expr)).collect();
                 compute.push(Group { ops });
             }
-            waves.push(Wave { evaluate, compute });
+            waves.push(Wave {
+                evaluate,
+                judge,
+                compute,
+            });
         }
         let mut keep = Vec::new();
         for (cell, value, guard) in keeps {
@@ -312,6 +323,20 @@ impl Draft<'_, '_> {
         }
     }
 
+    /// A question to a classifier.
+    fn judging(&mut self, expr: ExprId) -> Option<Judging> {
+        let Form::Judge(id, of, by) = *self.emit.exprs.form(expr) else {
+            return None;
+        };
+        let guard = self.guards_of.get(&expr).copied().unwrap_or(ALWAYS);
+        Some(Judging {
+            judgement: self.emit.judged.id(id),
+            of: self.operand(of),
+            by: by.map(|by| self.operand(by)),
+            when: self.guard(guard),
+        })
+    }
+
     fn op(&mut self, expr: ExprId) -> Op {
         let guard = self.guards_of.get(&expr).copied().unwrap_or(ALWAYS);
         Op {
@@ -375,6 +400,13 @@ impl Draft<'_, '_> {
                 of: self.operand(of),
                 look,
             },
+            Form::Softmax(a) => Code::Softmax(self.operand(a)),
+            Form::Pick(a, class) => Code::Pick(self.operand(a), self.operand(class)),
+            Form::Argmax(a, except) => {
+                let except = except.map(|class| self.operand(class));
+                Code::Argmax(self.operand(a), except)
+            }
+            Form::OneHot(a, class) => Code::OneHot(self.operand(a), self.operand(class)),
             Form::Fresh(cell, init) => {
                 let state = self.emit.states.get(&cell).copied().unwrap_or(StateId(0));
                 Code::Fresh(state, self.operand(init))
@@ -387,6 +419,7 @@ impl Draft<'_, '_> {
             | Form::State(_)
             | Form::Held(_)
             | Form::Predict(_)
+            | Form::Judge(..)
             | Form::Shift(_)
             | Form::Share(_)
             | Form::Refused(..) => Code::Linear(Vec::new()),

@@ -11,7 +11,7 @@ use guide_grammar::span::Span;
 use super::scalar::ScalarId;
 use crate::graph::{CellId, NodeId};
 use crate::plan::{
-    Axes, Binary, Compare, InputId, Look, PredictionId, ReduceOp, Shape, Space, Unary,
+    Axes, Binary, Compare, InputId, JudgementId, Look, PredictionId, ReduceOp, Shape, Space, Unary,
 };
 
 /// An expression: a row of [`Exprs`]. Operands have smaller numbers.
@@ -102,6 +102,12 @@ pub enum Form {
     /// What the step's first evaluation decided about a node.
     Held(NodeId),
     Predict(Ask),
+    /// What a classifier answers: to which question, shown what, and the weights of a gradient.
+    Judge(JudgementId, ExprId, Option<ExprId>),
+    Softmax(ExprId),
+    Pick(ExprId, ExprId),
+    Argmax(ExprId, Option<ExprId>),
+    OneHot(ExprId, ExprId),
     /// The linear part of a conversion. Stands only as a factor of a term.
     Shift(Change),
     /// The share of the latent `of` in the conversion of a prediction. Stands only as a factor.
@@ -289,6 +295,10 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
             .flatten()
             .chain(ask.with.iter().copied())
             .collect(),
+        Form::Judge(_, of, by) => std::iter::once(*of).chain(*by).collect(),
+        Form::Softmax(a) => vec![*a],
+        Form::Pick(a, b) | Form::OneHot(a, b) => vec![*a, *b],
+        Form::Argmax(a, except) => std::iter::once(*a).chain(*except).collect(),
         Form::Shift(change) | Form::Share(change) => vec![change.of],
         Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],
         Form::And(a, b) | Form::Or(a, b) | Form::Random(_, a, b) => vec![*a, *b],
@@ -310,6 +320,7 @@ pub fn shape_name(shape: Shape) -> &'static str {
         Shape::Tensor => "tensor",
         Shape::Map => "map",
         Shape::PerChannel => "per channel",
+        Shape::Scores => "a number for each class",
     }
 }
 

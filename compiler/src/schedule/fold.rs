@@ -102,6 +102,8 @@ fn knowable(graph: &Graph) -> Vec<bool> {
                 Op::Parameter(_) | Op::Latent | Op::Target | Op::Predict(_) | Op::Input(_) => false,
                 Op::Entry(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Filter(..) => false,
                 Op::Random(..) | Op::Gaussian(_) | Op::Look(..) | Op::Unsupported(..) => false,
+                Op::Judge(_) | Op::JudgeGradient(..) | Op::Decode(_) | Op::Softmax(_) => false,
+                Op::Pick(..) | Op::Argmax(..) | Op::OneHot(..) => false,
                 Op::Prev(cell) => cells.get(cell.index()).copied().unwrap_or(false),
                 op => operands(op)
                     .iter()
@@ -443,6 +445,11 @@ pub fn operands(op: &Op) -> Vec<NodeId> {
                 .collect()
         }
         Op::Look(of, _) => vec![*of],
+        Op::Judge(judge) => vec![judge.of],
+        Op::JudgeGradient(judge, by) => vec![judge.of, *by],
+        Op::Decode(a) | Op::Softmax(a) => vec![*a],
+        Op::Pick(a, b) | Op::OneHot(a, b) => vec![*a, *b],
+        Op::Argmax(a, except) => std::iter::once(*a).chain(*except).collect(),
         Op::Unsupported(_, operands) => operands.clone(),
         Op::Number(_) | Op::Bool(_) | Op::Parameter(_) | Op::Tick(_) | Op::Latent => Vec::new(),
         Op::Target | Op::Input(_) | Op::Count(_) | Op::Gaussian(_) | Op::Prev(_) => Vec::new(),

@@ -122,6 +122,7 @@ fn condition(condition: &Condition, inputs: &[Input]) -> String {
         Condition::Null => "null".to_string(),
         Condition::Prompt(id) => input(id).to_string(),
         Condition::PromptAt(id, at) => format!("{}[{at}]", input(id)),
+        Condition::PromptOf(id, name) => format!("{}[{name}]", input(id)),
         Condition::Text(text) => format!("{text:?}"),
         Condition::Class(number) => format!("class({number})"),
         Condition::ClassOf(name) => format!("class({name})"),

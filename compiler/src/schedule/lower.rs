@@ -7,6 +7,7 @@ use super::Target;
 use super::affine::{Builder, Test, Written};
 use super::expr::{Change, ExprId, FilterForm, Form};
 use super::fold::{self, Folded};
+use super::judging::Judgements;
 use super::label::Predictions;
 use super::leaving::Leaving;
 use super::scalar::ScalarId;
@@ -49,6 +50,8 @@ pub struct Lowering<'a> {
     pub folded: &'a Folded,
     /// All predictions so far.
     pub predictions: Predictions,
+    /// All questions to classifiers so far.
+    pub judgements: Judgements,
     /// By node: the known number as an expression over names of the step, in the tick at hand.
     values: Vec<ExprId>,
     /// The same as a number, also where it is 0 in this tick.
@@ -69,6 +72,7 @@ impl<'a> Lowering<'a> {
             target,
             folded,
             predictions: Predictions::default(),
+            judgements: Judgements::default(),
             values: Vec::new(),
             numbers: HashMap::new(),
             ticks: target.timetable.ticks.len(),
@@ -312,6 +316,29 @@ impl<'a> Lowering<'a> {
             }
             Op::Prev(cell) => self.prev(b, *cell, node, written),
             Op::Predict(predict) => self.predict(b, predict, node),
+            Op::Judge(judge) => self.judge(b, judge, None, node),
+            Op::JudgeGradient(judge, by) => self.judge(b, judge, Some(*by), node),
+            Op::Softmax(x) => {
+                let x = self.value(b, *x);
+                b.exprs.intern(Form::Softmax(x), shape, span)
+            }
+            Op::Pick(x, class) => {
+                let (x, class) = (self.value(b, *x), self.value(b, *class));
+                b.exprs.intern(Form::Pick(x, class), shape, span)
+            }
+            Op::Argmax(x, except) => {
+                let x = self.value(b, *x);
+                let except = except.map(|class| self.value(b, class));
+                b.exprs.intern(Form::Argmax(x, except), shape, span)
+            }
+            Op::OneHot(x, class) => {
+                let (x, class) = (self.value(b, *x), self.value(b, *class));
+                b.exprs.intern(Form::OneHot(x, class), shape, span)
+            }
+            Op::Decode(_) => {
+                let what = "decode".to_string();
+                b.exprs.intern(Form::Refused(what, span), shape, span)
+            }
             Op::Unsupported(what, _) => {
                 b.exprs
                     .intern(Form::Refused(what.clone(), span), shape, span)

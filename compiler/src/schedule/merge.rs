@@ -8,6 +8,7 @@ use super::affine::{Builder, Test, Written};
 use super::expr::{ExprId, Exprs, Form};
 use super::fold::Folded;
 use super::guard::{GuardId, Guards, NEVER};
+use super::judging::Judgements;
 use super::live::{self, Demand, Formulas};
 use super::lower::{Lowered, Lowering, begins_step};
 use super::scalar::Scalars;
@@ -47,6 +48,8 @@ pub struct Scheduled {
     pub guards: Guards,
     /// All predictions that were lowered, needed or not.
     pub predictions: Vec<Prediction>,
+    /// All questions to classifiers that were lowered, needed or not.
+    pub judgements: Judgements,
     /// In order of the first tick.
     pub parts: Vec<Part>,
     /// For each tick, the cells that no earlier tick wrote.
@@ -62,12 +65,13 @@ pub fn schedule(graph: &Graph, target: &Target, folded: &Folded, outcome: &Outco
     let mut guards = Guards::new();
     let needs = live_all(graph, target, &exprs, &mut guards, &ticks);
     let parts = merge(target, &exprs, ticks, needs);
-    let predictions = lowering.predictions.list;
+    let (predictions, judgements) = (lowering.predictions.list, lowering.judgements);
     Scheduled {
         exprs,
         scalars,
         guards,
         predictions,
+        judgements,
         parts,
         unwritten,
     }

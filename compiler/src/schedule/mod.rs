@@ -19,6 +19,7 @@ mod expr;
 mod fold;
 mod gather;
 mod guard;
+mod judging;
 mod label;
 mod leaving;
 mod live;
@@ -35,6 +36,7 @@ mod unread;
 
 pub use crate::plan::MOST_STEPS;
 pub use after::{PASSES, after};
+pub use judging::KnownClassifier;
 pub use unread::warn;
 
 use std::collections::BTreeSet;
@@ -68,6 +70,8 @@ pub struct Target {
     pub steps: u32,
     /// Whether a negative prompt is given.
     pub negative: bool,
+    /// What is known of classifiers.
+    pub classifiers: Vec<KnownClassifier>,
 }
 
 /// Makes the plan of a guide.
@@ -113,10 +117,12 @@ fn emit_all(
     let (state_ids, states) = tables::states(graph, target, folded, scheduled);
     let (decision_ids, decisions) = tables::decisions(graph, scheduled);
     let used = tables::used(scheduled);
+    let judged = judging::used(scheduled);
     let taken: BTreeSet<String> = used
         .list
         .iter()
         .map(|p| p.label.clone())
+        .chain(judged.list.iter().map(|j| j.label.clone()))
         .chain(graph.inputs.iter().map(|i| i.name.clone()))
         .chain(["x", "target"].map(str::to_string))
         .collect();
@@ -132,6 +138,7 @@ fn emit_all(
             guards: &mut scheduled.guards,
             formulas: &mut formulas,
             used: &used,
+            judged: &judged,
             states: &state_ids,
             decisions: &decision_ids,
             taken: match part.substep {
@@ -158,6 +165,7 @@ fn emit_all(
     if bag.has_errors() {
         return Err(bag);
     }
+    let used = tables::Asked { used, judged };
     let cost = tables::cost(scheduled, &segments, &used, &state_ids, &states);
     let head = Head {
         guide: target.guide.clone(),
@@ -181,7 +189,9 @@ fn emit_all(
     let mut plan = Plan {
         format: FORMAT.to_string(),
         head,
-        predictions: used.list,
+        predictions: used.used.list,
+        classifiers: used.judged.classifiers,
+        judgements: used.judged.list,
         inputs: graph.inputs.clone(),
         states,
         decisions,

@@ -7,14 +7,15 @@ use super::count;
 use super::expr::{Exprs, Form};
 use super::fold::Folded;
 use super::guard::{ALWAYS, GuardId, NEVER};
+use super::judging::UsedJudgements;
 use super::live;
 use super::lower::fixed_init;
 use super::merge::Scheduled;
 use crate::cost;
 use crate::graph::{CellId, Graph, NodeId};
 use crate::plan::{
-    ArgValue, Code, Condition, Cost, Decision, DecisionId, Init, InputId, Need, Operand,
-    Prediction, PredictionId, Segment, Shape, State, StateId,
+    ArgValue, Code, Condition, Cost, Decision, DecisionId, Init, InputId, JudgementId, Need,
+    Operand, Prediction, PredictionId, Segment, Shape, State, StateId,
 };
 
 /// The states that some tick reads, and their numbers.
@@ -106,6 +107,8 @@ fn bytes(shape: Shape, target: &Target) -> u64 {
         Shape::Tensor => 4 * channels * height * width,
         Shape::Map => 4 * height * width,
         Shape::PerChannel => 4 * channels,
+        // No state is one.
+        Shape::Scores => 0,
     }
 }
 
@@ -150,15 +153,25 @@ impl Used {
     }
 }
 
+/// All questions of a plan.
+pub struct Asked {
+    /// To networks.
+    pub used: Used,
+    /// To classifiers.
+    pub judged: UsedJudgements,
+}
+
 /// What the plan costs.
 pub fn cost(
     scheduled: &mut Scheduled,
     segments: &[Segment],
-    used: &Used,
+    asked_for: &Asked,
     ids: &BTreeMap<CellId, StateId>,
     states: &[State],
 ) -> Cost {
+    let Asked { used, judged } = asked_for;
     let mut by_prediction = vec![(0, 0); used.list.len()];
+    let mut by_judgement = vec![(0, 0); judged.list.len()];
     let (mut least, mut most) = (0, 0);
     for (part, segment) in scheduled.parts.iter().zip(segments) {
         let asked: BTreeSet<PredictionId> = segment.uses().map(|u| u.prediction).collect();
@@ -168,6 +181,14 @@ pub fn cost(
             used,
             &asked,
         );
+        let questions: Vec<(JudgementId, GuardId)> = part
+            .demand
+            .iter()
+            .filter_map(|(expr, guard)| match scheduled.exprs.form(*expr) {
+                Form::Judge(id, ..) => Some((judged.id(*id), *guard)),
+                _ => None,
+            })
+            .collect();
         for tick in &part.ticks {
             let unwritten = scheduled.unwritten.get(*tick);
             let known = known(&scheduled.exprs, &part.demand, unwritten, ids, states);
@@ -181,6 +202,13 @@ pub fn cost(
                     row.1 += u64::from(*guard != NEVER);
                 }
             }
+            for (id, guard) in &questions {
+                let guard = count::knowing(&mut scheduled.guards, *guard, &known);
+                if let Some(row) = by_judgement.get_mut(id.index()) {
+                    row.0 += u64::from(guard == ALWAYS);
+                    row.1 += u64::from(guard != NEVER);
+                }
+            }
             let (low, high) = count::extremes(&mut scheduled.guards, &guards);
             least += low;
             most += high;
@@ -190,6 +218,7 @@ pub fn cost(
         least,
         most,
         by_prediction,
+        by_judgement,
         peak_tensors: cost::peak(segments, states),
         state_bytes: states.iter().map(|s| s.bytes).sum(),
     }
@@ -235,7 +264,8 @@ fn known(
 }
 
 /// What the plan needs to run.
-pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
+pub fn needs(graph: &Graph, segments: &[Segment], asked: &Asked) -> Vec<Need> {
+    let Asked { used, judged } = asked;
     let mut needs = Vec::new();
     if used
         .list
@@ -281,7 +311,9 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
             .for_each(&mut look);
     }
     for condition in used.list.iter().flat_map(|p| p.conditions()) {
-        if let Condition::Prompt(id) | Condition::PromptAt(id, _) = condition.related() {
+        if let Condition::Prompt(id) | Condition::PromptAt(id, _) | Condition::PromptOf(id, _) =
+            condition.related()
+        {
             inputs.insert(*id);
         }
     }
@@ -291,7 +323,8 @@ pub fn needs(graph: &Graph, segments: &[Segment], used: &Used) -> Vec<Need> {
             Need::Input(id) => inputs.contains(id),
             Need::Target => target,
             Need::NullCondition | Need::Layers(_) => false,
-            Need::Classifier(_) | Need::Loss(_) => true,
+            Need::Classifier(name) => judged.classifiers.iter().any(|c| c.name == *name),
+            Need::Loss(_) => true,
         };
         if wanted && !needs.contains(need) {
             needs.push(need.clone());

@@ -41,6 +41,11 @@ impl<'a> Names<'a> {
                     true => format!("[{}]", p.label),
                     false => p.label.clone(),
                 }),
+            Operand::Judgement(id) => self
+                .plan
+                .judgements
+                .get(id.index())
+                .map_or("?".to_string(), |j| j.label.clone()),
             Operand::State(id) => self
                 .plan
                 .states
@@ -125,6 +130,11 @@ impl<'a> Names<'a> {
             Code::Random { key, low, high } => {
                 format!("random({}, {}, salt: \"{key}\")", of(low), of(high))
             }
+            Code::Softmax(a) => format!("softmax({})", of(a)),
+            Code::Pick(a, class) => format!("{}[{}]", of(a), of(class)),
+            Code::Argmax(a, None) => format!("argmax({})", of(a)),
+            Code::Argmax(a, Some(except)) => format!("argmax({}, except: {})", of(a), of(except)),
+            Code::OneHot(_, class) => format!("only({})", of(class)),
             Code::Gaussian { key } => format!("gaussian(salt: \"{key}\")"),
             Code::Look { of: seen, look } => look.label(&of(seen)),
             Code::Fresh(state, init) => {

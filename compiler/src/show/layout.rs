@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use super::expression::Names;
 use super::words;
-use crate::plan::{DecisionId, Operand, Plan, PredictionId, Segment, StateId, ValueId};
+use crate::plan::{
+    DecisionId, JudgementId, Operand, Plan, PredictionId, Segment, StateId, ValueId,
+};
 
 /// What a box stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A prediction.
+    /// A prediction, or what a classifier answers.
     Network,
     /// Operations in one pass over memory.
     Pass,
@@ -46,6 +48,7 @@ pub struct Drawing {
 enum Source {
     Value(ValueId),
     Prediction(PredictionId),
+    Judgement(JudgementId),
     State(StateId),
     Decision(DecisionId),
 }
@@ -87,6 +90,16 @@ pub fn drawing(plan: &Plan, segment: &Segment) -> Drawing {
             );
             let at = drawer.add(Kind::Network, lines, &one.operands());
             drawer.made.insert(Source::Prediction(one.prediction), at);
+        }
+        for one in &wave.judge {
+            let mut lines = vec![drawer.names.operand(&Operand::Judgement(one.judgement))];
+            lines.extend(
+                one.when
+                    .as_ref()
+                    .map(|w| format!("when {}", drawer.names.guard(w))),
+            );
+            let at = drawer.add(Kind::Network, lines, &one.operands());
+            drawer.made.insert(Source::Judgement(one.judgement), at);
         }
         for group in &wave.compute {
             let mut lines = Vec::new();
@@ -146,6 +159,7 @@ impl Drawer<'_> {
             let source = match operand {
                 Operand::Value(id) => Source::Value(*id),
                 Operand::Prediction(id) => Source::Prediction(*id),
+                Operand::Judgement(id) => Source::Judgement(*id),
                 Operand::State(id) => Source::State(*id),
                 Operand::Decision(id) => Source::Decision(*id),
                 _ => continue,

@@ -7,8 +7,8 @@ use super::expression::{Names, remark};
 use super::words;
 use crate::cost;
 use crate::plan::{
-    ArgValue, Batch, Group, Guard, Hold, Init, Need, Number, Operand, Plan, Segment, State, Use,
-    Wave,
+    ArgValue, Batch, Gives, Group, Guard, Hold, Init, Judgement, Need, Number, Operand, Plan, Seen,
+    Segment, State, Use, Wave,
 };
 
 /// The plan as text.
@@ -77,7 +77,7 @@ fn need(plan: &Plan, need: &Need) -> String {
         Need::NullCondition => "null condition".to_string(),
         Need::Layers(layers) => format!("layers {layers}"),
         Need::Model(name) => format!("model {name}"),
-        Need::Classifier(name) => format!("classifier {name}"),
+        Need::Classifier(name) => classifier(plan, name),
         Need::Loss(name) => format!("loss {name}"),
         Need::Target => "target".to_string(),
         Need::Input(id) => match plan.inputs.get(id.index()) {
@@ -85,6 +85,18 @@ fn need(plan: &Plan, need: &Need) -> String {
             None => "input".to_string(),
         },
     }
+}
+
+/// `classifier judge(sees: noisy), 455 classes`
+fn classifier(plan: &Plan, name: &str) -> String {
+    let mut text = format!("classifier {name}");
+    if let Some(known) = plan.classifiers.iter().find(|c| c.name == name) {
+        text.push_str(&format!("(sees: {})", known.sees.name()));
+        if let Some(classes) = known.classes {
+            text.push_str(&format!(" of {classes} classes"));
+        }
+    }
+    text
 }
 
 fn states(plan: &Plan, out: &mut String) {
@@ -146,6 +158,7 @@ fn segment(plan: &Plan, part: &Segment, out: &mut String) {
                 evaluate(plan, &names, batch, out);
             }
         }
+        judge(plan, &names, wave, out);
         compute(part, &names, wave, out);
     }
     tables(plan, part, out);
@@ -197,6 +210,36 @@ fn evaluate(plan: &Plan, names: &Names<'_>, batch: &Batch, out: &mut String) {
             row = format!("{row:<38} {}", notes.join("; "));
         }
         line(out, &row);
+    }
+}
+
+/// The questions to classifiers of a wave.
+fn judge(plan: &Plan, names: &Names<'_>, wave: &Wave, out: &mut String) {
+    if wave.judge.is_empty() {
+        return;
+    }
+    line(out, "  judge");
+    for one in &wave.judge {
+        let Some(row) = plan.judgements.get(one.judgement.index()) else {
+            continue;
+        };
+        let sees = plan.classifiers.get(row.classifier.index()).map(|c| c.sees);
+        let shown = names.operand(&one.of);
+        let mut notes = vec![match sees {
+            Some(Seen::Image) => format!("shown the picture of {shown}"),
+            _ => format!("shown {shown}"),
+        }];
+        if let Some(by) = &one.by {
+            notes.push(format!(
+                "backward, from {} by its logits",
+                names.operand(by)
+            ));
+        }
+        if let Some(when) = &one.when {
+            notes.push(format!("when {}", names.guard(when)));
+        }
+        let row = format!("    [{}]", row.label);
+        line(out, &format!("{row:<38} {}", notes.join("; ")));
     }
 }
 
@@ -371,6 +414,38 @@ fn ends(plan: &Plan, part: &Segment, names: &Names<'_>, out: &mut String) {
     line(out, &format!("  return  {}", leaving.join(", ")));
 }
 
+/// What classifiers are asked, which is no evaluation of the network.
+fn judged(plan: &Plan, out: &mut String) {
+    let range = |(least, most): (u64, u64)| match least == most {
+        true => least.to_string(),
+        false => format!("{least} to {most}"),
+    };
+    let asked = plan.judgements.iter().zip(&plan.cost.by_judgement);
+    let rows: Vec<String> = asked
+        .map(|(row, count)| {
+            let backward = match row.gives {
+                Gives::Logits => "",
+                Gives::Gradient => " forward and backward",
+            };
+            format!("{} {}{backward}", row.label, range(*count))
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    line(out, &format!("      and classifiers: {}", rows.join(", ")));
+    let backward = |row: &&Judgement| row.gives == Gives::Gradient;
+    let through = plan.judgements.iter().filter(backward);
+    let memory = through.filter_map(|row| {
+        let classifier = plan.classifiers.get(row.classifier.index())?;
+        classifier.backward
+    });
+    if let Some(most) = memory.max() {
+        let size = words::bytes(most);
+        line(out, &format!("      a backward pass holds {size} a sample"));
+    }
+}
+
 fn total(plan: &Plan, out: &mut String) {
     let cost = &plan.cost;
     let steps = u64::from(plan.head.steps.max(1));
@@ -413,6 +488,7 @@ fn total(plan: &Plan, out: &mut String) {
             .collect();
         line(out, &format!("      {}", rows.join(", ")));
     }
+    judged(plan, out);
     let state = if cost.state_bytes == 0 {
         "no state".to_string()
     } else {

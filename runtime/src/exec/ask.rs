@@ -4,20 +4,22 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Tensor};
 use guide_compiler::plan::{
-    Batch, Code, Condition, Look, NoiseCurve, Operand, Plan, PredictionId, Segment, Shape, Tick,
-    Use,
+    Batch, Code, Condition, Guard, Judging, Look, NoiseCurve, Operand, Plan, PredictionId, Segment,
+    Shape, Tick, Use,
 };
 
 use super::dims::Dims;
 use super::sample::broken;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::ops::random::Stream;
-use crate::predictor::{Predictor, Question, Sight};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Sight, Verdict};
 
 /// What an executor knows of its samples, as far as questions need it.
 pub(super) trait Known {
     /// Whether sample `b` asks this.
-    fn asks(&self, b: usize, question: &Use) -> Result<bool>;
+    fn asks(&self, b: usize, when: Option<&Guard>) -> Result<bool>;
+    /// A number for each class of sample `b`.
+    fn scores(&self, b: usize, operand: &Operand) -> Result<Vec<f64>>;
     /// A number of sample `b`.
     fn number(&self, b: usize, operand: &Operand) -> Result<f64>;
     /// The seed of sample `b`.
@@ -65,7 +67,7 @@ pub(super) fn ask(
             let answered = heard
                 .iter()
                 .any(|h| h.prediction == question.prediction.index() && h.row[b].is_some());
-            if !answered && known.asks(b, question)? {
+            if !answered && known.asks(b, question.when.as_ref())? {
                 rows.push(b);
             }
         }
@@ -154,6 +156,72 @@ fn sights<'a>(now: &Now<'a>, prediction: PredictionId) -> Vec<Sight<'a>> {
         }
     }
     sights
+}
+
+/// What a classifier answered, for which samples.
+pub(super) enum Ruled {
+    /// No sample asked.
+    Nothing,
+    /// Logits of these samples.
+    Logits(Vec<(usize, Vec<f64>)>),
+    /// A gradient, as an answer like a prediction's.
+    Gradient(Heard),
+}
+
+/// Puts a question to a classifier, for the samples that need it.
+pub(super) fn judge(
+    now: &Now<'_>,
+    judging: &Judging,
+    known: &dyn Known,
+    predictor: &mut dyn Predictor,
+) -> Result<Ruled> {
+    let mut rows = Vec::new();
+    for b in 0..now.dims.batch {
+        if known.asks(b, judging.when.as_ref())? {
+            rows.push(b);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(Ruled::Nothing);
+    }
+    // INVARIANT: `Plan::check` has looked at the tables.
+    let judgement = &now.plan.judgements[judging.judgement.index()];
+    let classifier = &now.plan.classifiers[judgement.classifier.index()];
+    let weights = |operand: &Operand| {
+        let each = rows.iter().map(|b| known.scores(*b, operand));
+        each.collect::<Result<Vec<_>>>()
+    };
+    let question = JudgeQuestion {
+        judgement,
+        classifier,
+        rows: &rows,
+        of: known.latent(&rows, &judging.of)?,
+        t: now.tick.t,
+        by: judging.by.as_ref().map(weights).transpose()?,
+    };
+    match predictor.judge(now.index, now.tick, &question)? {
+        Verdict::Logits(logits) if logits.len() == rows.len() && question.by.is_none() => {
+            Ok(Ruled::Logits(rows.into_iter().zip(logits).collect()))
+        }
+        Verdict::Gradient(gradient)
+            if gradient.dims() == now.dims.rows(rows.len(), Shape::Tensor) =>
+        {
+            let mut row = vec![None; now.dims.batch];
+            for (i, b) in rows.iter().enumerate() {
+                row[*b] = Some(i);
+            }
+            Ok(Ruled::Gradient(Heard {
+                prediction: now.plan.predictions.len() + judging.judgement.index(),
+                data: gradient.to_dtype(DType::F32)?.contiguous()?,
+                row,
+                sights: Vec::new(),
+            }))
+        }
+        _ => Err(RuntimeError::new(
+            ErrorKind::TensorShape,
+            format!("the answer for `{}` has another shape", judgement.label),
+        )),
+    }
 }
 
 /// Where the questions of a batch are put, apart from `x`: the point, for which samples.

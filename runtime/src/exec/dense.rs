@@ -88,6 +88,10 @@ impl Arithmetic for Dense {
         }
     }
 
+    fn slots(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
     fn compute(
         &mut self,
         job: &Job<'_>,

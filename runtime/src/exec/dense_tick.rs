@@ -1,7 +1,7 @@
 //! A tick on a device as far as it has come: what its values are, and its operations.
 
 use candle_core::{DType, Tensor};
-use guide_compiler::plan::{Code, Op, Operand, Shape, Use};
+use guide_compiler::plan::{Code, Guard, JudgementId, Op, Operand, Shape};
 
 use super::ask::{Heard, Known, pick};
 use super::bindings::Bound;
@@ -57,8 +57,13 @@ impl Tick<'_> {
         f(&frame(self.job, &inputs))
     }
 
-    pub fn guard(&self, b: usize, guard: Option<&guide_compiler::plan::Guard>) -> Result<bool> {
+    pub fn guard(&self, b: usize, guard: Option<&Guard>) -> Result<bool> {
         self.with(|frame| self.engine.slots[b].guard(frame, b, guard))
+    }
+
+    /// Where the gradient of a judgement stands among what was heard: after the predictions.
+    fn place_of(&self, id: JudgementId) -> usize {
+        self.job.plan.predictions.len() + id.index()
     }
 
     pub fn number_of(&self, b: usize, operand: &Operand) -> Result<Option<f64>> {
@@ -80,6 +85,14 @@ impl Tick<'_> {
                 .heard
                 .iter()
                 .any(|h| h.prediction == id.index() && h.row[b].is_some()),
+            Operand::Judgement(id) => {
+                let at = self.place_of(*id);
+                self.engine.slots[b].ruled[id.index()].is_some()
+                    || self
+                        .heard
+                        .iter()
+                        .any(|h| h.prediction == at && h.row[b].is_some())
+            }
             Operand::Decision(id) => self.engine.slots[b].decisions[id.index()].is_some(),
             _ => true,
         }
@@ -179,6 +192,11 @@ impl Tick<'_> {
             }
             Operand::Prediction(id) => {
                 let answers = self.answers_to(id.index());
+                let answers = answers.map(|h| (h.row.as_slice(), &h.data));
+                ops::scatter(answers, Shape::Tensor, dims, device)?
+            }
+            Operand::Judgement(id) => {
+                let answers = self.answers_to(self.place_of(*id));
                 let answers = answers.map(|h| (h.row.as_slice(), &h.data));
                 ops::scatter(answers, Shape::Tensor, dims, device)?
             }
@@ -340,8 +358,16 @@ impl Repeat for Tensor {
 }
 
 impl Known for Tick<'_> {
-    fn asks(&self, b: usize, question: &Use) -> Result<bool> {
-        self.guard(b, question.when.as_ref())
+    fn asks(&self, b: usize, when: Option<&Guard>) -> Result<bool> {
+        self.guard(b, when)
+    }
+
+    fn scores(&self, b: usize, operand: &Operand) -> Result<Vec<f64>> {
+        self.with(|frame| {
+            let list = self.engine.slots[b].scores(frame, b, operand)?;
+            Ok(list.map(std::borrow::Cow::into_owned))
+        })?
+        .ok_or_else(|| broken("the plan asks with weights that it did not compute"))
     }
 
     fn number(&self, b: usize, operand: &Operand) -> Result<f64> {

@@ -31,7 +31,8 @@ impl Dims {
     /// Elements of a sample's value of this shape.
     pub fn len(&self, shape: Shape) -> usize {
         match shape {
-            Shape::Scalar | Shape::Bool | Shape::Class => 1,
+            // Numbers by class lie apart from buffers.
+            Shape::Scalar | Shape::Bool | Shape::Class | Shape::Scores => 1,
             Shape::Tensor => self.channels * self.area,
             Shape::Map => self.area,
             Shape::PerChannel => self.channels,
@@ -42,7 +43,7 @@ impl Dims {
     pub fn shape_of(&self, shape: Shape) -> Vec<usize> {
         let space = self.latent.get(1..).unwrap_or_default();
         match shape {
-            Shape::Scalar | Shape::Bool | Shape::Class => Vec::new(),
+            Shape::Scalar | Shape::Bool | Shape::Class | Shape::Scores => Vec::new(),
             Shape::Tensor => self.latent.clone(),
             Shape::Map => [&[1], space].concat(),
             Shape::PerChannel => [vec![self.channels], vec![1; space.len()]].concat(),

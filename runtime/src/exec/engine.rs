@@ -2,7 +2,7 @@
 //! follows from the answers, then what leaves.
 
 use super::Parts;
-use super::ask::{Heard, Known, ask};
+use super::ask::{Heard, Known, Ruled, ask, judge};
 use super::run::Job;
 use super::sample::Slot;
 use crate::error::Result;
@@ -30,6 +30,9 @@ pub(super) trait Arithmetic {
         begun: &'a Self::Begun,
         heard: &'a [Heard],
     ) -> Self::Known<'a>;
+
+    /// The samples.
+    fn slots(&mut self) -> &mut [Slot];
 
     /// Computes what a wave does with the answers.
     fn compute(
@@ -66,6 +69,22 @@ pub(super) fn tick(
             };
             heard.extend(answers);
         }
+        for one in questions.into_iter().flat_map(|wave| &wave.judge) {
+            let ruled = {
+                let known = engine.known(job, &begun, &heard);
+                judge(&job.now(), one, &known, predictor)?
+            };
+            match ruled {
+                Ruled::Nothing => {}
+                Ruled::Gradient(gradient) => heard.push(gradient),
+                Ruled::Logits(logits) => {
+                    let slots = engine.slots();
+                    for (b, logits) in logits {
+                        slots[b].ruled[one.judgement.index()] = Some(logits);
+                    }
+                }
+            }
+        }
         engine.compute(job, &mut begun, &heard, wave)?;
     }
     let (parts, hold) = engine.finish(job, begun, &heard)?;
@@ -80,6 +99,10 @@ pub(super) fn begin(slots: &mut [Slot], job: &Job<'_>) {
         }
         slot.done.clear();
         slot.done.resize(job.segment.values.len(), false);
+        slot.lists.clear();
+        slot.lists.resize(job.segment.values.len(), Vec::new());
+        slot.ruled.clear();
+        slot.ruled.resize(job.plan.judgements.len(), None);
         slot.numbers.clear();
         slot.numbers.resize(job.segment.values.len(), 0.0);
     }

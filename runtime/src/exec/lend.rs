@@ -1,7 +1,7 @@
 //! A tick's tensors as slices, and the samples as questions see them.
 
 use candle_core::{CpuStorage, Storage, Tensor};
-use guide_compiler::plan::{Operand, Shape, Use};
+use guide_compiler::plan::{Guard, Operand, Shape};
 
 use super::ask::{Heard, Known, pick};
 use super::bindings::Bound;
@@ -86,7 +86,8 @@ pub(super) fn with_frame<T>(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut by_prediction: Vec<Vec<Answer<'_>>> = vec![Vec::new(); job.plan.predictions.len()];
+    let questions = job.plan.predictions.len() + job.plan.judgements.len();
+    let mut by_prediction: Vec<Vec<Answer<'_>>> = vec![Vec::new(); questions];
     for (h, storage) in &answers {
         by_prediction[h.prediction].push(Answer {
             data: elements(storage, &h.data)?,
@@ -140,13 +141,21 @@ pub(super) struct Samples<'a> {
 }
 
 impl Known for Samples<'_> {
-    fn asks(&self, b: usize, question: &Use) -> Result<bool> {
-        if question.when.is_none() {
+    fn asks(&self, b: usize, when: Option<&Guard>) -> Result<bool> {
+        if when.is_none() {
             return Ok(true);
         }
         with_frame(self.job, self.points, self.heard, |frame| {
-            self.slots[b].guard(frame, b, question.when.as_ref())
+            self.slots[b].guard(frame, b, when)
         })
+    }
+
+    fn scores(&self, b: usize, operand: &Operand) -> Result<Vec<f64>> {
+        with_frame(self.job, self.points, self.heard, |frame| {
+            let list = self.slots[b].scores(frame, b, operand)?;
+            Ok(list.map(std::borrow::Cow::into_owned))
+        })?
+        .ok_or_else(|| broken("the plan asks with weights that it did not compute"))
     }
 
     fn number(&self, b: usize, operand: &Operand) -> Result<f64> {

@@ -192,6 +192,10 @@ impl Lower<'_> {
             Code::Filter(..) | Code::Random { .. } | Code::Gaussian { .. } | Code::Look { .. } => {
                 Does::Linear(Vec::new())
             }
+            // Nor are those on numbers by class.
+            Code::Softmax(_) | Code::Pick(..) | Code::Argmax(..) | Code::OneHot(..) => {
+                Does::Linear(Vec::new())
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod places;
 mod program;
 mod run;
 mod sample;
+mod scores;
 mod validate;
 mod whole;
 mod wide;
@@ -31,7 +32,9 @@ mod wide;
 use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::{Hold, NoiseCurve, Operand, Plan, PredictionId, Shape, Space};
+use guide_compiler::plan::{
+    Hold, JudgementId, NoiseCurve, Operand, Plan, PredictionId, Shape, Space,
+};
 
 pub use bindings::{Binding, Bindings};
 pub use dims::Dims;
@@ -66,6 +69,10 @@ pub struct Evaluated {
     pub by_prediction: Vec<(PredictionId, Vec<usize>)>,
     /// For each sample, how many.
     pub counts: Vec<u32>,
+    /// For each question to a classifier that was put, the samples, ascending; in the plan's order.
+    pub by_judgement: Vec<(JudgementId, Vec<usize>)>,
+    /// For each sample, how many of those.
+    pub judged: Vec<u32>,
 }
 
 /// Which segment a tick belongs to, and its place there.
@@ -258,7 +265,13 @@ impl Executor {
             Some(denoise) => denoise,
             None => Tensor::zeros(wanted, DType::F32, &self.device)?,
         };
-        let evaluated = count(&self.plan, self.dims.batch, &heard);
+        let slots = match &self.engine {
+            Engine::Passes(engine) => engine.samples(),
+            Engine::Dense(engine) => engine.slots.as_slice(),
+        };
+        let evaluated = count(&self.plan, self.dims.batch, &heard, |id, b| {
+            slots[b].ruled[id].is_some()
+        });
         Ok(Guided {
             space: job.segment.result.space,
             denoise,
@@ -271,25 +284,39 @@ impl Executor {
     }
 }
 
-fn count(plan: &Plan, batch: usize, heard: &[ask::Heard]) -> Evaluated {
+/// What was asked in a tick; `ruled` says of which samples a classifier gave logits.
+fn count(
+    plan: &Plan,
+    batch: usize,
+    heard: &[ask::Heard],
+    ruled: impl Fn(usize, usize) -> bool,
+) -> Evaluated {
     let mut evaluated = Evaluated {
-        by_prediction: Vec::new(),
         counts: vec![0; batch],
+        judged: vec![0; batch],
+        ..Evaluated::default()
     };
-    for id in 0..plan.predictions.len() {
-        let asked = |b: &usize| {
-            heard
-                .iter()
-                .any(|h| h.prediction == id && h.row[*b].is_some())
-        };
-        let rows: Vec<usize> = (0..batch).filter(asked).collect();
-        for b in &rows {
-            evaluated.counts[*b] += 1;
-        }
+    let heard = |at: usize, b: &usize| {
+        heard
+            .iter()
+            .any(|h| h.prediction == at && h.row[*b].is_some())
+    };
+    let predictions = plan.predictions.len();
+    for id in 0..predictions {
+        let rows: Vec<usize> = (0..batch).filter(|b| heard(id, b)).collect();
+        rows.iter().for_each(|b| evaluated.counts[*b] += 1);
         if !rows.is_empty() {
-            evaluated
-                .by_prediction
-                .push((PredictionId(id as u32), rows));
+            let id = PredictionId(id as u32);
+            evaluated.by_prediction.push((id, rows));
+        }
+    }
+    for id in 0..plan.judgements.len() {
+        let asked = |b: &usize| heard(predictions + id, b) || ruled(id, *b);
+        let rows: Vec<usize> = (0..batch).filter(asked).collect();
+        rows.iter().for_each(|b| evaluated.judged[*b] += 1);
+        if !rows.is_empty() {
+            let id = JudgementId(id as u32);
+            evaluated.by_judgement.push((id, rows));
         }
     }
     evaluated

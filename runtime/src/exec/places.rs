@@ -3,7 +3,7 @@
 //! Whole buffers are numbered: first what each state holds, then what each state will hold, then
 //! values, which share buffers where their lives do not overlap.
 
-use guide_compiler::plan::{Op, Operand, Plan, Segment, Shape};
+use guide_compiler::plan::{Judging, Op, Operand, Plan, Segment, Shape};
 
 use super::program::{Draft, Dst, Src, is_number};
 use super::sample::Slot;
@@ -15,6 +15,8 @@ pub struct Places {
     of: Vec<Option<Dst>>,
     /// Block buffers in use by values of the pass at hand.
     regs: Vec<Option<usize>>,
+    /// How many predictions the plan has; what judgements give comes after them.
+    predictions: usize,
     /// Which states.
     states: usize,
     /// Block buffers that a sample needs at once.
@@ -66,6 +68,7 @@ impl Places {
         let mut places = Self {
             of: vec![None; count],
             regs: vec![None; count],
+            predictions: plan.predictions.len(),
             states,
             most_regs: 0,
             rows: 2 * states,
@@ -114,6 +117,10 @@ impl Places {
                 {
                     last[v] = time;
                 }
+            }
+            let judged = segment.waves[wave].judge.iter();
+            for v in judged.flat_map(Judging::operands).filter_map(value_of) {
+                last[v] = time;
             }
             for draft in drafts {
                 time += 1;
@@ -223,6 +230,7 @@ impl Places {
                 _ => Src::Num(operand.clone()),
             },
             Operand::Prediction(id) => Src::Prediction(id.index()),
+            Operand::Judgement(id) => Src::Prediction(self.predictions + id.index()),
             Operand::State(id) => Src::Row(id.index()),
             Operand::Latent => Src::Latent,
             Operand::Input(id) => Src::Input(id.index()),

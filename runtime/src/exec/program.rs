@@ -143,6 +143,7 @@ pub(super) fn shape_of(plan: &Plan, segment: &Segment, operand: &Operand) -> Sha
     match operand {
         Operand::Value(id) => segment.values[id.index()].shape,
         Operand::Prediction(_) | Operand::Latent => Shape::Tensor,
+        Operand::Judgement(id) => plan.shape_of_judgement(*id),
         Operand::State(id) => plan.states[id.index()].shape,
         Operand::Input(id) => bindings::shape_of(&plan.inputs[id.index()]),
         Operand::Decision(_) => Shape::Bool,
@@ -151,9 +152,12 @@ pub(super) fn shape_of(plan: &Plan, segment: &Segment, operand: &Operand) -> Sha
     }
 }
 
-/// Whether values of this shape are one number a sample.
+/// Whether values of this shape are one number a sample, or one for each class: no tensors.
 pub(super) fn is_number(shape: Shape) -> bool {
-    matches!(shape, Shape::Scalar | Shape::Bool | Shape::Class)
+    matches!(
+        shape,
+        Shape::Scalar | Shape::Bool | Shape::Class | Shape::Scores
+    )
 }
 
 /// The smallest shape that all of these fit in.
@@ -172,6 +176,9 @@ pub(super) fn classify(plan: &Plan, segment: &Segment, op: &Op) -> Class {
     match &op.code {
         Code::Gaussian { .. } if is_number(shape) => Class::Scalar,
         Code::Filter(..) | Code::Gaussian { .. } | Code::Look { .. } => Class::Whole,
+        Code::Reduce(reduce) if shape_of(plan, segment, &reduce.of) == Shape::Scores => {
+            Class::Scalar
+        }
         Code::Reduce(reduce) => {
             let of = join(
                 [Some(&reduce.of), reduce.with.as_ref()]

@@ -110,6 +110,11 @@ impl Passes {
         new
     }
 
+    /// The samples.
+    pub fn samples(&self) -> &[Slot] {
+        &self.slots
+    }
+
     pub fn reset(&mut self, plan: &Plan, dims: &Dims) {
         for slot in &mut self.slots {
             slot.cells = fresh_cells(plan);
@@ -177,6 +182,10 @@ impl Arithmetic for Passes {
             points: &begun.points,
             heard,
         }
+    }
+
+    fn slots(&mut self) -> &mut [Slot] {
+        &mut self.slots
     }
 
     fn compute(

@@ -1,6 +1,6 @@
 //! One sample: its numbers, buffers and state, and operations on numbers.
 
-use guide_compiler::plan::{Code, Guard, Look, Op, Operand, Plan, Segment, Term, Tick};
+use guide_compiler::plan::{Code, Guard, Look, Op, Operand, Plan, Segment, Shape, Term, Tick};
 
 use super::bindings::Bound;
 use super::dims::Dims;
@@ -55,6 +55,10 @@ pub struct Slot {
     pub seed: u64,
     /// Scalars, truth values (0 and 1) and classes of the tick, by value.
     pub numbers: Vec<f64>,
+    /// Numbers for each class, by value.
+    pub lists: Vec<Vec<f64>>,
+    /// What classifiers answered in this tick: logits, by judgement.
+    pub ruled: Vec<Option<Vec<f64>>>,
     /// Which values were computed in this tick.
     pub done: Vec<bool>,
     /// Block buffers.
@@ -154,11 +158,14 @@ impl<'a> Frame<'a> {
 
     /// The label of the first prediction of sample `b` with something that is not finite.
     pub fn carrier(&self, b: usize) -> Option<String> {
-        let bad = (0..self.plan.predictions.len()).find(|p| {
-            self.answer(*p, b)
+        let predictions = self.plan.predictions.iter().map(|row| &row.label);
+        let labels = predictions.chain(self.plan.judgements.iter().map(|row| &row.label));
+        let mut labels = labels.enumerate();
+        let (_, label) = labels.find(|(at, _)| {
+            self.answer(*at, b)
                 .is_some_and(|values| !super::kernels::finite(values))
         })?;
-        Some(self.plan.predictions[bad].label.clone())
+        Some(label.clone())
     }
 
     /// The error for something not finite in sample `b`.
@@ -190,6 +197,8 @@ impl Slot {
         Self {
             seed,
             numbers: Vec::new(),
+            lists: Vec::new(),
+            ruled: Vec::new(),
             done: Vec::new(),
             regs: Vec::new(),
             rows: Vec::new(),
@@ -281,7 +290,7 @@ impl Slot {
                         .help("give one with `--target N`")
                     })?,
             ),
-            Operand::Prediction(_) | Operand::Latent => {
+            Operand::Prediction(_) | Operand::Judgement(_) | Operand::Latent => {
                 return Err(broken("the plan reads a tensor as a number"));
             }
         }))
@@ -347,6 +356,13 @@ impl Slot {
         if !self.guard(frame, b, op.when.as_ref())? {
             return Ok(());
         }
+        if frame.segment.values[out].shape == Shape::Scores {
+            if let Some(list) = self.list(frame, b, &op.code)? {
+                self.lists[out] = list;
+                self.done[out] = true;
+            }
+            return Ok(());
+        }
         let value = self.evaluate(frame, b, &op.code)?;
         if let Some(value) = value {
             self.numbers[out] = value;
@@ -395,7 +411,8 @@ impl Slot {
             Code::Gaussian { key } => {
                 Some(Stream::new(self.seed, frame.tick.step, key).one_normal())
             }
-            Code::Reduce(_) | Code::Filter(..) | Code::Look { .. } => {
+            Code::Pick(..) | Code::Argmax(..) | Code::Reduce(_) => self.of_list(frame, b, code)?,
+            Code::Filter(..) | Code::Softmax(_) | Code::OneHot(..) | Code::Look { .. } => {
                 return Err(broken("the plan gives a number where a tensor belongs"));
             }
         })

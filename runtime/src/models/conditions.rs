@@ -5,6 +5,7 @@ use std::fmt;
 
 use guide_compiler::plan::{Condition, InputId, Prediction};
 
+use super::judges::no_class;
 use super::sd::Framing;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::prompt::Reading;
@@ -96,33 +97,36 @@ impl fmt::Display for Words {
 
 impl Conditions {
     /// The words of a condition of a prediction; of an unrelated one, those that it is unrelated to.
+    /// `class` is what the run found, and `names` are those of the classes: a class is asked for by its
+    /// name.
     ///
     /// # Errors
-    /// `NotBound` for an input without text; `BadBinding` for a class, which a text-to-image model does
-    /// not know.
-    pub fn words(&self, condition: &Condition, prediction: &Prediction) -> Result<Words> {
+    /// `NotBound` for an input without text; `BadBinding` for a class that has no name.
+    pub fn words(
+        &self,
+        condition: &Condition,
+        prediction: &Prediction,
+        class: Option<u32>,
+        names: Option<&[String]>,
+    ) -> Result<Words> {
         match condition.related() {
             Condition::Cond => Ok(Words::apart(&self.prompt, self.second.prompt.as_ref())),
             Condition::Uncond => Ok(match &self.negative {
                 Some(text) => Words::apart(text, self.second.negative.as_ref()),
                 None => Words::Null,
             }),
-            Condition::Null => Ok(Words::Null),
+            Condition::Null | Condition::Unrelated { .. } => Ok(Words::Null),
             Condition::Text(text) => Ok(Words::both(text)),
             Condition::Prompt(input) => Ok(Words::both(self.input(*input, 0, prediction)?)),
             Condition::PromptAt(input, place) => {
                 Ok(Words::both(self.input(*input, *place, prediction)?))
             }
-            Condition::Class(_) | Condition::ClassOf(_) | Condition::Unrelated { .. } => {
-                Err(RuntimeError::new(
-                    ErrorKind::BadBinding,
-                    format!(
-                        "`{}` asks for a class, and the model is conditioned on text",
-                        prediction.label
-                    ),
-                )
-                .help("condition on a prompt, or use a model of classes"))
+            Condition::PromptOf(input, _) => {
+                let place = class.unwrap_or(0);
+                Ok(Words::both(self.input(*input, place, prediction)?))
             }
+            Condition::Class(class) => name(names, *class, prediction),
+            Condition::ClassOf(_) => name(names, class.unwrap_or(0), prediction),
         }
     }
 
@@ -157,5 +161,23 @@ impl Conditions {
             )
             .help("add `--bind NAME=TEXT`, repeated for a `Prompt[]`")
         })
+    }
+}
+
+/// The words of a class.
+fn name(names: Option<&[String]>, class: u32, prediction: &Prediction) -> Result<Words> {
+    let Some(names) = names else {
+        return Err(RuntimeError::new(
+            ErrorKind::BadBinding,
+            format!(
+                "`{}` asks for a class, the model is conditioned on text, and nothing names the classes",
+                prediction.label
+            ),
+        )
+        .help("bind a classifier that names its classes, or condition on a prompt"));
+    };
+    match names.get(class as usize) {
+        Some(name) => Ok(Words::both(name)),
+        None => Err(no_class(&class.to_string(), names.len())),
     }
 }

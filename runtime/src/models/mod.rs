@@ -9,6 +9,8 @@ mod conditions;
 mod convert;
 pub mod embedded;
 mod fields;
+pub mod judge;
+mod judges;
 mod network;
 mod nn;
 mod passes;
@@ -21,4 +23,5 @@ mod unrelated;
 
 pub use autoencoder::{Tiling, WHOLE_PIXELS};
 pub use conditions::{AskedFraming, Conditions, SecondTexts};
+pub use judges::own_folder;
 pub use pipeline::{MAX_SIDE, Pipeline};

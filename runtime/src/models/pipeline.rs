@@ -1,5 +1,7 @@
 //! A text-to-image model, loaded: what it is, what it predicts, and pictures from latents.
 
+mod classes;
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
@@ -10,7 +12,8 @@ use guide_compiler::plan::{
 
 use super::answer::{self, Answers, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Words};
+use super::judges::Judges;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
 use super::sharing::Sharing;
@@ -19,7 +22,7 @@ use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::layers::LayerSet;
 use crate::interventions::{self, Hooks, Kept, Operands};
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::run::Distribution;
 use crate::weights::Source;
 
@@ -37,6 +40,7 @@ pub struct Pipeline {
     autoencoder: Autoencoder,
     others: BTreeMap<String, Network>,
     conditions: Conditions,
+    judges: Judges,
     max_batch: Option<usize>,
     passes: Vec<usize>,
     /// What this tick's evaluations kept for others, by tick, prediction and sample.
@@ -80,6 +84,7 @@ impl Pipeline {
             main,
             others: BTreeMap::new(),
             conditions: Conditions::default(),
+            judges: Judges::default(),
             max_batch: None,
             passes: Vec::new(),
             kept: BTreeMap::new(),
@@ -116,16 +121,28 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Makes ready for a plan before its first step: loads the twins that this model brings itself
-    /// (`weak/unet`), encodes every text, and checks that the layers of every intervention exist.
+    /// Binds a classifier under the name that rules call it by: a folder with `config.json` and weights.
     ///
     /// # Errors
-    /// `NotBound` for a model or a text that is missing, `NoSuchLayers`, `NotYet`; `BadBinding` for
-    /// conditions that the model does not take; what loading refuses.
+    /// What loading refuses.
+    pub fn bind_classifier(&mut self, name: &str, source: &Source) -> Result<()> {
+        self.judges.bind(name, source, &self.device)
+    }
+
+    /// Makes ready for a plan before its first step: loads the twins and classifiers that this model brings
+    /// itself (`weak/unet`, `judge/noisy`), encodes every text, and checks that the layers of every
+    /// intervention exist and that every classifier fits.
+    ///
+    /// # Errors
+    /// `NotBound` for a model, a classifier or a text that is missing, `NoSuchLayers`, `NotYet`;
+    /// `BadBinding` for conditions that the model does not take and classifiers that do not fit; what
+    /// loading refuses.
     pub fn prepare(&mut self, plan: &Plan) -> Result<()> {
         if self.main.unet.config().added.is_none() {
             self.conditions.refuse_additions()?;
         }
+        self.judges.ready(plan, &self.source, &self.device)?;
+        self.enough_prompts(plan)?;
         for (row, prediction) in plan.predictions.iter().enumerate() {
             self.ready(prediction)?;
             let (index, step) = first_asked(plan, row);
@@ -278,27 +295,61 @@ impl Pipeline {
             }
             self.bind_model(name, &twin)?;
         }
+        for condition in prediction.conditions() {
+            // What the run finds is encoded when it is found.
+            let found = is_found(condition);
+            let words = self.words(condition, prediction, found.then_some(0))?;
+            if !found {
+                self.encode_words(prediction, &words)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn words(
+        &self,
+        condition: &Condition,
+        prediction: &Prediction,
+        class: Option<u32>,
+    ) -> Result<Words> {
+        let names = self.judges.names();
+        self.conditions.words(condition, prediction, class, names)
+    }
+
+    fn encode_words(&mut self, prediction: &Prediction, words: &Words) -> Result<()> {
         let own = prediction
             .model
             .as_ref()
             .and_then(|name| self.others.get_mut(name))
             .and_then(|other| other.text.as_mut());
-        let Some(side) = own.or(self.main.text.as_mut()) else {
-            return Ok(());
-        };
-        for condition in prediction.conditions() {
-            let words = self.conditions.words(condition, prediction)?;
-            side.encode(&words, self.conditions.reading)?;
+        match own.or(self.main.text.as_mut()) {
+            Some(side) => side.encode(words, self.conditions.reading),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// The text that a network reads under a condition of a prediction.
-    fn text(&self, condition: &Condition, prediction: &Prediction) -> Result<&Encoded> {
+    /// What a prediction's network reads of words.
+    fn encoded(&self, words: &Words, prediction: &Prediction) -> Result<&Encoded> {
         let network = self.network(prediction)?;
         let side = network.text.as_ref().or(self.main.text.as_ref());
-        let side = side.ok_or_else(|| not_bound("text"))?;
-        side.encoded(&self.conditions.words(condition, prediction)?)
+        side.ok_or_else(|| not_bound("text"))?.encoded(words)
+    }
+
+    /// What the network of a question reads: one text for all rows, or one for each.
+    fn text(&self, question: &Question<'_>) -> Result<Encoded> {
+        let prediction = question.prediction;
+        let of = |class: Option<u32>| {
+            let words = self.words(&prediction.condition, prediction, class)?;
+            self.encoded(&words, prediction)
+        };
+        if let Some(classes) = &question.class {
+            let each = classes.iter().map(|class| of(Some(*class)));
+            return Encoded::of_rows(&each.collect::<Result<Vec<_>>>()?);
+        }
+        match &question.drawn {
+            Some(drawn) => unrelated::encoded(of(None)?, drawn),
+            None => Ok(of(None)?.clone()),
+        }
     }
 
     /// The places of the tokens that are looked at in a prediction's text.
@@ -310,7 +361,15 @@ impl Pipeline {
         let network = self.network(prediction)?;
         let side = network.text.as_ref().or(self.main.text.as_ref());
         let side = side.ok_or_else(|| not_bound("text"))?;
-        let text = self.conditions.words(&prediction.condition, prediction)?;
+        if is_found(&prediction.condition) {
+            let message = format!(
+                "`{}` has another text for each sample, in which no words are looked at yet",
+                prediction.label
+            );
+            return Err(RuntimeError::new(ErrorKind::NotYet, message)
+                .help("leave out `tokens:`, or condition on one text for all samples"));
+        }
+        let text = self.words(&prediction.condition, prediction, None)?;
         side.places(&text, words, self.conditions.reading)
     }
 
@@ -354,7 +413,8 @@ impl Pipeline {
                 return Err(RuntimeError::new(ErrorKind::BadPlan, message));
             }
             let unet = &self.network(prediction)?.unet;
-            let states = &self.text(condition, prediction)?.states;
+            let words = self.words(condition, prediction, None)?;
+            let states = &self.encoded(&words, prediction)?.states;
             Ok(states.to_device(unet.device())?.to_dtype(unet.dtype())?)
         };
         interventions::build(
@@ -370,6 +430,11 @@ impl Pipeline {
     }
 }
 
+/// Whether only the run finds what a condition says, for each sample.
+fn is_found(condition: &Condition) -> bool {
+    matches!(condition, Condition::ClassOf(_) | Condition::PromptOf(..))
+}
+
 impl Predictor for Pipeline {
     fn facts(&self) -> &ModelFacts {
         &self.facts
@@ -383,6 +448,11 @@ impl Predictor for Pipeline {
     ) -> Result<Vec<Tensor>> {
         for question in questions {
             self.ready(question.prediction)?;
+            for class in question.class.iter().flatten() {
+                let condition = &question.prediction.condition;
+                let words = self.words(condition, question.prediction, Some(*class))?;
+                self.encode_words(question.prediction, &words)?;
+            }
         }
         // What an earlier tick kept is of another noise.
         self.kept.retain(|(of, _, _), _| *of == index);
@@ -391,16 +461,13 @@ impl Predictor for Pipeline {
         for question in questions {
             let network = self.network(question.prediction)?;
             let hooks = self.hooks(question.prediction, index, tick.step, &question.seeds)?;
-            let text = self.text(&question.prediction.condition, question.prediction)?;
+            let text = self.text(question)?;
             let keeps = self.keeps.get(&question.id).cloned().unwrap_or_default();
             let (_, _, height, width) = question.x.dims4()?;
             asked.push(Asked {
                 question,
                 network,
-                text: match &question.drawn {
-                    Some(drawn) => unrelated::encoded(text, drawn)?,
-                    None => text.clone(),
-                },
+                text,
                 framing: self.conditions.framing.of(self.picture_size(height, width)),
                 hooks,
                 injected: self.injected(index, question, network)?,
@@ -438,6 +505,32 @@ impl Predictor for Pipeline {
         }
         self.passes = passes;
         Ok(answers)
+    }
+
+    fn judge(&mut self, _: usize, _: &Tick, question: &JudgeQuestion<'_>) -> Result<Verdict> {
+        let row = |at: usize| -> Result<Tensor> {
+            let one = question.of.narrow(0, at, 1)?;
+            Ok(one.to_device(&self.device)?.contiguous()?)
+        };
+        let rows = 0..question.rows.len();
+        let (judges, classifier) = (&self.judges, question.classifier);
+        match &question.by {
+            None => {
+                let decode = |latent: &Tensor| self.autoencoder.decode(latent);
+                let each = rows.map(|at| judges.logits(classifier, &row(at)?, question.t, &decode));
+                Ok(Verdict::Logits(each.collect::<Result<_>>()?))
+            }
+            Some(by) => {
+                let each = rows.zip(by);
+                let each =
+                    each.map(|(at, by)| judges.gradient(classifier, &row(at)?, question.t, by));
+                let gradients = each.collect::<Result<Vec<_>>>()?;
+                let gradients = Tensor::cat(&gradients, 0)?;
+                Ok(Verdict::Gradient(
+                    gradients.to_device(question.of.device())?,
+                ))
+            }
+        }
     }
 
     fn passes(&self) -> Vec<usize> {

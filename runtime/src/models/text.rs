@@ -31,6 +31,36 @@ pub struct Encoded {
     pub pooled: Option<Tensor>,
 }
 
+impl Encoded {
+    /// A text for each row, `[rows, L, D]` and `[rows, P]`.
+    ///
+    /// # Errors
+    /// `BadBinding` for texts that take another number of parts each.
+    pub fn of_rows(rows: &[&Encoded]) -> Result<Self> {
+        let lengths = |one: &&Encoded| one.states.dim(1);
+        let lengths: Vec<usize> = rows
+            .iter()
+            .map(lengths)
+            .collect::<candle_core::Result<_>>()?;
+        if lengths.windows(2).any(|pair| pair.first() != pair.last()) {
+            return Err(RuntimeError::new(
+                ErrorKind::BadBinding,
+                "the texts that samples are conditioned on in one evaluation are of different lengths",
+            )
+            .help("give prompts of the same number of parts, without `BREAK`"));
+        }
+        let states: Vec<&Tensor> = rows.iter().map(|one| &one.states).collect();
+        let pooled: Option<Vec<&Tensor>> = rows.iter().map(|one| one.pooled.as_ref()).collect();
+        Ok(Self {
+            states: Tensor::cat(&states, 0)?,
+            pooled: match pooled {
+                Some(pooled) if !pooled.is_empty() => Some(Tensor::cat(&pooled, 0)?),
+                _ => None,
+            },
+        })
+    }
+}
+
 #[derive(Debug)]
 struct Encoder {
     tokenizer: ClipTokenizer,

@@ -56,15 +56,40 @@ fn gather(over: Axes, i: usize, from: &[f32], area: usize, to: &mut [f32]) {
 
 /// The reduction of a list, in f64. `values` may be reordered.
 pub fn of_list(op: ReduceOp, values: &mut [f32], second: &[f32], level: f64) -> f64 {
-    let sum = |f: &dyn Fn(f64) -> f64| values.iter().map(|v| f(f64::from(*v))).sum::<f64>();
-    let dot = |a: &[f32], b: &[f32]| {
+    match op {
+        ReduceOp::Quantile => rank::quantile(values, level),
+        op => folded(op, values, second),
+    }
+}
+
+/// The reduction of a list of f64.
+pub fn of_numbers(op: ReduceOp, values: &[f64], second: &[f64], level: f64) -> f64 {
+    if op != ReduceOp::Quantile {
+        return folded(op, values, second);
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = level * sorted.len().saturating_sub(1) as f64;
+    match (
+        sorted.get(at.floor() as usize),
+        sorted.get(at.ceil() as usize),
+    ) {
+        (Some(below), Some(above)) => below + (above - below) * at.fract(),
+        _ => f64::NAN,
+    }
+}
+
+/// A reduction that does not need the elements in order.
+fn folded<T: Copy + Into<f64>>(op: ReduceOp, values: &[T], second: &[T]) -> f64 {
+    let sum = |f: &dyn Fn(f64) -> f64| values.iter().map(|v| f((*v).into())).sum::<f64>();
+    let dot = |a: &[T], b: &[T]| {
         a.iter()
             .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .map(|(a, b)| (*a).into() * (*b).into())
             .sum::<f64>()
     };
     let extreme = |better: fn(f64, f64) -> f64, start: f64| {
-        values.iter().fold(start, |a, v| better(a, f64::from(*v)))
+        values.iter().fold(start, |a, v| better(a, (*v).into()))
     };
     let n = values.len() as f64;
     match op {
@@ -91,7 +116,8 @@ pub fn of_list(op: ReduceOp, values: &mut [f32], second: &[f32], level: f64) -> 
                 sum(&|v| (v - largest).exp()).ln() + largest
             }
         }
-        ReduceOp::Quantile => rank::quantile(values, level),
+        // Needs the elements in order.
+        ReduceOp::Quantile => f64::NAN,
     }
 }
 

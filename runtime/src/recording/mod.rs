@@ -13,7 +13,7 @@ pub(crate) use write::File;
 pub use write::Recorder;
 
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 
 /// The metadata's `format`.
 pub const FORMAT: &str = "guide-recording/1";
@@ -31,6 +31,10 @@ pub struct Recording {
     gaussian: BTreeMap<String, Tensor>,
     inputs: BTreeMap<String, Tensor>,
     target: Option<Vec<u32>>,
+    /// `logits/…` and `classify/…`, by their whole name.
+    scores: BTreeMap<String, Tensor>,
+    /// `grad/…`, by the rest of their name.
+    gradients: BTreeMap<String, Tensor>,
 }
 
 impl Recording {
@@ -184,6 +188,84 @@ impl Predictor for Recording {
             })
             .collect()
     }
+
+    fn judge(
+        &mut self,
+        tick_index: usize,
+        _tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        match question.by {
+            None => self.logits(tick_index, question).map(Verdict::Logits),
+            Some(_) => self.gradient(tick_index, question).map(Verdict::Gradient),
+        }
+    }
+}
+
+impl Recording {
+    /// A classifier's logits; of recorded probabilities their logarithms, which have the same softmax.
+    fn logits(&self, tick: usize, question: &JudgeQuestion<'_>) -> Result<Vec<Vec<f64>>> {
+        let names = [&question.judgement.label, &question.classifier.name];
+        let found = ["logits", "classify"].into_iter().find_map(|kind| {
+            let mut each = names.iter().map(|name| format!("{kind}/{name}"));
+            let scores = each.find_map(|name| self.scores.get(&name))?;
+            Some((kind, scores))
+        });
+        let Some((kind, scores)) = found else {
+            return Err(self.lacks("logits", question));
+        };
+        let rows: Vec<Vec<f32>> = scores.get(tick)?.to_vec2()?;
+        let number = |value: f32| match kind {
+            "classify" => f64::from(value).ln(),
+            _ => f64::from(value),
+        };
+        let rows = question.rows.iter().filter_map(|row| rows.get(*row));
+        Ok(rows
+            .map(|row| row.iter().map(|value| number(*value)).collect())
+            .collect())
+    }
+
+    fn gradient(&self, tick: usize, question: &JudgeQuestion<'_>) -> Result<Tensor> {
+        let found = self.gradients.get(of_gradient(&question.judgement.label));
+        let found = found.or_else(|| self.gradients.get(&question.classifier.name));
+        let Some(gradients) = found else {
+            return Err(self.lacks("grad", question));
+        };
+        let rows: Vec<u32> = question.rows.iter().map(|row| *row as u32).collect();
+        let rows = Tensor::new(rows, gradients.device())?;
+        Ok(gradients.get(tick)?.index_select(&rows, 0)?)
+    }
+
+    fn lacks(&self, kind: &str, question: &JudgeQuestion<'_>) -> RuntimeError {
+        let label = &question.judgement.label;
+        let name = of_gradient(label);
+        let held = self
+            .scores
+            .keys()
+            .cloned()
+            .chain(self.gradients.keys().map(|name| format!("grad/{name}")));
+        let held: Vec<String> = held.map(|name| format!("`{name}`")).collect();
+        let held = match held.is_empty() {
+            true => "nothing of a classifier".to_owned(),
+            false => held.join(", "),
+        };
+        RuntimeError::new(
+            ErrorKind::LabelMissing,
+            format!("the rule asks for `{label}`, and the recording does not hold it"),
+        )
+        .help(format!(
+            "record `{kind}/{name}` with `guidec run --record`; the recording holds {held}"
+        ))
+    }
+}
+
+/// What a gradient's label speaks of: `judge(x)` of `grad(judge(x))`, which a recording calls
+/// `grad/judge(x)`.
+fn of_gradient(label: &str) -> &str {
+    let inner = label.strip_prefix("grad(");
+    inner
+        .and_then(|inner| inner.strip_suffix(')'))
+        .unwrap_or(label)
 }
 
 /// The name in recordings of what was seen in the evaluation of a prediction.

@@ -116,6 +116,8 @@ impl Reader<'_> {
             gaussian: BTreeMap::new(),
             inputs: BTreeMap::new(),
             target: self.target(&file, batch)?,
+            scores: BTreeMap::new(),
+            gradients: BTreeMap::new(),
         };
         let timing = [
             "x",
@@ -137,6 +139,14 @@ impl Reader<'_> {
             .filter(|name| !timing.contains(&name.as_str()))
         {
             if name.starts_with("classify/") || name.starts_with("logits/") {
+                if let Some(scores) = self.floats(&file, &name)? {
+                    if scores.0.len() != 3 || scores.0[..2] != [ticks, batch] || scores.0[2] == 0 {
+                        return Err(self
+                            .bad(format_args!("has `{name}` of shape {:?}", scores.0))
+                            .help(format!("give it the shape [{ticks}, {batch}, classes]")));
+                    }
+                    recording.scores.insert(name, tensor(scores)?);
+                }
                 continue;
             }
             let special = OTHERS.iter().any(|prefix| name.starts_with(prefix));
@@ -166,6 +176,13 @@ impl Reader<'_> {
                     return Err(self.shape(&name, &values.0, &map));
                 }
                 recording.sights.insert(name, tensor(values)?);
+            } else if let Some(label) = name.strip_prefix("grad/") {
+                if !as_predictions {
+                    return Err(self.shape(&name, &values.0, &x.0));
+                }
+                recording
+                    .gradients
+                    .insert(label.to_string(), tensor(values)?);
             } else if as_predictions && !special {
                 recording.answers.insert(name, tensor(values)?);
             } else if !special {

@@ -8,10 +8,10 @@ use guide_compiler::plan::{ModelFacts, Space, Tick};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{FORMAT, sight_name};
+use super::{FORMAT, of_gradient, sight_name};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::files::write_whole;
-use crate::predictor::{Predictor, Question};
+use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 
 /// A number of a tick.
 type OfTick = fn(&Tick) -> f64;
@@ -208,6 +208,29 @@ impl Predictor for Recorder<'_> {
             }
         }
         Ok(answers)
+    }
+
+    fn judge(
+        &mut self,
+        tick_index: usize,
+        tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        let verdict = self.inner.judge(tick_index, tick, question)?;
+        let label = &question.judgement.label;
+        let (name, values) = match &verdict {
+            Verdict::Logits(logits) => {
+                let classes = logits.first().map_or(0, Vec::len);
+                let values: Vec<f32> = logits.iter().flatten().map(|v| *v as f32).collect();
+                let values = Tensor::from_vec(values, (logits.len(), classes), &Device::Cpu)?;
+                (format!("logits/{label}"), values)
+            }
+            Verdict::Gradient(gradient) => {
+                (format!("grad/{}", of_gradient(label)), gradient.clone())
+            }
+        };
+        self.keep(name, tick_index, question.rows, &values)?;
+        Ok(verdict)
     }
 
     fn passes(&self) -> Vec<usize> {

@@ -152,6 +152,8 @@ impl Build {
                 prediction("cond", Condition::Cond),
                 prediction("uncond", Condition::Uncond),
             ],
+            classifiers: vec![],
+            judgements: vec![],
             inputs: Vec::new(),
             states,
             decisions: Vec::new(),
@@ -168,6 +170,7 @@ impl Build {
                         uses,
                         coupled: false,
                     }],
+                    judge: Vec::new(),
                     compute: groups,
                 }],
                 keep,
@@ -185,6 +188,7 @@ impl Build {
                 least: 0,
                 most: 0,
                 by_prediction: vec![(0, 0); 2],
+                by_judgement: Vec::new(),
                 peak_tensors: 0,
                 state_bytes: 0,
             },
@@ -556,10 +560,8 @@ impl Fake {
     }
 
     fn rows(&self, tick: usize, label: &str, rows: &[usize]) -> Tensor {
-        let data: Vec<f32> = rows
-            .iter()
-            .flat_map(|b| self.one(tick, label, *b))
-            .collect();
+        let rows_of = rows.iter().flat_map(|b| self.one(tick, label, *b));
+        let data: Vec<f32> = rows_of.collect();
         Tensor::from_vec(
             data,
             [vec![rows.len()], self.latent.clone()].concat(),
@@ -586,11 +588,8 @@ impl Predictor for Fake {
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>> {
         for question in questions {
-            self.asked.push((
-                tick,
-                question.prediction.label.clone(),
-                question.rows.to_vec(),
-            ));
+            let label = question.prediction.label.clone();
+            self.asked.push((tick, label, question.rows.to_vec()));
         }
         Ok(questions
             .iter()

@@ -44,6 +44,7 @@ impl Build {
         self.close();
         self.waves.push(Wave {
             evaluate: vec![Batch { uses, coupled }],
+            judge: Vec::new(),
             compute: Vec::new(),
         });
     }

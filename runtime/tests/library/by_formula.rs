@@ -132,6 +132,10 @@ const SETS: &[(&str, &[Set])] = &[
             &[("scale", "0"), ("zero_steps", "0")],
         ],
     ),
+    (
+        "classifier_guidance",
+        &[&[("scale", "0")], &[("scale", "-2")], &[("scale", "0.5")]],
+    ),
     ("composed", &[&[("scale", "0")], &[("scale", "2.5")]]),
     (
         "dynamic_threshold",
@@ -144,6 +148,7 @@ const SETS: &[(&str, &[Set])] = &[
             &[("scale", "20"), ("percentile", "0.9")],
         ],
     ),
+    ("experts", &[&[("scale", "0")], &[("scale", "1")]]),
     (
         "frequency_band",
         &[
@@ -166,6 +171,19 @@ const SETS: &[(&str, &[Set])] = &[
             &[("scale_low", "10"), ("scale_high", "5")],
             &[("scale_low", "4"), ("scale_high", "4")],
         ],
+    ),
+    (
+        "gradient_free",
+        &[
+            &[("low", "1"), ("high", "1")],
+            &[("low", "2"), ("high", "2")],
+            &[("low", "0"), ("high", "0")],
+            &[("low", "-1"), ("high", "6")],
+        ],
+    ),
+    (
+        "gradient_free_auto",
+        &[&[("scale", "1")], &[("scale", "0")], &[("scale", "4")]],
     ),
     (
         "independent",
@@ -338,6 +356,9 @@ fn places(name: &str) -> Vec<Where> {
             });
         }
     }
+    // In pure noise a gradient of scores has no clean sample.
+    let by_score = ["classifier_guidance", "experts"].contains(&name);
+    places.retain(|at| !by_score || at.noise == Noise::Preserving);
     // Points elsewhere than `x` are recorded for flow models alone.
     places.retain(|at| name != "rectified_cfg_pp" || at.space == Space::Flow);
     places

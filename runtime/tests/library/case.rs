@@ -45,6 +45,9 @@ pub struct Now<'a> {
     x: Vec<f64>,
     answers: BTreeMap<&'static str, Vec<f64>>,
     sights: BTreeMap<&'static str, Vec<f64>>,
+    logits: BTreeMap<&'static str, Vec<f64>>,
+    /// The class aimed at.
+    pub target: usize,
 }
 
 impl Now<'_> {
@@ -66,6 +69,22 @@ impl Now<'_> {
             .get(label)
             .expect("a label of this test")
             .clone()
+    }
+
+    /// What a classifier says.
+    pub fn logits(&self, name: &str) -> Vec<f64> {
+        self.logits
+            .get(name)
+            .expect("a classifier of this test")
+            .clone()
+    }
+
+    /// A direction of scores, in the model's space.
+    pub fn along(&self, score: &[f64]) -> Vec<f64> {
+        let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
+        let zero = vec![0.0; score.len()];
+        let eps: Vec<f64> = score.iter().map(|v| -sigma * v).collect();
+        converted((Space::Eps, self.space), &eps, &zero, alpha, sigma)
     }
 
     /// The same as a clean sample.
@@ -132,6 +151,8 @@ pub struct Made {
     pub guided: Vec<f64>,
     pub renoise: Option<Vec<f64>>,
     pub evaluations: i64,
+    /// Questions to classifiers.
+    pub judged: i64,
     pub hold: bool,
 }
 
@@ -141,6 +162,7 @@ impl Made {
             guided,
             renoise: None,
             evaluations: evaluations as i64,
+            judged: 0,
             hold: false,
         }
     }
@@ -155,6 +177,16 @@ struct Recorded {
     answers: BTreeMap<&'static str, Vec<f32>>,
     /// `[T, B, 1, H, W]`
     sights: BTreeMap<&'static str, Vec<f32>>,
+    /// `[T, B, CLASSES]`
+    logits: BTreeMap<&'static str, Vec<f32>>,
+}
+
+/// Classes of a classifier.
+pub const CLASSES: usize = 5;
+
+/// The class that a sample aims at.
+fn target(sample: usize) -> usize {
+    (2 * sample + 1) % CLASSES
 }
 
 /// Latents of a noised sample, and predictions that are right but for errors of their own. Samples
@@ -167,6 +199,7 @@ fn record(at: &Where, ticks: &[Tick], needs: &Needs) -> Recorded {
         x: Vec::new(),
         answers: BTreeMap::new(),
         sights: BTreeMap::new(),
+        logits: BTreeMap::new(),
     };
     for tick in ticks {
         for (b, clean) in clean.iter().enumerate() {
@@ -190,6 +223,10 @@ fn record(at: &Where, ticks: &[Tick], needs: &Needs) -> Recorded {
                 let answer = of_x0(at.space, &x0, &wide, tick.alpha, tick.sigma);
                 let all = recorded.answers.entry(label).or_default();
                 all.extend(answer.into_iter().map(narrow));
+            }
+            for name in needs.judges {
+                let logits = (0..CLASSES).map(|_| narrow(2.0 * draw.normal()));
+                recorded.logits.entry(name).or_default().extend(logits);
             }
             recorded.x.extend(x);
             for name in needs.sights {
@@ -235,6 +272,14 @@ fn recording(at: &Where, ticks: &[Tick], recorded: &Recorded) -> Recording {
         maps[2] = 1;
         all.insert(name, (maps, bytes(values)));
     }
+    let names: Vec<String> = recorded
+        .logits
+        .keys()
+        .map(|name| format!("logits/{name}"))
+        .collect();
+    for (name, values) in names.iter().zip(recorded.logits.values()) {
+        all.insert(name, (vec![ticks.len(), at.batch, CLASSES], bytes(values)));
+    }
     let views = all.iter().map(|(name, (shape, data))| {
         let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("a tensor");
         (*name, view)
@@ -251,6 +296,8 @@ fn recording(at: &Where, ticks: &[Tick], recorded: &Recorded) -> Recording {
 #[derive(Clone, Copy)]
 pub struct Needs {
     pub labels: &'static [&'static str],
+    /// Classifiers whose logits are recorded.
+    pub judges: &'static [&'static str],
     /// Rows of the table `weights`; as many prompts stand in the list `prompts`.
     pub weights: &'static [f64],
     /// What is seen of evaluations, by the names in recordings.
@@ -290,7 +337,10 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
         ..pipeline::Ask::new(facts, recording.timetable())
     };
     let plan = pipeline::ask(name, text, ask).unwrap_or_else(|error| panic!("{title}: {error}"));
-    let mut bindings = Bindings::default();
+    let mut bindings = Bindings {
+        target: Some((0..at.batch).map(|b| target(b) as u32).collect()),
+        ..Bindings::default()
+    };
     let rows = needs.weights.iter().map(|w| vec![*w]).collect();
     bindings
         .inputs
@@ -315,6 +365,15 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
                 .iter()
                 .map(|(l, v)| (*l, wide(v)))
                 .collect();
+            let of_row = |values: &[f32]| -> Vec<f64> {
+                let here = &values[row * CLASSES..(row + 1) * CLASSES];
+                here.iter().map(|v| f64::from(*v)).collect()
+            };
+            let logits = recorded
+                .logits
+                .iter()
+                .map(|(name, v)| (*name, of_row(v)))
+                .collect();
             let now = Now {
                 tick,
                 steps: at.steps,
@@ -328,6 +387,8 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
                     .iter()
                     .map(|(name, map)| (*name, part(map, places)))
                     .collect(),
+                logits,
+                target: target(b),
             };
             let want = formula(&now, memory);
             let place = format!("{title}: tick {index}, sample {b}");
@@ -348,6 +409,7 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
                 got.evaluations[row], want.evaluations,
                 "{place}: evaluations"
             );
+            assert_eq!(got.classified[row], want.judged, "{place}: classified");
             assert_eq!(got.hold[row], u8::from(want.hold), "{place}: hold");
         }
         let here = &got.evaluations[index * at.batch..(index + 1) * at.batch];

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use guide_compiler::plan::{ModelFacts, Plan, Space, Tick};
 use guide_runtime::error::RuntimeError;
 use guide_runtime::exec::{Binding, Bindings, Executor, Guided};
-use guide_runtime::predictor::{Predictor, Question};
+use guide_runtime::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 
 use crate::draw::Draw;
 use crate::pipeline;
@@ -22,6 +22,8 @@ pub struct Field {
     facts: ModelFacts,
     /// The null condition answers as the negative prompt does.
     pub nothing_negative: bool,
+    /// What is added to the clean sample that is answered to `cond`; nothing where it is empty.
+    pub moved: Vec<f64>,
 }
 
 impl Field {
@@ -29,6 +31,7 @@ impl Field {
         Self {
             facts: facts(space),
             nothing_negative: false,
+            moved: Vec::new(),
         }
     }
 
@@ -50,7 +53,11 @@ impl Field {
             let shared = (1.3 * x[i] + 0.2 * beside + 0.3).sin();
             0.9 * shared + 0.4 * (x[i] * (0.5 + mix) + shift + t / 700.0).cos()
         };
-        (0..x.len()).map(one).collect()
+        let moved = |i: usize| match (label, self.moved.get(i)) {
+            ("cond", Some(moved)) => one(i) + moved,
+            _ => one(i),
+        };
+        (0..x.len()).map(moved).collect()
     }
 }
 
@@ -110,6 +117,65 @@ impl Predictor for Field {
             Ok(Tensor::from_vec(answers, question.x.dims(), &Device::Cpu)?)
         };
         questions.iter().map(answer).collect()
+    }
+
+    fn judge(
+        &mut self,
+        _: usize,
+        _: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict, RuntimeError> {
+        let x = wide(&question.of);
+        let name = &question.classifier.name;
+        let rows = x.chunks(SIZE).enumerate();
+        let Some(by) = &question.by else {
+            let logits = rows.map(|(_, x)| Self::logits(name, x, question.t));
+            return Ok(Verdict::Logits(logits.collect()));
+        };
+        let gradient = rows.flat_map(|(row, x)| Self::gradient(name, x, question.t, &by[row]));
+        let gradient: Vec<f32> = gradient.map(|v| v as f32).collect();
+        Ok(Verdict::Gradient(Tensor::from_vec(
+            gradient,
+            question.of.dims(),
+            &Device::Cpu,
+        )?))
+    }
+}
+
+/// How many classes the field's classifiers know.
+pub const CLASSES: usize = 4;
+
+impl Field {
+    /// The weight and the phase of a place in a class's logit.
+    fn wave(name: &str, class: usize, place: usize, t: f64) -> (f64, f64) {
+        let letters = name.bytes().map(f64::from).sum::<f64>();
+        let at = (class * 31 + place) as f64;
+        let weight = (0.7 * at + 0.1 * letters).sin() / (SIZE as f64).sqrt();
+        (weight, 0.3 * at + t / 900.0)
+    }
+
+    /// What a classifier says of a latent.
+    pub fn logits(name: &str, x: &[f64], t: f64) -> Vec<f64> {
+        let logit = |class| {
+            let one = |(place, x): (usize, &f64)| {
+                let (weight, phase) = Self::wave(name, class, place, t);
+                3.0 * weight * (x + phase).sin()
+            };
+            x.iter().enumerate().map(one).sum()
+        };
+        (0..CLASSES).map(logit).collect()
+    }
+
+    /// The gradient of the weighted sum of those.
+    pub fn gradient(name: &str, x: &[f64], t: f64, by: &[f64]) -> Vec<f64> {
+        let one = |(place, x): (usize, &f64)| {
+            let slope = |(class, by): (usize, &f64)| {
+                let (weight, phase) = Self::wave(name, class, place, t);
+                by * 3.0 * weight * (x + phase).cos()
+            };
+            by.iter().enumerate().map(slope).sum()
+        };
+        x.iter().enumerate().map(one).collect()
     }
 }
 

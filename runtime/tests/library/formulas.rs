@@ -6,35 +6,44 @@ use crate::algebra::{
     times,
 };
 use crate::case::{Formula, Made, Memory, Needs, Now};
+use crate::judged::{
+    ALONG, EXPERTS, RIVAL, classifier_guidance, experts, gradient_free, gradient_free_auto,
+};
 use crate::planes::{Plane, channels};
 
 const PAIR: Needs = Needs {
     labels: &["cond", "uncond"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const THREE: Needs = Needs {
     labels: &["cond", "uncond", "null"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const WEAK: Needs = Needs {
     labels: &["cond", "weak/cond"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const HALF: Needs = Needs {
     labels: &["cond", "cond@half", "uncond@half"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const LIST: Needs = Needs {
     labels: &["null", "prompts[0]", "prompts[1]", "prompts[2]"],
+    judges: &[],
     weights: &[1.5, -0.75, 0.25],
     sights: &[],
 };
 const STRUCTURE: Needs = Needs {
     labels: &["cond", "uncond", IDENTITY],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
@@ -44,11 +53,13 @@ const BLURRED: Needs = Needs {
         "cond~blur_attention(mid, inf)",
         "cond~blur_attention(mid, 10)",
     ],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const SKIPPED: Needs = Needs {
     labels: &["cond", "uncond", SKIP],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
@@ -59,6 +70,7 @@ const SKIP: &str = "cond~skip_layers([7, 8, 9])";
 /// The rules by name.
 const TUNED: Needs = Needs {
     labels: &["cond", "uncond", "tuned/source"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
@@ -68,6 +80,7 @@ const LED_AWAY: Needs = Needs {
         "cond~negative_attention(uncond)",
         "cond~negative_attention(uncond, 3, mix: 0.5)",
     ],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
@@ -77,6 +90,7 @@ const APART: Needs = Needs {
         "cond~push_apart(batch)",
         "cond~push_apart(batch, 2, layers: up)",
     ],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
@@ -86,21 +100,25 @@ const STEERED: Needs = Needs {
         "cond~steer_away(uncond)",
         "cond~steer_away(uncond, 0.8)",
     ],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const UNRELATED: Needs = Needs {
     labels: &["cond", "unrelated(cond)"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const MOVED: Needs = Needs {
     labels: &["cond", "cond!moved"],
+    judges: &[],
     weights: &[],
     sights: &[],
 };
 const LOOKED_AT: Needs = Needs {
     labels: &["cond", "uncond", "uncond@degraded"],
+    judges: &[],
     weights: &[],
     sights: &["attention/uncond/mid"],
 };
@@ -115,10 +133,14 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("cfg_rescale", PAIR, cfg_rescale),
     ("cfg_scheduled", PAIR, cfg_scheduled),
     ("cfg_zero_star", PAIR, cfg_zero_star),
+    ("classifier_guidance", ALONG, classifier_guidance),
     ("composed", LIST, composed),
     ("dynamic_threshold", PAIR, dynamic_threshold),
+    ("experts", EXPERTS, experts),
     ("frequency_band", PAIR, frequency_band),
     ("frequency_decoupled", PAIR, frequency_decoupled),
+    ("gradient_free", RIVAL, gradient_free),
+    ("gradient_free_auto", RIVAL, gradient_free_auto),
     ("independent", UNRELATED, independent),
     ("limited_interval", PAIR, limited_interval),
     ("magnitude_aware", PAIR, magnitude_aware),

@@ -30,6 +30,11 @@ const NEVER_NEUTRAL: &[(&str, &str)] = &[
         "cfg_scheduled",
         "its scale changes over the run, with `scale` as the mean",
     ),
+    (
+        "classifier_guidance",
+        "it guides the unconditional prediction",
+    ),
+    ("experts", "they guide the unconditional prediction"),
 ];
 
 /// Rules that have no plain guidance in them, and why.
@@ -45,9 +50,22 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
         "the scale changes over the run; `constant` is a word",
     ),
     ("cfg_zero_star", "the unconditional prediction is fitted"),
+    (
+        "classifier_guidance",
+        "guides along the gradient of a classifier",
+    ),
     ("composed", "its scales stand in a table"),
     ("dynamic_threshold", "clips whatever the scale"),
+    ("experts", "guide along the gradients of classifiers"),
     ("feedback", "the scale is an estimate"),
+    (
+        "gradient_free",
+        "guides from a class that a classifier finds",
+    ),
+    (
+        "gradient_free_auto",
+        "guides from a class that a classifier finds",
+    ),
     ("independent", "guides from a random condition"),
     ("limited_interval", "its interval ends before the run does"),
     (
@@ -76,6 +94,7 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
 /// a step decided holds in its second evaluation; `heun` tests that.
 const HELD: &[(&str, &str)] = &[
     ("adaptive", "decides by the predictions' cosine"),
+    ("experts", "decide by `t1000`"),
     (
         "feedback",
         "its heat comes from the noise of another step's first evaluation",
@@ -315,6 +334,18 @@ fn counts(rule: &Rule) {
                         };
                         let count = all.iter().filter(asked).count() as u64;
                         let label = &plan.predictions[id].label;
+                        assert!(
+                            (*least..=*most).contains(&count),
+                            "{set:?}: `{label}` {count} times, stated {least} to {most}"
+                        );
+                    }
+                    for (id, (least, most)) in plan.cost.by_judgement.iter().enumerate() {
+                        let asked = |g: &&guide_runtime::exec::Guided| {
+                            let mut by = g.evaluated.by_judgement.iter();
+                            by.any(|(j, rows)| j.index() == id && rows.contains(&b))
+                        };
+                        let count = all.iter().filter(asked).count() as u64;
+                        let label = &plan.judgements[id].label;
                         assert!(
                             (*least..=*most).contains(&count),
                             "{set:?}: `{label}` {count} times, stated {least} to {most}"

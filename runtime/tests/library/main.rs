@@ -8,6 +8,8 @@ mod case;
 mod draw;
 mod field;
 mod formulas;
+mod gradients;
+mod judged;
 mod laws;
 #[path = "../pipeline/mod.rs"]
 mod pipeline;
@@ -21,5 +23,6 @@ use libtest_mimic::Arguments;
 fn main() {
     let mut trials = by_formula::trials();
     trials.extend(laws::trials());
+    trials.extend(gradients::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

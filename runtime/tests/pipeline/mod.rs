@@ -132,6 +132,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         solver: sampler.map_or(RECORDING, Sampler::facts),
         steps,
         negative: true,
+        classifiers: Vec::new(),
     };
     plan(&graph, &target).map_err(|bag| format!("{:?}", bag.into_sorted()))
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use guide_compiler::diagnostics::{Code, Diagnostic};
-use guide_compiler::plan::Plan;
+use guide_compiler::plan::{Need, Plan};
 use guide_runtime::device::Device;
 use guide_runtime::exec::Bindings;
 use guide_runtime::image::{self, Picture};
@@ -23,6 +23,7 @@ use guide_runtime::inputs::{self, Sizes};
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, Tiling};
 use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request, Start};
+use guide_runtime::weights::Source;
 use guide_runtime::{latents, run as sampling};
 
 use crate::args::{Dtype, Format, Run, Target, VaeTiling};
@@ -63,7 +64,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
     pipeline.set_max_batch(args.max_batch.map(|most| most as usize));
-    let bindings = bind(
+    let mut bindings = bind(
         &args.target,
         conditions(args),
         &plan,
@@ -72,6 +73,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         ui,
     )?;
     pipeline.prepare(&plan)?;
+    bindings.target = target(args, &plan, &pipeline)?;
     let request = Request {
         plan: &plan,
         batch: args.batch as usize,
@@ -185,11 +187,33 @@ pub fn bind(
         let found = fetch::model(value, search, ui)?;
         pipeline.bind_model(name, &found.source)?;
     }
+    for (name, value) in &bound.classifiers {
+        pipeline.bind_classifier(name, &Source::Folder(value.into()))?;
+    }
     pipeline.set_conditions(Conditions {
         inputs: bound.prompts,
         ..conditions
     });
     Ok(bound.bindings)
+}
+
+/// The class to aim at, for each picture: the one that is asked for, else the one that the prompt names.
+fn target(args: &Run, plan: &Plan, pipeline: &Pipeline) -> Result<Option<Vec<u32>>> {
+    let class = match &args.aim {
+        Some(text) => pipeline.class(text)?,
+        None if !plan.head.needs.contains(&Need::Target) => return Ok(None),
+        None => pipeline.class_of_prompt().ok_or_else(|| {
+            Diagnostic::new(
+                Code::NotBound,
+                format!(
+                    "the guide `{}` aims at a class, and the prompt names none",
+                    plan.head.guide
+                ),
+            )
+            .help("add `--target` with the number or the name of a class")
+        })?,
+    };
+    Ok(Some(vec![class; args.batch as usize]))
 }
 
 /// What the options ask for.

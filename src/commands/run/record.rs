@@ -7,7 +7,7 @@ use guide_compiler::plan::{ModelFacts, Tick};
 use guide_runtime::device::Tensor;
 use guide_runtime::error::Result;
 use guide_runtime::exec::Binding;
-use guide_runtime::predictor::{Predictor, Question};
+use guide_runtime::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use guide_runtime::recording::Recorder;
 use guide_runtime::run::{Finished, Observer, Progress, Request, run as sample};
 
@@ -74,6 +74,15 @@ impl Predictor for Sized<'_> {
         self.inner.predict(index, tick, questions)
     }
 
+    fn judge(
+        &mut self,
+        index: usize,
+        tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        self.inner.judge(index, tick, question)
+    }
+
     fn passes(&self) -> Vec<usize> {
         self.inner.passes()
     }
@@ -97,6 +106,15 @@ impl Predictor for Asked<'_, '_> {
         questions: &[Question<'_>],
     ) -> Result<Vec<Tensor>> {
         self.recorder.borrow_mut().predict(index, tick, questions)
+    }
+
+    fn judge(
+        &mut self,
+        index: usize,
+        tick: &Tick,
+        question: &JudgeQuestion<'_>,
+    ) -> Result<Verdict> {
+        self.recorder.borrow_mut().judge(index, tick, question)
     }
 
     fn passes(&self) -> Vec<usize> {

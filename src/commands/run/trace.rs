@@ -25,6 +25,7 @@ pub struct Watch {
 struct Trace {
     file: PathBuf,
     labels: Vec<String>,
+    judgements: Vec<String>,
     lines: String,
 }
 
@@ -35,6 +36,7 @@ impl Watch {
             let mut trace = Trace {
                 file: file.to_owned(),
                 labels: plan.predictions.iter().map(|p| p.label.clone()).collect(),
+                judgements: plan.judgements.iter().map(|j| j.label.clone()).collect(),
                 lines: String::new(),
             };
             trace.line(&head(plan));
@@ -65,7 +67,7 @@ impl Watch {
 impl Observer for Watch {
     fn tick(&mut self, progress: &Progress<'_>) -> Result<()> {
         if let Some(trace) = &mut self.trace {
-            let line = tick(progress, &trace.labels)?;
+            let line = tick(progress, &trace.labels, &trace.judgements)?;
             trace.line(&line);
         }
         self.bar.tick(progress)
@@ -94,7 +96,7 @@ fn head(plan: &Plan) -> Value {
     })
 }
 
-fn tick(progress: &Progress<'_>, labels: &[String]) -> Result<Value> {
+fn tick(progress: &Progress<'_>, labels: &[String], judgements: &[String]) -> Result<Value> {
     let (tick, guided) = (progress.tick, progress.guided);
     let first = progress.samples.start;
     let asked = guided.evaluated.by_prediction.iter();
@@ -104,7 +106,14 @@ fn tick(progress: &Progress<'_>, labels: &[String]) -> Result<Value> {
             Some((labels.get(id.index())?.clone(), json!(samples)))
         })
         .collect();
-    Ok(json!({
+    let judged = guided.evaluated.by_judgement.iter();
+    let judged: Map<String, Value> = judged
+        .filter_map(|(id, samples)| {
+            let samples: Vec<usize> = samples.iter().map(|sample| first + sample).collect();
+            Some((judgements.get(id.index())?.clone(), json!(samples)))
+        })
+        .collect();
+    let mut line = json!({
         "tick": progress.index,
         "step": tick.step,
         "substep": tick.substep,
@@ -121,7 +130,14 @@ fn tick(progress: &Progress<'_>, labels: &[String]) -> Result<Value> {
             "rule": seconds(progress.took.rule),
             "solver": seconds(progress.took.solver),
         },
-    }))
+    });
+    // Only rules that ask classifiers have it.
+    if !judged.is_empty()
+        && let Some(fields) = line.as_object_mut()
+    {
+        fields.insert("judged".to_owned(), Value::from(judged));
+    }
+    Ok(line)
 }
 
 /// The length of each sample's guided prediction.

@@ -117,5 +117,6 @@ fn target() -> Target {
         solver: Sampler::Ddim.facts(),
         steps: STEPS,
         negative: true,
+        classifiers: Vec::new(),
     }
 }

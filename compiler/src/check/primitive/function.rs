@@ -98,7 +98,9 @@ impl<'p> Engine<'p> {
     pub(crate) fn element(&mut self, value: Value, name: &str, arg: &'p Arg) -> Option<Data> {
         match self.flatten(value, arg.value.span) {
             Value::Error => None,
-            Value::Data(data) if !matches!(data.kind, Kind::Bool | Kind::Class) => Some(data),
+            Value::Data(data) if !matches!(data.kind, Kind::Bool | Kind::Class) => {
+                Some(data.as_numbers())
+            }
             value @ Value::Outcome(_) => {
                 self.outcome_as_value(&value, &arg.value, arg.value.span);
                 None

@@ -3,9 +3,8 @@
 use guide_grammar::span::Span;
 
 use crate::graph::{NodeId, Op, SpaceTerm};
-use crate::plan::Space;
 use crate::primitives::Primitive;
-use crate::resolved::{Arg, Expr, ExprNode};
+use crate::resolved::{Arg, Expr};
 
 use super::super::builder::Meta;
 use super::super::engine::Engine;
@@ -36,59 +35,10 @@ impl<'p> Engine<'p> {
                 }
                 self.not_yet(name, vec![data.node], Kind::Raw, span)
             }
-            (P::Classify | P::Logits | P::Value, Some(judge), Some(of)) => {
-                let Some(nodes) = self.judged(&judge.value, &of.value) else {
-                    return Value::Error;
-                };
-                let kind = match primitive {
-                    P::Classify => Kind::Probs,
-                    P::Logits => Kind::Logits,
-                    _ => Kind::Scalar,
-                };
-                self.not_yet(name, nodes, kind, span)
-            }
-            (P::LogProb, Some(judge), Some(of)) => {
-                let nodes = self.judged(&judge.value, &of.value);
-                let class = arg(2).and_then(|arg| {
-                    let value = self.expr(&arg.value);
-                    self.class_of(value, &arg.value)
-                });
-                match (nodes, class) {
-                    (Some(mut nodes), Some(class)) => {
-                        nodes.push(class);
-                        self.not_yet(name, nodes, Kind::Scalar, span)
-                    }
-                    _ => Value::Error,
-                }
-            }
-            (P::Decode, Some(of), _) => match self.tensor_of(&of.value) {
-                Some(node) => self.not_yet(name, vec![node], Kind::Raw, span),
+            (P::Value, Some(judge), Some(of)) => match self.judged(&judge.value, &of.value) {
+                Some(nodes) => self.not_yet(name, nodes, Kind::Scalar, span),
                 None => Value::Error,
             },
-            (P::Grad, Some(of), Some(wrt)) => {
-                let value = self.expr(&of.value);
-                let Some(scalar) = self.scalar(value, "what is differentiated", &of.value) else {
-                    return Value::Error;
-                };
-                let Some(by) = self.tensor_of(&wrt.value) else {
-                    return Value::Error;
-                };
-                if !matches!(&wrt.value.node, ExprNode::Word(word) if word == "x") {
-                    return self.not_yet(name, vec![scalar.node, by], Kind::Raw, span);
-                }
-                let space = SpaceTerm::Named(Space::Score);
-                let data = Data {
-                    weight: Weight::zero(),
-                    space,
-                    plain: false,
-                    ..Data::of(Kind::Tensor, scalar.node)
-                };
-                Value::Data(self.tensor(
-                    Op::Unsupported(name.into(), vec![scalar.node, by]),
-                    data,
-                    span,
-                ))
-            }
             (P::Softmax, Some(of), over) => {
                 let value = self.expr(&of.value);
                 let Some(data) = self.element(value, name, of) else {
@@ -100,8 +50,10 @@ impl<'p> Engine<'p> {
                         return Value::Error;
                     }
                 }
+                if matches!(data.kind, Kind::Logits | Kind::Probs) {
+                    return self.softmax_of(&data, span);
+                }
                 let kind = match data.kind {
-                    Kind::Logits | Kind::Probs => Kind::Probs,
                     Kind::Map => Kind::Map,
                     Kind::PerChannel => Kind::PerChannel,
                     _ => Kind::Raw,
@@ -110,24 +62,6 @@ impl<'p> Engine<'p> {
                     self.not_pinned("`softmax`", span, Some(&of.value));
                 }
                 self.not_yet(name, vec![data.node], kind, span)
-            }
-            (P::Argmax, Some(of), except) => {
-                let value = self.expr(&of.value);
-                let mut nodes = match value {
-                    Value::Data(data) if matches!(data.kind, Kind::Probs | Kind::Logits) => {
-                        vec![data.node]
-                    }
-                    Value::Error => return Value::Error,
-                    other => return self.wrong_kind(&other, "`Probs`", span, of.value.span),
-                };
-                if let Some(except) = except {
-                    let value = self.expr(&except.value);
-                    match self.class_of(value, &except.value) {
-                        Some(node) => nodes.push(node),
-                        None => return Value::Error,
-                    }
-                }
-                self.not_yet(name, nodes, Kind::Class, span)
             }
             _ => Value::Error,
         }
@@ -153,7 +87,7 @@ impl<'p> Engine<'p> {
     /// A classifier or loss, and what it is shown.
     fn judged(&mut self, judge: &'p Expr, of: &'p Expr) -> Option<Vec<NodeId>> {
         let judged = match self.expr(judge) {
-            Value::Judge => true,
+            Value::Judge(_) => true,
             Value::Error => false,
             other => {
                 self.wrong_kind(&other, "a classifier or loss", judge.span, judge.span);
@@ -170,29 +104,13 @@ impl<'p> Engine<'p> {
             Value::Data(data)
                 if matches!(
                     data.kind,
-                    Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Open
+                    Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Picture | Kind::Open
                 ) =>
             {
                 Some(data.node)
             }
             other => {
                 self.wrong_kind(&other, "a tensor or latent", expr.span, expr.span);
-                None
-            }
-        }
-    }
-
-    fn class_of(&mut self, value: Value, expr: &'p Expr) -> Option<NodeId> {
-        match value {
-            Value::Error => None,
-            Value::Data(data) if matches!(data.kind, Kind::Class | Kind::Open) => Some(data.node),
-            Value::Data(data) if data.kind == Kind::Scalar => {
-                let known = self.graph.constant(data.node).is_some();
-                let whole = self.whole(&data, "a class", expr.span);
-                (whole.is_some() || !known).then_some(data.node)
-            }
-            other => {
-                self.wrong_kind(&other, "a class", expr.span, expr.span);
                 None
             }
         }

@@ -2,6 +2,7 @@
 
 mod cast;
 mod function;
+mod judge;
 mod later;
 mod look;
 mod predict;
@@ -106,15 +107,12 @@ impl<'p> Engine<'p> {
             P::MaxOverRun => self.over_run(OverRun::Max, &args, span),
             P::CurveAt => self.curve_at(&args, span),
             P::Attention => self.attention(&args, span),
-            P::Features
-            | P::Classify
-            | P::Logits
-            | P::LogProb
-            | P::Value
-            | P::Decode
-            | P::Grad
-            | P::Softmax
-            | P::Argmax => self.later(primitive, &args, span),
+            P::Classify | P::Logits => self.classified(primitive, &args, span),
+            P::LogProb => self.log_prob(&args, span),
+            P::Argmax => self.argmax(&args, span),
+            P::Decode => self.decode(&args, span),
+            P::Grad => self.grad(&args, span),
+            P::Features | P::Value | P::Softmax => self.later(primitive, &args, span),
             P::Guided | P::Denoise | P::Renoise | P::Count | P::Prompt | P::Class => Value::Error,
         }
     }

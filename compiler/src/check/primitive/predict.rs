@@ -83,6 +83,9 @@ impl<'p> Engine<'p> {
         let (condition, class) = match condition {
             Condition::Known(condition) => (condition, None),
             Condition::ClassOf(node, name) => (plan::Condition::ClassOf(name), Some(node)),
+            Condition::PromptOf(input, node, name) => {
+                (plan::Condition::PromptOf(input, name), Some(node))
+            }
             Condition::Open(text, nodes) => return self.open_prediction(text, nodes, point, span),
         };
         let question = Predict {

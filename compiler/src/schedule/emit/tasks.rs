@@ -163,10 +163,11 @@ impl Draft<'_, '_> {
         let exprs = self.emit.exprs;
         let large = !matches!(
             exprs.shape(expr),
-            Shape::Scalar | Shape::Bool | Shape::Class
+            Shape::Scalar | Shape::Bool | Shape::Class | Shape::Scores
         );
         match exprs.form(expr) {
-            Form::Predict(_) => Pass::Network,
+            Form::Predict(_) | Form::Judge(..) => Pass::Network,
+            Form::Reduce { of, .. } if exprs.shape(*of) == Shape::Scores => Pass::Number,
             Form::Reduce {
                 op: ReduceOp::Quantile,
                 ..

@@ -1,0 +1,79 @@
+//! Rules that ask classifiers, written out from their papers.
+
+use crate::algebra::{guided, mixed};
+use crate::case::{Made, Memory, Needs, Now};
+
+pub const RIVAL: Needs = Needs {
+    labels: &["cond", "class(rival)", "weak/class(rival)"],
+    judges: &["judge"],
+    weights: &[],
+    sights: &[],
+};
+pub const ALONG: Needs = Needs {
+    labels: &["uncond", "grad/judge(x)"],
+    judges: &["judge"],
+    weights: &[],
+    sights: &[],
+};
+pub const EXPERTS: Needs = Needs {
+    labels: &[
+        "uncond", "grad/e1", "grad/e2", "grad/e3", "grad/e4", "grad/e5",
+    ],
+    judges: &["e1", "e2", "e3", "e4", "e5"],
+    weights: &[],
+    sights: &[],
+};
+/// The probability of a class, by the definition.
+fn probability(logits: &[f64], class: usize) -> f64 {
+    let shares = logits.iter().map(|logit| (logit - logits[class]).exp());
+    1.0 / shares.sum::<f64>()
+}
+
+pub fn gradient_free(now: &Now<'_>, _: &mut Memory) -> Made {
+    let (c, r) = (now.native("cond"), now.native("class(rival)"));
+    let (low, high) = (now.num("low", 1.0), now.num("high", 3.0));
+    let share = 1.0 - probability(&now.logits("judge"), now.target);
+    let is_plain = low == 1.0 && high == 1.0;
+    Made {
+        judged: i64::from(!is_plain),
+        ..Made::new(
+            guided(&c, &r, low + (high - low) * share),
+            if is_plain { 1 } else { 2 },
+        )
+    }
+}
+
+pub fn gradient_free_auto(now: &Now<'_>, _: &mut Memory) -> Made {
+    let (c, r) = (now.native("cond"), now.native("weak/class(rival)"));
+    let scale = now.num("scale", 2.0);
+    let is_plain = scale == 1.0;
+    Made {
+        judged: i64::from(!is_plain),
+        ..Made::new(guided(&c, &r, scale), if is_plain { 1 } else { 2 })
+    }
+}
+
+fn up_the_gradient(now: &Now<'_>, gradient: &str, scale: f64) -> Made {
+    let score = now.along(&now.native(gradient));
+    Made {
+        // Logits, and the gradient.
+        judged: if scale == 0.0 { 0 } else { 2 },
+        ..Made::new(mixed(&[(1.0, &now.native("uncond")), (scale, &score)]), 1)
+    }
+}
+
+pub fn classifier_guidance(now: &Now<'_>, _: &mut Memory) -> Made {
+    up_the_gradient(now, "grad/judge(x)", now.num("scale", 1.0))
+}
+
+pub fn experts(now: &Now<'_>, _: &mut Memory) -> Made {
+    // A border belongs to the expert of less noise.
+    let expert = match now.tick.t1000 {
+        t if t <= 200.0 => "grad/e1",
+        t if t <= 400.0 => "grad/e2",
+        t if t <= 600.0 => "grad/e3",
+        t if t <= 800.0 => "grad/e4",
+        _ => "grad/e5",
+    };
+    up_the_gradient(now, expert, now.num("scale", 7.5))
+}
