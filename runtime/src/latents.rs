@@ -44,6 +44,14 @@ pub fn read(path: &Path, name: &str) -> Result<Tensor> {
     Ok(tensor.to_dtype(DType::F32)?)
 }
 
+/// Every tensor of a safetensors file in memory, by name, on the CPU.
+///
+/// # Errors
+/// Bytes that are no safetensors file.
+pub fn all(bytes: &[u8]) -> Result<HashMap<String, Tensor>> {
+    Ok(candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?)
+}
+
 /// The numbers of latents, one after the other.
 ///
 /// # Errors

@@ -112,7 +112,7 @@ fn a_recording_holds_what_a_classifier_said() {
         assert!(sandbox.read("t.jsonl").contains("\"judged\""));
         let bytes = std::fs::read(sandbox.path("r.safetensors")).expect("a recording");
         let file = SafeTensors::deserialize(&bytes).expect("a file");
-        assert!(file.names().iter().any(|name| *name == kind), "{kind}");
+        assert!(file.names().contains(&kind), "{kind}");
         let eval = [
             "eval",
             rule,

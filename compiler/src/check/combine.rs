@@ -36,7 +36,7 @@ impl<'p> Engine<'p> {
         match (a, b) {
             (Value::Error, _) | (_, Value::Error) => Value::Error,
             (Value::Data(a), Value::Data(b)) => {
-                self.data(op, a.as_numbers(), b.as_numbers(), sides)
+                self.data(op, a.into_numbers(), b.into_numbers(), sides)
             }
             (Value::Outcome(o), Value::Data(d)) if op == BinaryOp::Add => {
                 self.add_to_outcome(o, d, left, right, span)
@@ -345,7 +345,7 @@ impl<'p> Engine<'p> {
         match value {
             Value::Error => Value::Error,
             Value::Data(data) if !matches!(data.kind, Kind::Bool | Kind::Class | Kind::Probs) => {
-                let data = data.as_numbers();
+                let data = data.into_numbers();
                 let weight = data.weight.neg();
                 let op = Op::Neg(data.node);
                 match data.kind {

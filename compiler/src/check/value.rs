@@ -253,7 +253,7 @@ impl Data {
     }
 
     /// The same to be computed with: a picture's numbers are raw.
-    pub(crate) fn as_numbers(self) -> Data {
+    pub(crate) fn into_numbers(self) -> Data {
         match self.kind {
             Kind::Picture => Data {
                 kind: Kind::Raw,

@@ -127,12 +127,13 @@ impl Predictor for Field {
     ) -> Result<Verdict, RuntimeError> {
         let x = wide(&question.of);
         let name = &question.classifier.name;
-        let rows = x.chunks(SIZE).enumerate();
+        let rows = x.chunks(SIZE);
         let Some(by) = &question.by else {
-            let logits = rows.map(|(_, x)| Self::logits(name, x, question.t));
+            let logits = rows.map(|x| Self::logits(name, x, question.t));
             return Ok(Verdict::Logits(logits.collect()));
         };
-        let gradient = rows.flat_map(|(row, x)| Self::gradient(name, x, question.t, &by[row]));
+        let pairs = rows.zip(by);
+        let gradient = pairs.flat_map(|(x, by)| Self::gradient(name, x, question.t, by));
         let gradient: Vec<f32> = gradient.map(|v| v as f32).collect();
         Ok(Verdict::Gradient(Tensor::from_vec(
             gradient,

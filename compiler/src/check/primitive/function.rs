@@ -99,7 +99,7 @@ impl<'p> Engine<'p> {
         match self.flatten(value, arg.value.span) {
             Value::Error => None,
             Value::Data(data) if !matches!(data.kind, Kind::Bool | Kind::Class) => {
-                Some(data.as_numbers())
+                Some(data.into_numbers())
             }
             value @ Value::Outcome(_) => {
                 self.outcome_as_value(&value, &arg.value, arg.value.span);
