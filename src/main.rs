@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             layers,
             format,
         } => commands::models::model(&name, layers, format, ui),
+        #[cfg(feature = "run")]
         Command::Models { format, .. } => commands::models::models(format, ui),
         Command::Completions { shell } => commands::completions::completions(shell, ui),
         Command::Debug { form, source } => commands::debug::debug(form, &source, ui),
