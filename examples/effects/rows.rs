@@ -55,7 +55,7 @@ pub const ROWS: &[Row] = &[
     named(
         "cfg, 3, with gradient_free",
         "use std::rules::{cfg, gradient_free}\n\
-         guide row() { cfg(scale: 3) + (gradient_free() - predict(cond)) }",
+         guide row() { cfg(scale: 3) + (denoise(gradient_free()) - predict(cond)) }",
     ),
     named(
         "cfg, 3, push_apart",
