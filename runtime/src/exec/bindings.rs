@@ -1,5 +1,6 @@
 //! What a run brings to a plan besides predictions: inputs, the class aimed at, seeds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
@@ -47,14 +48,16 @@ pub(super) enum Bound {
     Nothing,
 }
 
-impl Bound {
-    /// What a tick of a step sees.
-    pub fn at(&self, step: u32) -> Result<Bound> {
-        Ok(match self {
-            Bound::Trajectory(points) => Bound::Tensor(points.narrow(0, step as usize, 1)?),
-            other => other.clone(),
-        })
+/// What a tick of a step sees: the bindings themselves, where none is another one in each step.
+pub(super) fn at(all: &[Bound], step: u32) -> Result<Cow<'_, [Bound]>> {
+    if !all.iter().any(|one| matches!(one, Bound::Trajectory(_))) {
+        return Ok(Cow::Borrowed(all));
     }
+    let now = all.iter().map(|one| match one {
+        Bound::Trajectory(points) => Ok(Bound::Tensor(points.narrow(0, step as usize, 1)?)),
+        other => Ok(other.clone()),
+    });
+    Ok(Cow::Owned(now.collect::<Result<_>>()?))
 }
 
 /// The shape that values of an input's kind have.

@@ -240,8 +240,7 @@ impl Executor {
             ));
         }
         let x = x.to_dtype(DType::F32)?.contiguous()?;
-        let inputs = self.inputs.iter().map(|bound| bound.at(tick.step));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let inputs = bindings::at(&self.inputs, tick.step)?;
         let job = run::Job {
             plan: &self.plan,
             noise: &self.noise,

@@ -122,18 +122,11 @@ pub trait Hook: fmt::Debug + Send + Sync {
         Ok(given)
     }
 
-    /// Is shown what attends to what: queries `[B, N, C]`, and `keys` computes `[B, M, C]`, in this many
-    /// heads.
+    /// Is shown what attends to what: queries `[B, N, C]` and keys `[B, M, C]`, in this many heads.
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn attends(
-        &self,
-        site: Site<'_>,
-        queries: &Tensor,
-        keys: &dyn Fn() -> Result<Tensor>,
-        heads: usize,
-    ) -> Result<()> {
+    fn attends(&self, site: Site<'_>, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<()> {
         let _ = (site, queries, keys, heads);
         Ok(())
     }
@@ -255,22 +248,18 @@ impl Hooks {
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn queries(&self, site: Site<'_>, mut queries: Tensor) -> Result<Tensor> {
-        for hook in &self.list {
-            queries = hook.queries(site, queries)?;
-        }
-        Ok(queries)
+    pub fn queries(&self, site: Site<'_>, queries: Tensor) -> Result<Tensor> {
+        let mut hooks = self.list.iter();
+        hooks.try_fold(queries, |queries, hook| hook.queries(site, queries))
     }
 
     /// The keys after every hook, in order.
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn keys(&self, site: Site<'_>, mut keys: Tensor) -> Result<Tensor> {
-        for hook in &self.list {
-            keys = hook.keys(site, keys)?;
-        }
-        Ok(keys)
+    pub fn keys(&self, site: Site<'_>, keys: Tensor) -> Result<Tensor> {
+        let mut hooks = self.list.iter();
+        hooks.try_fold(keys, |keys, hook| hook.keys(site, keys))
     }
 
     /// Whether any hook is to be shown the residual branch of a resnet.
@@ -314,7 +303,7 @@ impl Hooks {
         &self,
         site: Site<'_>,
         queries: &Tensor,
-        keys: &dyn Fn() -> Result<Tensor>,
+        keys: &Tensor,
         heads: usize,
     ) -> Result<()> {
         self.list
@@ -331,22 +320,18 @@ impl Hooks {
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn output(&self, site: Site<'_>, mut given: Tensor) -> Result<Tensor> {
-        for hook in &self.list {
-            given = hook.output(site, given)?;
-        }
-        Ok(given)
+    pub fn output(&self, site: Site<'_>, given: Tensor) -> Result<Tensor> {
+        let mut hooks = self.list.iter();
+        hooks.try_fold(given, |given, hook| hook.output(site, given))
     }
 
     /// The tokens that enter a transformer block, after every hook in order.
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn enter(&self, site: Site<'_>, mut tokens: Tensor) -> Result<Tensor> {
-        for hook in &self.list {
-            tokens = hook.enter(site, tokens)?;
-        }
-        Ok(tokens)
+    pub fn enter(&self, site: Site<'_>, tokens: Tensor) -> Result<Tensor> {
+        let mut hooks = self.list.iter();
+        hooks.try_fold(tokens, |tokens, hook| hook.enter(site, tokens))
     }
 
     /// What comes up and what was kept, after every hook in order.

@@ -74,18 +74,12 @@ fn nothing_seen(look: &Look) -> RuntimeError {
 }
 
 impl Hook for Watch {
-    fn attends(
-        &self,
-        site: Site<'_>,
-        queries: &Tensor,
-        keys: &dyn Fn() -> Result<Tensor>,
-        heads: usize,
-    ) -> Result<()> {
+    fn attends(&self, site: Site<'_>, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<()> {
         for watched in &self.looks {
             if !watched.layers.get(site.layer).copied().unwrap_or(false) {
                 continue;
             }
-            let spread = spread(&watched.look, &watched.tokens, queries, &keys()?, heads)?;
+            let spread = spread(&watched.look, &watched.tokens, queries, keys, heads)?;
             let (height, width) = site.grid;
             let map = spread.reshape(((), 1, height, width))?;
             let map = kernels::upsample(&map, self.size.0, self.size.1)?;
@@ -214,8 +208,7 @@ mod tests {
         let tensor = |all: &[f32], rows: usize| {
             Tensor::from_slice(all, (2, rows, CHANNELS), &Device::Cpu).unwrap()
         };
-        let of_text = || Ok(tensor(&k, keys));
-        watch.attends(site, &tensor(&q, places), &of_text, HEADS)?;
+        watch.attends(site, &tensor(&q, places), &tensor(&k, keys), HEADS)?;
         let found = watch.maps()?.remove(0);
         assert_eq!(found.dims(), [2, 1, 4, 6]);
         let found: Vec<f32> = found.flatten_all()?.to_vec1()?;

@@ -3,7 +3,7 @@
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::{Op, SpaceTerm, TickName};
+use crate::graph::{NodeId, Op, SpaceTerm, TickName};
 use crate::plan::{Shape, Space};
 use crate::resolved::{Arg, Call};
 
@@ -196,6 +196,20 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// The latent of an image or of a trajectory that is bound.
+    pub(crate) fn bound_latent(&mut self, source: Source, span: Span) -> NodeId {
+        let meta = Meta {
+            shape: Shape::Tensor,
+            space: None,
+            kind: "latent".into(),
+        };
+        let op = match source {
+            Source::Input(id) => Op::Input(id),
+            Source::Parameter(name) => Op::Parameter(name),
+        };
+        self.graph.add(op, meta, span)
+    }
+
     /// `noised(image)`, `noised(x0: p, eps: q)`: a latent at this tick's noise.
     pub(crate) fn noised(&mut self, args: &[Option<&'p Arg>], call: &Call, span: Span) -> Value {
         let [image, x0, eps] = args else {
@@ -207,18 +221,7 @@ impl<'p> Engine<'p> {
             (Some(image), None, None) => {
                 let clean = match self.expr(&image.value) {
                     Value::Error => return Value::Error,
-                    Value::Plain(PlainInput::Image, source) => {
-                        let meta = Meta {
-                            shape: Shape::Tensor,
-                            space: None,
-                            kind: "latent".into(),
-                        };
-                        let op = match source {
-                            Source::Input(id) => Op::Input(id),
-                            Source::Parameter(name) => Op::Parameter(name),
-                        };
-                        self.graph.add(op, meta, span)
-                    }
+                    Value::Plain(PlainInput::Image, source) => self.bound_latent(source, span),
                     other => {
                         return self.wrong_kind(
                             &other,

@@ -9,7 +9,7 @@ use crate::resolved::{Arg, Expr};
 
 use super::super::builder::Meta;
 use super::super::engine::Engine;
-use super::super::value::{Condition, Data, Kind, Origin, PlainInput, Source, Value};
+use super::super::value::{Condition, Data, Kind, Origin, PlainInput, Value};
 use super::super::weight::Weight;
 
 impl<'p> Engine<'p> {
@@ -142,16 +142,7 @@ impl<'p> Engine<'p> {
             Value::Error => None,
             // A trajectory is where it is at this tick.
             Value::Plain(PlainInput::Trajectory, source) => {
-                let meta = Meta {
-                    shape: Shape::Tensor,
-                    space: None,
-                    kind: "latent".into(),
-                };
-                let op = match source {
-                    Source::Input(id) => Op::Input(id),
-                    Source::Parameter(name) => Op::Parameter(name),
-                };
-                Some((self.graph.add(op, meta, expr.span), self.text(expr)))
+                Some((self.bound_latent(source, expr.span), self.text(expr)))
             }
             Value::Data(data) if data.kind == Kind::Latent => {
                 let written = self.text(expr);

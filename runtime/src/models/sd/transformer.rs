@@ -194,9 +194,9 @@ impl Attention {
             Some(mixed) => (mixed, None),
             None => {
                 let q = queries()?;
-                let keys = || hooks.keys(site, self.to_k.forward(from)?);
+                let keys = hooks.keys(site, self.to_k.forward(from)?)?;
                 hooks.attends(site, &q, &keys, self.heads)?;
-                (self.attend_by(&q, keys()?, from)?, Some(q))
+                (self.attend_by(&q, keys, from)?, Some(q))
             }
         };
         let attend = |other: &Tensor| match &asked {
