@@ -1,6 +1,8 @@
 //! Networks against reference numbers: tiny pipelines that diffusers computed.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "models/backward.rs"]
+mod backward;
 #[path = "models/features.rs"]
 mod features;
 #[path = "models/forms.rs"]

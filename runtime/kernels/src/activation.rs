@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::memory::{Output, filled};
 use super::norm::each;
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{math, slice};
+use super::{backward, math, slice};
 
 /// `x / (1 + e^-x)` of each number.
 ///
@@ -15,7 +15,7 @@ use super::{math, slice};
 /// What the tensor library reports.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
     if super::has_kernels(x) {
-        x.contiguous()?.apply_op1_no_bwd(&Silu)
+        x.contiguous()?.apply_op1(Silu)
     } else {
         x.silu()
     }
@@ -41,6 +41,9 @@ impl CustomOp1 for Silu {
         // SAFETY: the runs are all of the numbers.
         let numbers = unsafe { filled(x.len(), fill) };
         Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        backward::silu(x, by_result).map(Some)
     }
 }
 

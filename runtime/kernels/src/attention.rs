@@ -12,7 +12,7 @@ use super::gemm::{Column, Product, pack_columns, pack_rows};
 use super::memory::{Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::transpose::transpose_to;
-use super::{math, otherwise, slice, widths};
+use super::{backward, math, otherwise, slice, widths};
 
 /// Softmax attention. `q: [B, N, heads*d]`, `k, v: [B, M, heads*d]`; gives `[B, N, heads*d]`.
 /// `mask: [N, M]` is added to the scores; `upcast` computes them in f32 whatever the tensors are.
@@ -34,7 +34,7 @@ pub fn attention(
         };
         return q
             .contiguous()?
-            .apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &apply);
+            .apply_op3(&k.contiguous()?, &v.contiguous()?, apply);
     }
     otherwise::attention(q, k, v, heads, mask, upcast)
 }
@@ -88,6 +88,17 @@ impl CustomOp3 for Apply {
             slice(v, v_layout)?,
         );
         Ok((CpuStorage::F32(numbers), q_layout.shape().clone()))
+    }
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _: &Tensor,
+        by_result: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [by_q, by_k, by_v] = backward::attention(self.isa, self.heads, [q, k, v], by_result)?;
+        Ok((Some(by_q), Some(by_k), Some(by_v)))
     }
 }
 

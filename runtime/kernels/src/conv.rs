@@ -1,6 +1,8 @@
 //! Convolutions over maps `[B, C, H, W]`, as products of the weights with patches.
 #![allow(unsafe_code, reason = "tasks write tiles of one result, each its own")]
 
+use std::sync::Arc;
+
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Result, Shape, Tensor,
 };
@@ -10,7 +12,7 @@ use super::gemm::{Column, Product, stretch};
 use super::memory::{Buffer, Output, filled, with_scratch};
 use super::patches::Gather;
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{Numbers, Weight, otherwise, slice, widths};
+use super::{Numbers, Weight, backward, otherwise, slice, widths};
 
 pub use super::patches::Window;
 
@@ -20,7 +22,7 @@ pub struct Conv2d(Form);
 
 #[derive(Debug)]
 enum Form {
-    Packed(Packed),
+    Packed(Arc<Packed>),
     Plain(candle_nn::Conv2d, Window),
 }
 
@@ -60,7 +62,7 @@ impl Conv2d {
         let isa = Isa::of_this_processor();
         let packed = weight
             .with_numbers(|numbers| Packed::pack(isa, numbers, bias, (input, output), window))?;
-        Ok(Self(Form::Packed(packed)))
+        Ok(Self(Form::Packed(Arc::new(packed))))
     }
 
     /// What its numbers are.
@@ -87,7 +89,7 @@ impl Conv2d {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
-                .apply_op2_no_bwd(&shift.contiguous()?, &Apply(packed, Extra::Shift)),
+                .apply_op2(&shift.contiguous()?, Apply(packed.clone(), Extra::Shift)),
             Form::Plain(..) => self
                 .forward(x)?
                 .broadcast_add(&shift.unsqueeze(2)?.unsqueeze(3)?),
@@ -102,7 +104,7 @@ impl Conv2d {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
-                .apply_op2_no_bwd(&plus.contiguous()?, &Apply(packed, Extra::Plus)),
+                .apply_op2(&plus.contiguous()?, Apply(packed.clone(), Extra::Plus)),
             Form::Plain(..) => plus + self.forward(x)?,
         }
     }
@@ -113,7 +115,7 @@ impl Module for Conv2d {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
-                .apply_op1_no_bwd(&Apply(packed, Extra::None)),
+                .apply_op1(Apply(packed.clone(), Extra::None)),
             Form::Plain(conv, window) => conv.forward(&otherwise::pad(x, window.padding)?),
         }
     }
@@ -127,11 +129,11 @@ enum Extra {
     Plus,
 }
 
-struct Apply<'a>(&'a Packed, Extra);
+struct Apply(Arc<Packed>, Extra);
 
-impl Apply<'_> {
+impl Apply {
     fn run(&self, x: &[f32], layout: &Layout, extra: &[f32]) -> Result<(CpuStorage, Shape)> {
-        let Apply(packed, kind) = *self;
+        let Apply(packed, kind) = self;
         let [batch, channels, height, width] = layout.dims()[..] else {
             candle_core::bail!("a map has four axes, not {:?}", layout.dims());
         };
@@ -144,7 +146,7 @@ impl Apply<'_> {
                 layout.dims()
             );
         };
-        let (shift, plus) = match kind {
+        let (shift, plus) = match *kind {
             Extra::None => (None, None),
             Extra::Shift => (Some(extra), None),
             Extra::Plus => (None, Some(extra)),
@@ -160,16 +162,19 @@ impl Apply<'_> {
     }
 }
 
-impl CustomOp1 for Apply<'_> {
+impl CustomOp1 for Apply {
     fn name(&self) -> &'static str {
         "convolution"
     }
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, &[])
     }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        backward::conv(&self.0, x, by_result).map(Some)
+    }
 }
 
-impl CustomOp2 for Apply<'_> {
+impl CustomOp2 for Apply {
     fn name(&self) -> &'static str {
         "convolution-plus"
     }
@@ -182,6 +187,19 @@ impl CustomOp2 for Apply<'_> {
     ) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, slice(extra, extra_layout)?)
     }
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        by_result: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let by_extra = match self.1 {
+            Extra::Shift => by_result.sum((2, 3))?,
+            _ => by_result.clone(),
+        };
+        Ok((Some(backward::conv(&self.0, x, by_result)?), Some(by_extra)))
+    }
 }
 
 /// A convolution's weights in bands of output channels, each for all of the input.
@@ -190,9 +208,9 @@ pub struct Packed {
     isa: Isa,
     bands: Buffer,
     bias: Vec<f32>,
-    input: usize,
-    output: usize,
-    window: Window,
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) window: Window,
 }
 
 impl Packed {
@@ -233,6 +251,54 @@ impl Packed {
             output,
             window,
         })
+    }
+}
+
+impl Packed {
+    /// The convolution that takes the gradient by this one's result for maps of a size, with `stride - 1`
+    /// zeros between its places, to the gradient by the maps: kernels turned round, from results to maps.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    ///
+    /// # Panics
+    /// Where a side has more padding than the kernel reaches over, or the result does not fit the size.
+    pub fn transposed(&self, size: [usize; 2], result: [usize; 2]) -> Result<Self> {
+        let Self { input, output, .. } = *self;
+        let (taps, depth) = (self.window.taps(), input * self.window.taps());
+        let (band, _) = widths(self.isa);
+        let bands = self.bands.as_slice();
+        let mut weight = vec![0f32; depth * output];
+        weight
+            .par_chunks_mut((output * taps).max(1))
+            .enumerate()
+            .for_each(|(channel, to)| {
+                for (i, to) in to.iter_mut().enumerate() {
+                    let (row, tap) = (i / taps, taps - 1 - i % taps);
+                    let from = row / band * band * depth + (channel * taps + tap) * band;
+                    *to = bands[from + row % band];
+                }
+            });
+        let [top, left, ..] = self.window.padding;
+        let mut padding = [0; 4];
+        for (axis, before) in [top, left].into_iter().enumerate() {
+            let spread = (result[axis] - 1) * self.window.stride + 1;
+            padding[axis] = self.window.kernel[axis] - 1 - before;
+            padding[axis + 2] = size[axis] + before - spread;
+        }
+        let window = Window {
+            stride: 1,
+            padding,
+            ..self.window
+        };
+        let bias = vec![0.0; input];
+        Self::pack(
+            self.isa,
+            Numbers::F32(&weight),
+            bias,
+            (output, input),
+            window,
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::memory::{Output, filled};
 use super::transpose::transpose;
-use super::{has_kernels, otherwise, slice};
+use super::{backward, has_kernels, otherwise, slice};
 
 /// `[B, C, H, W]` to `[B, H*W, C]`.
 ///
@@ -22,8 +22,7 @@ pub fn to_tokens(x: &Tensor) -> Result<Tensor> {
 /// What the tensor library reports.
 pub fn add_tokens(x: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     if has_kernels(x) && has_kernels(tokens) {
-        x.contiguous()?
-            .apply_op2_no_bwd(&tokens.contiguous()?, &AddTokens)
+        x.contiguous()?.apply_op2(&tokens.contiguous()?, AddTokens)
     } else {
         otherwise::add_tokens(x, tokens)
     }
@@ -53,6 +52,15 @@ impl CustomOp2 for AddTokens {
         let (x, tokens) = (slice(x, layout)?, slice(tokens, tokens_layout)?);
         let numbers = add_transposed(x, tokens, channels, height * width);
         Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        by_result: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(by_result.clone()), Some(to_tokens(by_result)?)))
     }
 }
 
@@ -92,7 +100,7 @@ pub fn add_transposed(x: &[f32], tokens: &[f32], channels: usize, places: usize)
 pub fn upsample(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (_, _, from_height, from_width) = x.dims4()?;
     if has_kernels(x) && from_height > 0 && from_width > 0 {
-        x.contiguous()?.apply_op1_no_bwd(&Upsample([height, width]))
+        x.contiguous()?.apply_op1(Upsample([height, width]))
     } else {
         x.upsample_nearest2d(height, width)
     }
@@ -109,6 +117,9 @@ impl CustomOp1 for Upsample {
         let numbers = nearest(slice(x, layout)?, [height, width], self.0);
         let shape = Shape::from((batch, channels, self.0[0], self.0[1]));
         Ok((CpuStorage::F32(numbers), shape))
+    }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        backward::upsample(x, by_result).map(Some)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod activation;
 mod attention;
+mod backward;
 mod conv;
 mod gemm;
 mod layout;

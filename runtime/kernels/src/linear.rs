@@ -1,6 +1,8 @@
 //! Linear layers over rows, their weights in panels from the start.
 #![allow(unsafe_code, reason = "tasks write tiles of one result, each its own")]
 
+use std::sync::Arc;
+
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Module, Result, Shape, Tensor,
 };
@@ -9,7 +11,7 @@ use rayon::prelude::*;
 use super::gemm::{Column, Product, pack_columns, pack_rows, put, stretch};
 use super::memory::{Buffer, Output, filled, with_scratch};
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{Numbers, Weight, cut, math, otherwise, slice, widths};
+use super::{Numbers, Weight, backward, cut, math, otherwise, slice, widths};
 
 /// `y = x w^T + b`
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub struct Linear(Form);
 
 #[derive(Debug)]
 enum Form {
-    Packed(Packed),
+    Packed(Arc<Packed>),
     Plain(candle_nn::Linear),
 }
 
@@ -43,7 +45,7 @@ impl Linear {
             return Ok(Self(Form::Plain(candle_nn::Linear::new(weight, bias))));
         }
         let packed = weight.with_numbers(|numbers| Packed::of(numbers, shape, bias.as_ref()))?;
-        Ok(Self(Form::Packed(packed)))
+        Ok(Self(Form::Packed(Arc::new(packed))))
     }
 
     /// What its numbers are.
@@ -70,7 +72,7 @@ impl Linear {
         match &self.0 {
             Form::Packed(packed) => x
                 .contiguous()?
-                .apply_op2_no_bwd(&plus.contiguous()?, &Apply::rows(packed)),
+                .apply_op2(&plus.contiguous()?, Apply::rows(packed)),
             Form::Plain(linear) => linear.forward(x)? + plus,
         }
     }
@@ -81,7 +83,7 @@ impl Linear {
     /// What the tensor library reports.
     pub fn forward_map(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Form::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Apply {
+            Form::Packed(packed) => x.contiguous()?.apply_op1(Apply {
                 map: true,
                 ..Apply::rows(packed)
             }),
@@ -93,7 +95,7 @@ impl Linear {
 impl Module for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Form::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Apply::rows(packed)),
+            Form::Packed(packed) => x.contiguous()?.apply_op1(Apply::rows(packed)),
             Form::Plain(linear) => linear.forward(x),
         }
     }
@@ -106,7 +108,10 @@ pub struct Geglu(Gated);
 
 #[derive(Debug)]
 enum Gated {
-    Packed { value: Packed, gate: Packed },
+    Packed {
+        value: Arc<Packed>,
+        gate: Arc<Packed>,
+    },
     Plain(candle_nn::Linear),
 }
 
@@ -137,7 +142,7 @@ impl Geglu {
         weight.with_numbers(|numbers| {
             let half = |second: bool| {
                 let bias = bias.narrow(0, if second { width } else { 0 }, width)?;
-                Packed::of(numbers.half(second), [width, input], Some(&bias))
+                Packed::of(numbers.half(second), [width, input], Some(&bias)).map(Arc::new)
             };
             Ok(Self(Gated::Packed {
                 value: half(false)?,
@@ -150,8 +155,8 @@ impl Geglu {
 impl Module for Geglu {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Gated::Packed { value, gate } => x.contiguous()?.apply_op1_no_bwd(&Apply {
-                gate: Some(gate),
+            Gated::Packed { value, gate } => x.contiguous()?.apply_op1(Apply {
+                gate: Some(gate.clone()),
                 ..Apply::rows(value)
             }),
             Gated::Plain(linear) => otherwise::geglu(&linear.forward(x)?),
@@ -162,11 +167,11 @@ impl Module for Geglu {
 /// A linear layer's weights in panels, one behind the other, each for all of the input.
 #[derive(Debug)]
 pub struct Packed {
-    isa: Isa,
-    panels: Buffer,
+    pub(super) isa: Isa,
+    pub(super) panels: Buffer,
     bias: Option<Vec<f32>>,
-    input: usize,
-    output: usize,
+    pub(super) input: usize,
+    pub(super) output: usize,
 }
 
 impl Packed {
@@ -215,16 +220,16 @@ impl Packed {
 }
 
 /// A linear layer for the rows of a tensor.
-struct Apply<'a> {
-    packed: &'a Packed,
-    gate: Option<&'a Packed>,
+struct Apply {
+    packed: Arc<Packed>,
+    gate: Option<Arc<Packed>>,
     map: bool,
 }
 
-impl<'a> Apply<'a> {
-    fn rows(packed: &'a Packed) -> Self {
+impl Apply {
+    fn rows(packed: &Arc<Packed>) -> Self {
         Self {
-            packed,
+            packed: packed.clone(),
             gate: None,
             map: false,
         }
@@ -253,21 +258,35 @@ impl<'a> Apply<'a> {
         };
         *last = self.packed.output;
         let rows = dims[..dims.len() - 1].iter().product();
-        let numbers = apply(self.packed, self.gate, x, rows, from, plus);
+        let numbers = apply(&self.packed, self.gate.as_deref(), x, rows, from, plus);
         Ok((CpuStorage::F32(numbers), Shape::from(dims)))
     }
 }
 
-impl CustomOp1 for Apply<'_> {
+impl Apply {
+    /// The gradient by `x`.
+    fn back(&self, x: &Tensor, by_result: &Tensor) -> Result<Tensor> {
+        match &self.gate {
+            Some(gate) => backward::geglu(&self.packed, gate, x, by_result),
+            None if self.map => backward::linear_of_map(&self.packed, x, by_result),
+            None => backward::linear(&self.packed, x, by_result),
+        }
+    }
+}
+
+impl CustomOp1 for Apply {
     fn name(&self) -> &'static str {
         "linear"
     }
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, None)
     }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        self.back(x, by_result).map(Some)
+    }
 }
 
-impl CustomOp2 for Apply<'_> {
+impl CustomOp2 for Apply {
     fn name(&self) -> &'static str {
         "linear-plus"
     }
@@ -279,6 +298,15 @@ impl CustomOp2 for Apply<'_> {
         plus_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         self.run(slice(x, layout)?, layout, Some(slice(plus, plus_layout)?))
+    }
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        by_result: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(self.back(x, by_result)?), Some(by_result.clone())))
     }
 }
 

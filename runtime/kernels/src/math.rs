@@ -74,6 +74,30 @@ pub fn gelu<S: Simd>(simd: S, x: S::V) -> S::V {
     simd.fma(half, erf, half)
 }
 
+/// The slope of SiLU: `s (1 + x (1 - s))` with the logistic function `s`.
+#[inline(always)]
+pub fn silu_slope<S: Simd>(simd: S, x: S::V) -> S::V {
+    let one = simd.splat(1.0);
+    let e = exp(simd, simd.sub(simd.splat(0.0), x));
+    let share = simd.div(one, simd.add(one, e));
+    let rest = simd.sub(one, share);
+    simd.mul(share, simd.fma(x, rest, one))
+}
+
+/// The slope of GELU with the error function: `Φ(x) + x φ(x)`.
+#[inline(always)]
+pub fn gelu_slope<S: Simd>(simd: S, x: S::V) -> S::V {
+    const DENSITY: f32 = 0.398_942_3;
+    let half = simd.splat(0.5);
+    let erf = erf(
+        simd,
+        simd.mul(x, simd.splat(std::f32::consts::FRAC_1_SQRT_2)),
+    );
+    let below = simd.fma(half, erf, half);
+    let density = exp(simd, simd.mul(simd.mul(x, x), simd.splat(-0.5)));
+    simd.fma(simd.mul(x, density), simd.splat(DENSITY), below)
+}
+
 /// Where the f32 nearest to the error function is 1.
 const ERF_END: f32 = 3.9;
 

@@ -4,21 +4,55 @@
 //! squares are.
 #![allow(unsafe_code, reason = "tasks write parts of one result, each its own")]
 
+use std::sync::Arc;
+
 use candle_core::{CpuStorage, CustomOp1, Layout, Module, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{get, put};
 use super::memory::{Output, filled};
 use super::simd::{Isa, Op, Simd, dispatch_to};
-use super::{math, slice};
+use super::{backward, math, slice};
 
 /// A norm over groups of channels (Wu and He 2018, arXiv 1803.08494).
 #[derive(Debug)]
 pub struct GroupNorm {
     plain: candle_nn::GroupNorm,
-    packed: Option<(Vec<f32>, Vec<f32>)>,
-    groups: usize,
+    packed: Option<Arc<Factors>>,
+}
+
+/// What a norm multiplies with and adds.
+#[derive(Debug)]
+pub struct Factors {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
     eps: f64,
+    /// Of the channels; a norm of rows has one.
+    pub groups: usize,
+}
+
+impl Factors {
+    /// Of a layer that is computed here.
+    fn of(weight: &Tensor, bias: &Tensor, groups: usize, eps: f64) -> Result<Option<Arc<Self>>> {
+        if !super::has_kernels(weight) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Self {
+            weight: weight.to_vec1()?,
+            bias: bias.to_vec1()?,
+            eps,
+            groups,
+        })))
+    }
+
+    /// As the kernels take them.
+    pub fn affine(&self) -> Affine<'_> {
+        Affine {
+            weight: &self.weight,
+            bias: &self.bias,
+            eps: self.eps,
+        }
+    }
 }
 
 impl GroupNorm {
@@ -28,14 +62,9 @@ impl GroupNorm {
     /// Groups that do not divide the channels.
     pub fn new(weight: Tensor, bias: Tensor, groups: usize, eps: f64) -> Result<Self> {
         let channels = weight.dim(0)?;
-        let packed = super::has_kernels(&weight)
-            .then(|| candle_core::Result::Ok((weight.to_vec1()?, bias.to_vec1()?)))
-            .transpose()?;
         Ok(Self {
+            packed: Factors::of(&weight, &bias, groups, eps)?,
             plain: candle_nn::GroupNorm::new(weight, bias, channels, groups, eps)?,
-            packed,
-            groups,
-            eps,
         })
     }
 
@@ -45,59 +74,54 @@ impl GroupNorm {
     /// What the tensor library reports.
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
-            Some(_) => self.apply(x, true),
+            Some(factors) => groups(factors, x, true),
             None => self.plain.forward(x)?.silu(),
         }
-    }
-
-    fn apply(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
-        x.contiguous()?
-            .apply_op1_no_bwd(&Groups { norm: self, silu })
     }
 }
 
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
-            Some(_) => self.apply(x, false),
+            Some(factors) => groups(factors, x, false),
             None => self.plain.forward(x),
         }
     }
 }
 
-struct Groups<'a> {
-    norm: &'a GroupNorm,
+struct Groups {
+    factors: Arc<Factors>,
     silu: bool,
 }
 
-impl CustomOp1 for Groups<'_> {
+fn groups(factors: &Arc<Factors>, x: &Tensor, silu: bool) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Groups {
+        factors: factors.clone(),
+        silu,
+    })
+}
+
+impl CustomOp1 for Groups {
     fn name(&self) -> &'static str {
         "group-norm"
     }
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let dims = layout.dims();
-        let fits = self
-            .norm
-            .packed
-            .as_ref()
-            .filter(|(weight, _)| dims.len() >= 2 && dims[1] == weight.len());
-        let Some((weight, bias)) = fits else {
+        let (dims, affine) = (layout.dims(), self.factors.affine());
+        if dims.len() < 2 || dims[1] != affine.weight.len() {
             candle_core::bail!("a norm was given a map {dims:?} with other channels");
-        };
-        let affine = Affine {
-            weight,
-            bias,
-            eps: self.norm.eps,
-        };
+        }
         let numbers = group_norm(
             Isa::of_this_processor(),
             slice(x, layout)?,
             dims[2..].iter().product(),
-            self.norm.groups,
+            self.factors.groups,
             affine,
             self.silu,
         );
         Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        backward::group_norm(&self.factors, self.silu, x, by_result).map(Some)
     }
 }
 
@@ -105,8 +129,7 @@ impl CustomOp1 for Groups<'_> {
 #[derive(Debug)]
 pub struct LayerNorm {
     plain: candle_nn::LayerNorm,
-    packed: Option<(Vec<f32>, Vec<f32>)>,
-    eps: f64,
+    packed: Option<Arc<Factors>>,
 }
 
 impl LayerNorm {
@@ -115,13 +138,9 @@ impl LayerNorm {
     /// # Errors
     /// What the tensor library reports.
     pub fn new(weight: Tensor, bias: Tensor, eps: f64) -> Result<Self> {
-        let packed = super::has_kernels(&weight)
-            .then(|| candle_core::Result::Ok((weight.to_vec1()?, bias.to_vec1()?)))
-            .transpose()?;
         Ok(Self {
+            packed: Factors::of(&weight, &bias, 1, eps)?,
             plain: candle_nn::LayerNorm::new(weight, bias, eps),
-            packed,
-            eps,
         })
     }
 }
@@ -129,38 +148,31 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.packed {
-            Some(_) => x.contiguous()?.apply_op1_no_bwd(&Rows(self)),
+            Some(factors) => x.contiguous()?.apply_op1(Rows(factors.clone())),
             None => self.plain.forward(x),
         }
     }
 }
 
-struct Rows<'a>(&'a LayerNorm);
+struct Rows(Arc<Factors>);
 
-impl CustomOp1 for Rows<'_> {
+impl CustomOp1 for Rows {
     fn name(&self) -> &'static str {
         "layer-norm"
     }
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let width = layout.dims().last().copied();
-        let fits = self
-            .0
-            .packed
-            .as_ref()
-            .filter(|(weight, _)| Some(weight.len()) == width);
-        let Some((weight, bias)) = fits else {
+        let affine = self.0.affine();
+        if layout.dims().last() != Some(&affine.weight.len()) {
             candle_core::bail!(
                 "a norm was given rows of another width, {:?}",
                 layout.dims()
             );
-        };
-        let affine = Affine {
-            weight,
-            bias,
-            eps: self.0.eps,
-        };
+        }
         let numbers = layer_norm(Isa::of_this_processor(), slice(x, layout)?, affine);
         Ok((CpuStorage::F32(numbers), layout.shape().clone()))
+    }
+    fn bwd(&self, x: &Tensor, _: &Tensor, by_result: &Tensor) -> Result<Option<Tensor>> {
+        backward::layer_norm(&self.0, x, by_result).map(Some)
     }
 }
 
@@ -325,7 +337,7 @@ pub fn each<S: Simd>(simd: S, x: &[f32], to: &mut [f32], f: impl Fn(S::V) -> S::
 
 /// The mean, and one over the root of the variance with `eps`.
 #[inline(always)]
-fn moments<S: Simd>(simd: S, x: &[f32], eps: f64) -> (f64, f64) {
+pub fn moments<S: Simd>(simd: S, x: &[f32], eps: f64) -> (f64, f64) {
     let count = x.len() as f64;
     let mean = sum(simd, x, |x| x) / count;
     let middle = simd.splat(mean as f32);

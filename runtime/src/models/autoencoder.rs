@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell};
 
 use candle_core::{DType, Device, Tensor};
 
+use super::gradient;
 use super::sd::{Vae, VaeConfig};
 use super::tiles::Tiles;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -94,6 +95,63 @@ impl Autoencoder {
         Ok(picture.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
     }
 
+    /// The gradient by one sample's latents, `[1, C, h, w]`, of a number that hangs on their picture: `by`
+    /// is shown the picture, `[1, 3, H, W]` in 0..1, and says the number's gradient by it. The picture is
+    /// never taken in tiles. Numbers that are cut off at black or white have no part in it.
+    ///
+    /// # Errors
+    /// [`no_backward`] elsewhere than on a CPU; what `by` or the tensor library reports.
+    pub fn decode_back(
+        &self,
+        latents: &Tensor,
+        by: &dyn Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        self.goes_back()?;
+        let factor = 1.0 / self.config().scaling_factor;
+        let by_whole = |whole: &Tensor| {
+            let picture = |whole: &Tensor| Ok(whole.affine(0.5, 0.5)?.clamp(0.0, 1.0)?);
+            gradient::of(&picture, whole, &by(&picture(whole)?)?)
+        };
+        let gradient = self.vae.decode_back(&(latents * factor)?, &by_whole)?;
+        Ok((gradient * factor)?)
+    }
+
+    /// The gradient by one picture, `[1, 3, H, W]` in 0..1, of a number that hangs on its most likely
+    /// latents: `by` is shown the latents and says the number's gradient by them.
+    ///
+    /// # Errors
+    /// As [`Autoencoder::decode_back`].
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "objectives on pictures ask for it")
+    )]
+    pub fn encode_back(
+        &self,
+        picture: &Tensor,
+        by: &dyn Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        self.goes_back()?;
+        let channels = self.config().latent_channels;
+        let factor = self.config().scaling_factor;
+        let by_moments = |moments: &Tensor| {
+            let mean = (moments.narrow(1, 0, channels)? * factor)?;
+            let by = (by(&mean)? * factor)?;
+            Ok(Tensor::cat(&[&by, &by.zeros_like()?], 1)?)
+        };
+        let gradient = self
+            .vae
+            .moments_back(&picture.affine(2.0, -1.0)?, &by_moments)?;
+        Ok((gradient * 2.0)?)
+    }
+
+    /// Whether gradients go through it here.
+    fn goes_back(&self) -> Result<()> {
+        match self.device.is_cpu() {
+            true => Ok(()),
+            false => Err(no_backward("the autoencoder")),
+        }
+    }
+
     /// The distribution of the latents of a picture, `[1, 3, H, W]` in 0..1.
     ///
     /// # Errors
@@ -141,6 +199,15 @@ impl Autoencoder {
         }
         self.wide.get().ok_or_else(nothing)
     }
+}
+
+/// The error for a gradient through a network that is not on a CPU.
+pub(super) fn no_backward(what: &str) -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::NotYet,
+        format!("a gradient goes through {what}, and this runtime takes none there but on a CPU"),
+    )
+    .help("leave out `--device`")
 }
 
 fn vae(source: &Source, dtype: DType, device: &Device) -> Result<Vae> {
@@ -219,6 +286,54 @@ mod tests {
         let off = (autoencoder.decode(&latents)? - whole)?.abs()?.max_all()?;
         assert_eq!(off.to_scalar::<f32>()?, 0.0);
         Ok(())
+    }
+
+    /// Half of the step of a difference along the gradient: rounding of a picture's 1e-6 by it, and the
+    /// square of it, are both below the tolerance.
+    const STEP: f64 = 5e-3;
+    const TOLERANCE: f64 = 1e-2;
+
+    /// A number's slope along its own gradient, by a difference, is the gradient's length.
+    fn holds_along(
+        at: &Tensor,
+        gradient: &Tensor,
+        value: &dyn Fn(&Tensor) -> Result<f64>,
+    ) -> Result<()> {
+        let square = gradient.sqr()?.sum_all()?.to_scalar::<f32>()?;
+        let length = f64::from(square).sqrt();
+        assert!(length > 0.0);
+        let along = (gradient * (STEP / length))?;
+        let slope = (value(&(at + &along)?)? - value(&(at - &along)?)?) / (2.0 * STEP);
+        assert!(
+            (slope - length).abs() < TOLERANCE * length,
+            "the slope is {slope}, and the gradient's length {length}"
+        );
+        Ok(())
+    }
+
+    /// A number that hangs on all of a tensor, and its gradient by it.
+    fn weighted(result: &Tensor) -> Result<(f64, Tensor)> {
+        let count = result.elem_count();
+        let weights = crate::noise::Generator::new(9).normals(count);
+        let weights = Tensor::from_vec(weights, result.dims(), &Device::Cpu)?;
+        let terms = (result * &weights)?.to_dtype(DType::F64)?;
+        Ok((terms.sum_all()?.to_scalar()?, weights))
+    }
+
+    #[test]
+    fn gradients_go_back_through_the_decoder_and_the_encoder() -> Result<()> {
+        let autoencoder = Autoencoder::load(&embedded::source(), DType::F32, &Device::Cpu)?;
+        let latents = latents(6, 5);
+        let by = |picture: &Tensor| Ok(weighted(picture)?.1);
+        let gradient = autoencoder.decode_back(&latents, &by)?;
+        holds_along(&latents, &gradient, &|latents| {
+            Ok(weighted(&autoencoder.decode(latents)?)?.0)
+        })?;
+        let picture = autoencoder.decode(&latents)?;
+        let gradient = autoencoder.encode_back(&picture, &by)?;
+        holds_along(&picture, &gradient, &|picture| {
+            Ok(weighted(&autoencoder.distribution(picture)?.mean)?.0)
+        })
     }
 
     #[test]

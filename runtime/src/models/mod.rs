@@ -9,6 +9,7 @@ mod conditions;
 mod convert;
 pub mod embedded;
 mod fields;
+mod gradient;
 pub mod judge;
 mod judges;
 mod network;

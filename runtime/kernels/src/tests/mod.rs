@@ -2,6 +2,7 @@
 //! processor has.
 
 mod attention;
+mod backward;
 mod bits;
 mod conv;
 mod elementwise;

@@ -3,6 +3,7 @@
 //! The networks know nothing of guidance. What may be changed inside the UNet goes through the hooks of
 //! [`crate::interventions`].
 
+mod back;
 mod blocks;
 mod clip;
 mod config;

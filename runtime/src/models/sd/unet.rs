@@ -189,29 +189,8 @@ impl UNet {
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<(Tensor, Vec<Begun>)> {
         let conditioning = given.into();
-        let samples = x.dim(0)?;
-        if times.len() != samples || conditioning.states.dim(0)? != samples {
-            return Err(RuntimeError::new(
-                ErrorKind::BadPlan,
-                format!(
-                    "{samples} samples were given {} times and {} texts",
-                    times.len(),
-                    conditioning.states.dim(0)?
-                ),
-            ));
-        }
-        let waves = self.waves(times, self.config.block_out_channels[0])?;
-        see("time_proj", &waves);
-        let time = self.time1.forward(&waves)?;
-        let mut time = self.time2.forward(&kernels::silu(&time)?)?;
-        see("time_embedding", &time);
-        if let Some(layers) = &self.added {
-            let added = self.added(layers, conditioning.added, samples)?;
-            see("add_embedding", &added);
-            time = (time + added)?;
-        }
-        // Every resnet applies the same activation to it; once is enough.
-        let time = &kernels::silu(&time)?;
+        fits(x, times, conditioning)?;
+        let time = &self.time(times, conditioning, see)?;
         let text = &conditioning.states.to_dtype(self.dtype)?;
         let given = Given { time, text, hooks };
 
@@ -219,7 +198,7 @@ impl UNet {
         let (from, mut way) = match span.begun {
             Some(begun) => (begun.at, begun.way.clone()),
             None => {
-                let x = self.conv_in.forward(&x.to_dtype(self.dtype)?)?;
+                let x = self.enter(x)?;
                 see("conv_in", &x);
                 let kept = vec![x.clone()];
                 (0, Way { x, kept })
@@ -243,14 +222,43 @@ impl UNet {
                 step => way.go(*step, given)?,
             }
         }
-        let x = self
-            .conv_out
-            .forward(&self.norm_out.forward_silu(&way.x)?)?;
+        let x = self.leave(&way.x)?;
         Ok((x.to_dtype(DType::F32)?, left))
     }
 
+    /// Into the first level.
+    pub(super) fn enter(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.conv_in.forward(&x.to_dtype(self.dtype)?)?)
+    }
+
+    /// Out of the last level.
+    pub(super) fn leave(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.conv_out.forward(&self.norm_out.forward_silu(x)?)?)
+    }
+
+    /// What is told of the time and of XL's additions, `[B, width]`, its activation applied: every resnet
+    /// applies the same one to it, and once is enough.
+    pub(super) fn time(
+        &self,
+        times: &[f64],
+        conditioning: Conditioning<'_>,
+        see: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
+        let waves = self.waves(times, self.config.block_out_channels[0])?;
+        see("time_proj", &waves);
+        let time = self.time1.forward(&waves)?;
+        let mut time = self.time2.forward(&kernels::silu(&time)?)?;
+        see("time_embedding", &time);
+        if let Some(layers) = &self.added {
+            let added = self.added(layers, conditioning.added, times.len())?;
+            see("add_embedding", &added);
+            time = (time + added)?;
+        }
+        Ok(kernels::silu(&time)?)
+    }
+
     /// What a forward pass does between its first and its last convolution.
-    fn moves(&self) -> Vec<Move<'_>> {
+    pub(super) fn moves(&self) -> Vec<Move<'_>> {
         let mut moves = Vec::new();
         for (level, block) in self.down.iter().enumerate() {
             block.moves(&mut moves);
@@ -312,6 +320,21 @@ impl UNet {
         let both = Tensor::cat(&[&given.pooled.to_dtype(self.dtype)?, &waves], D::Minus1)?;
         Ok(second.forward(&kernels::silu(&first.forward(&both)?)?)?)
     }
+}
+
+/// Whether there are as many times and texts as samples.
+pub(super) fn fits(x: &Tensor, times: &[f64], given: Conditioning<'_>) -> Result<()> {
+    let (samples, texts) = (x.dim(0)?, given.states.dim(0)?);
+    if times.len() == samples && texts == samples {
+        return Ok(());
+    }
+    Err(RuntimeError::new(
+        ErrorKind::BadPlan,
+        format!(
+            "{samples} samples were given {} times and {texts} texts",
+            times.len()
+        ),
+    ))
 }
 
 /// The two layers that embed XL's additions.

@@ -6,6 +6,7 @@ use super::config::VaeConfig;
 use super::resnet::{Downsample, Resnet, ResnetShape, Upsample};
 use crate::error::Result;
 use crate::kernels::{self, Conv2d, GroupNorm, Linear};
+use crate::models::gradient::{self, Stretch};
 use crate::models::nn;
 use crate::weights::{Part, Weights};
 
@@ -74,11 +75,27 @@ impl Vae {
     /// # Errors
     /// What the tensor library reports.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let mut z = latents.to_dtype(self.decoder.conv_in.dtype())?;
-        if let Some(conv) = &self.post_quant {
-            z = conv.forward(&z)?;
-        }
-        Ok(self.decoder.forward(&z)?.to_dtype(DType::F32)?)
+        let z = latents.to_dtype(self.decoder.conv_in.dtype())?;
+        let picture = gradient::forward(&self.decoding(), &z)?;
+        Ok(picture.to_dtype(DType::F32)?)
+    }
+
+    /// The gradient by latents of a number that hangs on their picture: `by` is shown the picture as
+    /// [`Vae::decode`] gives it and says the number's gradient by it. Of an autoencoder of f32.
+    ///
+    /// # Errors
+    /// What `by` or the tensor library reports.
+    pub fn decode_back(
+        &self,
+        latents: &Tensor,
+        by: &dyn Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        gradient::through(&self.decoding(), latents, by)
+    }
+
+    fn decoding(&self) -> Vec<Stretch<'_>> {
+        let first = self.post_quant.iter().map(|conv| stretch(conv));
+        first.chain(self.decoder.stretches()).collect()
     }
 
     /// A picture in -1..1, `[B, 3, H, W]`, to the mean and the log-variance of its latents, before the
@@ -87,14 +104,44 @@ impl Vae {
     /// # Errors
     /// What the tensor library reports.
     pub fn moments(&self, picture: &Tensor) -> Result<Tensor> {
-        let mut moments = self
-            .encoder
-            .forward(&picture.to_dtype(self.encoder.conv_in.dtype())?)?;
-        if let Some(conv) = &self.quant {
-            moments = conv.forward(&moments)?;
-        }
+        let picture = picture.to_dtype(self.encoder.conv_in.dtype())?;
+        let moments = gradient::forward(&self.encoding(), &picture)?;
         Ok(moments.to_dtype(DType::F32)?)
     }
+
+    /// The gradient by a picture of a number that hangs on its moments, as [`Vae::decode_back`].
+    ///
+    /// # Errors
+    /// What `by` or the tensor library reports.
+    pub fn moments_back(
+        &self,
+        picture: &Tensor,
+        by: &dyn Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        gradient::through(&self.encoding(), picture, by)
+    }
+
+    fn encoding(&self) -> Vec<Stretch<'_>> {
+        let last = self.quant.iter().map(|conv| stretch(conv));
+        self.encoder.stretches().into_iter().chain(last).collect()
+    }
+}
+
+/// A layer as a stretch of its own.
+fn stretch(layer: &Conv2d) -> Stretch<'_> {
+    Box::new(|x| Ok(layer.forward(x)?))
+}
+
+/// Each resnet as a stretch of its own.
+fn stretches(resnets: &[Resnet]) -> impl Iterator<Item = Stretch<'_>> {
+    resnets
+        .iter()
+        .map(|resnet| -> Stretch<'_> { Box::new(|x| resnet.forward(x, None)) })
+}
+
+/// The last norm and convolution.
+fn last<'a>(norm: &'a GroupNorm, conv: &'a Conv2d) -> Stretch<'a> {
+    Box::new(|x| Ok(conv.forward(&norm.forward_silu(x)?)?))
 }
 
 fn shape(config: &VaeConfig, input: usize, output: usize) -> ResnetShape {
@@ -124,13 +171,6 @@ fn resnets(
             )
         })
         .collect()
-}
-
-fn through(resnets: &[Resnet], mut x: Tensor) -> Result<Tensor> {
-    for resnet in resnets {
-        x = resnet.forward(&x, None)?;
-    }
-    Ok(x)
 }
 
 impl Encoder {
@@ -163,16 +203,18 @@ impl Encoder {
         })
     }
 
-    fn forward(&self, picture: &Tensor) -> Result<Tensor> {
-        let mut x = self.conv_in.forward(picture)?;
+    /// What it does, in order.
+    fn stretches(&self) -> Vec<Stretch<'_>> {
+        let mut all = vec![stretch(&self.conv_in)];
         for (resnets, down) in &self.levels {
-            x = through(resnets, x)?;
+            all.extend(stretches(resnets));
             if let Some(down) = down {
-                x = down.forward(&x)?;
+                all.push(Box::new(|x| down.forward(x)));
             }
         }
-        let x = self.middle.forward(x)?;
-        Ok(self.conv_out.forward(&self.norm.forward_silu(&x)?)?)
+        all.extend(self.middle.stretches());
+        all.push(last(&self.norm, &self.conv_out));
+        all
     }
 }
 
@@ -198,16 +240,21 @@ impl Decoder {
         })
     }
 
-    fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let mut x = self.middle.forward(self.conv_in.forward(z)?)?;
+    /// What it does, in order.
+    fn stretches(&self) -> Vec<Stretch<'_>> {
+        let mut all = vec![stretch(&self.conv_in)];
+        all.extend(self.middle.stretches());
         for (resnets, up) in &self.levels {
-            x = through(resnets, x)?;
+            all.extend(stretches(resnets));
             if let Some(up) = up {
-                let size = (x.dim(2)? * 2, x.dim(3)? * 2);
-                x = up.forward(&x, size)?;
+                all.push(Box::new(|x| {
+                    let size = (x.dim(2)? * 2, x.dim(3)? * 2);
+                    up.forward(x, size)
+                }));
             }
         }
-        Ok(self.conv_out.forward(&self.norm.forward_silu(&x)?)?)
+        all.push(last(&self.norm, &self.conv_out));
+        all
     }
 }
 
@@ -237,12 +284,13 @@ impl Middle {
         })
     }
 
-    fn forward(&self, x: Tensor) -> Result<Tensor> {
-        let mut x = self.first.forward(&x, None)?;
+    fn stretches(&self) -> Vec<Stretch<'_>> {
+        let mut all: Vec<Stretch<'_>> = vec![Box::new(|x| self.first.forward(x, None))];
         if let Some(attention) = &self.attention {
-            x = attention.forward(&x)?;
+            all.push(Box::new(|x| attention.forward(x)));
         }
-        self.second.forward(&x, None)
+        all.push(Box::new(|x| self.second.forward(x, None)));
+        all
     }
 }
 

@@ -1,0 +1,105 @@
+//! The UNet backward: from the gradient by its answer to that by the latent it was asked at.
+//!
+//! The way forward keeps what each move was given, the way back computes each move once more; see
+//! [`crate::models::gradient`].
+
+use candle_core::{Device, Tensor};
+
+use super::blocks::{Given, Move, Way};
+use super::unet::{Conditioning, UNet, fits};
+use crate::error::Result;
+use crate::interventions::Hooks;
+use crate::models::gradient;
+
+impl UNet {
+    /// The gradient by `x` of the sum of [`UNet::forward`]'s answer, weighted by `by`, a tensor of its
+    /// shape. For a network of f32 on a CPU, and hooks whose work has gradients.
+    ///
+    /// # Errors
+    /// As [`UNet::forward`].
+    pub fn back<'a>(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        given: impl Into<Conditioning<'a>>,
+        hooks: &Hooks,
+        by: &Tensor,
+    ) -> Result<Tensor> {
+        let conditioning = given.into();
+        fits(x, times, conditioning)?;
+        let time = &self.time(times, conditioning, &mut |_, _| {})?;
+        let text = &conditioning.states.to_dtype(self.dtype())?;
+        let given = Given { time, text, hooks };
+
+        let moves = self.moves();
+        let entered = self.enter(x)?;
+        let mut way = Way {
+            kept: vec![entered.clone()],
+            x: entered,
+        };
+        let mut before = Vec::with_capacity(moves.len());
+        for step in &moves {
+            before.push(way.x.clone());
+            way.go(*step, given)?;
+        }
+        let mut back = Back {
+            by: gradient::of(&|x| self.leave(x), &way.x, by)?,
+            by_kept: Vec::new(),
+        };
+        drop(way);
+        for step in moves.into_iter().rev() {
+            if let Some(x) = before.pop() {
+                back.go(step, &x, given)?;
+            }
+        }
+        back.keep()?;
+        gradient::of(&|x| self.enter(x), x, &back.by)
+    }
+}
+
+/// A way back that is under way.
+struct Back {
+    /// By what has come so far.
+    by: Tensor,
+    /// By what is kept for the way up.
+    by_kept: Vec<Tensor>,
+}
+
+impl Back {
+    /// Takes a move back that was given `x`.
+    fn go(&mut self, step: Move<'_>, x: &Tensor, given: Given<'_>) -> Result<()> {
+        match step {
+            Move::Done(..) => {}
+            Move::Keep => self.keep()?,
+            Move::Join { .. } => {
+                let (own, all) = (x.dim(1)?, self.by.dim(1)?);
+                self.by_kept.push(self.by.narrow(1, own, all - own)?);
+                self.by = self.by.narrow(1, 0, own)?;
+            }
+            Move::Resnet(..) | Move::Transformer(_) | Move::Down(_) | Move::Up(_) => {
+                // A move up reads off what is kept how far it goes: as far as its result's gradient.
+                let (_, _, height, width) = self.by.dims4()?;
+                let size = Tensor::zeros((1, 1, height, width), self.by.dtype(), &Device::Cpu)?;
+                let again = |x: &Tensor| {
+                    let mut way = Way {
+                        x: x.clone(),
+                        kept: vec![size.clone()],
+                    };
+                    way.go(step, given)?;
+                    Ok(way.x)
+                };
+                self.by = gradient::of(&again, x, &self.by)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was kept here has a share in what came so far.
+    fn keep(&mut self) -> Result<()> {
+        // INVARIANT: the way up joins one tensor for each that the way down keeps.
+        if let Some(share) = self.by_kept.pop() {
+            self.by = (&self.by + share)?;
+        }
+        Ok(())
+    }
+}
