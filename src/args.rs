@@ -86,6 +86,9 @@ pub enum Command {
     /// Make a guide from diffusers' saved guider or a ComfyUI workflow
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Serve editors: diagnostics, completion, hover and the rest
+    #[command(after_help = LSP_EXAMPLES)]
+    Lsp(Lsp),
     /// Explain a diagnostic, with a wrong and a right program
     Explain {
         /// The code of a diagnostic, such as G0401, or the name of a topic; without it, all are
@@ -160,6 +163,15 @@ Examples:
   guidec import examples/import/guider_config.json --out my_guider.guide
   guidec import examples/import/workflow_api.json > workflow.guide
   guidec import workflow_api.json --node 12 --out second_pass.guide";
+
+const LSP_EXAMPLES: &str = "\
+An editor starts this itself, and speaks the Language Server Protocol with it on stdin and
+stdout; grammar/editors/README.md says how VS Code, Neovim, Helix and Zed are told to.
+Guides may use files of the folders that the editor has open.
+
+Examples:
+  guidec lsp
+  guidec lsp --allow-path ../shared_rules";
 
 const DOC_EXAMPLES: &str = "\
 Examples:
@@ -294,6 +306,17 @@ pub struct Fmt {
     /// Write nothing; list the files that are not formatted, and end with 1 if there are any
     #[arg(long)]
     pub check: bool,
+}
+
+/// `guidec lsp`
+#[derive(Debug, Args)]
+pub struct Lsp {
+    /// A further folder whose files the guides may use; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+    /// Speak on stdin and stdout, which is what happens anyway: many editors say so
+    #[arg(long)]
+    pub stdio: bool,
 }
 
 /// `guidec import`

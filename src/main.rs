@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Invert(args) => commands::invert::invert(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
         Command::Import(args) => commands::import::import(&args, ui),
+        Command::Lsp(args) => commands::lsp::lsp(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),
         Command::Doc { name, out } => commands::doc::doc(name.as_deref(), out.as_deref(), ui),
         #[cfg(feature = "run")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use guide_compiler::diagnostics::{Code, Diagnostic, suggest};
 use guide_compiler::sources::{Loaded, SourceError, Sources};
@@ -21,6 +22,8 @@ pub struct Disk {
     folders: Vec<PathBuf>,
     /// Where each file lies that was read, by the name that users see.
     places: RefCell<BTreeMap<String, PathBuf>>,
+    /// Texts that stand for files: those that an editor has open.
+    open: BTreeMap<PathBuf, Arc<str>>,
 }
 
 impl Disk {
@@ -39,7 +42,23 @@ impl Disk {
         Self {
             folders: own.into_iter().chain(more).collect(),
             places: RefCell::new(places),
+            open: BTreeMap::new(),
         }
+    }
+
+    /// With texts that are read in the place of files; the root may be one that is on no disk yet.
+    pub fn with_open(mut self, root: &str, open: BTreeMap<PathBuf, Arc<str>>) -> Self {
+        let place = plain(Path::new(root));
+        if let (true, Some(folder)) = (open.contains_key(&place), place.parent())
+            && self.places.borrow().is_empty()
+        {
+            // What stands first is the working folder, for want of the root's own.
+            let own = self.folders.first_mut();
+            own.into_iter().for_each(|own| *own = folder.to_owned());
+            self.places.borrow_mut().insert(root.to_owned(), place);
+        }
+        self.open = open;
+        self
     }
 
     fn is_allowed(&self, place: &Path) -> bool {
@@ -87,7 +106,12 @@ impl Sources for Disk {
         if !self.is_allowed(&wanted) {
             return Err(outside());
         }
-        let place = std::fs::canonicalize(&wanted).map_err(|error| refusal(&name, &error))?;
+        let place = match std::fs::canonicalize(&wanted) {
+            Ok(place) => place,
+            // What an editor has open may not be on the disk yet.
+            Err(_) if self.open.contains_key(&wanted) => wanted,
+            Err(error) => return Err(refusal(&name, &error)),
+        };
         if !self.is_allowed(&place) {
             return Err(outside());
         }
@@ -98,14 +122,17 @@ impl Sources for Disk {
             .find(|(_, p)| **p == place)
             .map(|(n, _)| n.clone());
         let path = known.unwrap_or(name);
-        let text = read(&path, &place)?;
+        let text = match self.open.get(&place) {
+            Some(text) => text.to_string(),
+            None => read(&path, &place)?,
+        };
         self.places.borrow_mut().insert(path.clone(), place);
         Ok(Loaded { path, text })
     }
 }
 
 /// A path without `.` and `..`, found without asking the disk.
-fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -9,6 +9,7 @@ pub mod check;
 pub mod cost;
 pub mod diagnostics;
 pub mod graph;
+pub mod index;
 pub mod memory;
 pub mod model;
 pub mod pipeline;

@@ -37,6 +37,44 @@ pub struct Program {
     pub modules: Vec<Module>,
     /// All items of all modules.
     pub items: Vec<Item>,
+    /// Every place where a name was looked up, in the order of looking; those of definitions and of
+    /// named arguments are not among them.
+    pub names: Vec<NameUse>,
+}
+
+/// A place where a name stands, and what it means there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NameUse {
+    /// The name alone: the last one of a path.
+    pub span: Span,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What a name means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Meaning {
+    /// A name that a function binds.
+    Local(ItemId, LocalId),
+    /// An item, perhaps under another name.
+    Item(ItemId),
+    /// A file, by the index into [`Program::modules`].
+    Module(usize),
+    /// A built-in value or contextual word.
+    Word(String),
+    /// What the language brings.
+    Primitive(Primitive),
+    /// An intervention of that name.
+    Intervention(String),
+}
+
+/// What may stand before `::`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// A folder of the standard library: `ops`, `dialects/diffusers`.
+    Library(String),
+    /// A file, by the index into [`Program::modules`].
+    Module(usize),
 }
 
 /// A file.
@@ -48,6 +86,10 @@ pub struct Module {
     pub docs: Vec<String>,
     /// Its own items in source order (`use` not among them).
     pub items: Vec<ItemId>,
+    /// Its own items and those that `use` brings, by the names they have in it.
+    pub scope: Vec<(String, ItemId)>,
+    /// What may stand before `::` in it.
+    pub namespaces: Vec<(String, Namespace)>,
 }
 
 /// An item.

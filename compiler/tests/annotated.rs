@@ -4,16 +4,18 @@
 //! part is the root. Every diagnostic must be claimed by an annotation, and every annotation must
 //! come true.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use guide_compiler::analyse;
-use guide_compiler::diagnostics::Diagnostic;
+use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::memory::Memory;
 use guide_compiler::model::known;
 use guide_compiler::pipeline::{Request, Times, compile, read};
 use guide_compiler::plan::{NoiseTable, Space};
 use guide_compiler::sources::{Loaded, SourceMap};
 use guide_compiler::timetable::{Sampler, SchedulerConfig};
+use guide_grammar::span::FileId;
 
 /// Path, line from 1, first and last column from 1, code, words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +201,106 @@ fn annotations(path: &str, text: &str) -> Vec<Claim> {
     }
     claims
 }
+
+/// Tries every fix of a program; says which diagnostic is as often there as before. Gives the codes.
+fn try_fixes(fixture: &str, codes: &mut BTreeSet<&'static str>) -> Vec<String> {
+    let files = split(fixture);
+    let analysed = |root: &str| {
+        let mut memory = Memory::with_library(guide_stdlib::files().iter().copied());
+        for (path, text) in &files {
+            memory = memory.file(path, text);
+        }
+        let path = files.first().map(|(path, _)| path.clone());
+        let (path, text) = (path.unwrap_or_default(), root.to_owned());
+        analyse(Loaded { path, text }, &memory).1
+    };
+    let text = files.first().map_or("", |(_, text)| text.as_str());
+    let before = analysed(text);
+    let mut failures = Vec::new();
+    for diagnostic in &before {
+        let Some(fix) = &diagnostic.fix else { continue };
+        let mut edits = fix.edits.clone();
+        if edits.iter().any(|edit| edit.span.file != FileId(0)) {
+            continue;
+        }
+        edits.sort_by_key(|edit| std::cmp::Reverse(edit.span));
+        let mut mended = text.to_owned();
+        for edit in edits {
+            mended.replace_range(edit.span.range(), &edit.text);
+        }
+        let count = |all: &[Diagnostic]| {
+            let same =
+                |d: &&Diagnostic| d.code == diagnostic.code && d.message == diagnostic.message;
+            all.iter().filter(same).count()
+        };
+        if count(&analysed(&mended)) < count(&before) {
+            codes.insert(diagnostic.code.number());
+        } else {
+            let (code, message) = (diagnostic.code.number(), &diagnostic.message);
+            failures.push(format!(
+                "{code} {message}: {} does not mend\n{mended}",
+                fix.title
+            ));
+        }
+    }
+    failures
+}
+
+#[test]
+fn every_fix_mends_what_it_is_offered_for() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/language/check");
+    let entries = std::fs::read_dir(folder).expect("the folder of annotated programs");
+    let paths = entries.map(|entry| entry.expect("a readable entry").path());
+    let mut programs: Vec<String> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "guide"))
+        .map(|path| std::fs::read_to_string(path).expect("a readable program"))
+        .collect();
+    let wrong = Code::ALL.iter().filter_map(|code| {
+        let (_, rest) = code.page().split_once("```guide wrong\n")?;
+        rest.split_once("```")
+            .map(|(program, _)| program.to_owned())
+    });
+    programs.extend(wrong);
+    programs.extend(SLIPS.iter().map(|slip| (*slip).to_owned()));
+    let mut codes = BTreeSet::new();
+    let failures: Vec<String> = programs
+        .iter()
+        .flat_map(|program| try_fixes(program, &mut codes))
+        .collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), FIXED);
+}
+
+/// The codes that have a fix, at least for some of their mistakes.
+const FIXED: &[&str] = &[
+    "G0101", "G0102", "G0106", "G0107", "G0109", "G0110", "G0201", "G0202", "G0208", "G0209",
+    "G0301", "G0302", "G0305", "G0306", "G0309", "G0401", "G0402", "G0509",
+];
+
+/// Mistakes with a fix that no other program of these tests has.
+const SLIPS: &[&str] = &[
+    "guide g() { predict(cond); }\n",
+    "guide g(a: Bool = true && false) { predict(cond) }\n",
+    "guide g(a: Scalar = 2 × 3) { predict(cond) }\n",
+    "guide g(a: Bool = 2 ≤ 3) { predict(cond) }\n",
+    "# a comment\nguide g() { predict(cond) }\n",
+    "guide g(a: Scalar = 1_000) { predict(cond) }\n",
+    "guide g(a: Scalar = .5) { predict(cond) }\n",
+    "guide g(a: Scalar = 2x) { predict(cond) }\n",
+    "guide g(myScale: Scalar = 2) { predict(cond) }\n",
+    "guide g(a: scalar = 2) { predict(cond) }\n",
+    "guide g() { if a { b } elif c { d } else { e } }\n",
+    "guide g(a: Scalar = +2) { predict(cond) }\n",
+    "guide g(a: Bool = 1 = 2) { predict(cond) }\n",
+    "guide g() { predict(cond at: x) }\n",
+    "guide g() { predict(cond]) }\n",
+    "guide g() { f(predict(cond] }\n",
+    "guide g() { predict(cond) }\n}\n",
+    "guied g() { predict(cond) }\n",
+    "guide g(a: Bool = 1 < 2 < 3) { predict(cond) }\n",
+    "guide g(a: Bool = true == not false) { predict(cond) }\n",
+    "guide g() {\n    let m = predict(cond) - predict(uncond) + prev(m)\n    predict(cond) + m\n}\n",
+];
 
 #[test]
 fn a_wrong_annotation_and_a_missing_one_are_found() {

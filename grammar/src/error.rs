@@ -81,6 +81,8 @@ pub struct SyntaxError {
     pub message: String,
     /// An imperative with code to paste.
     pub help: Option<String>,
+    /// What stands in the place of what once it is mended, where that is certain.
+    pub fix: Option<(Span, String)>,
 }
 
 impl SyntaxError {
@@ -98,6 +100,7 @@ impl SyntaxError {
             labels: Vec::new(),
             message: message.into(),
             help: None,
+            fix: None,
         }
     }
 
@@ -107,6 +110,18 @@ impl SyntaxError {
             span,
             text: text.into(),
         });
+        self
+    }
+
+    /// With a text that belongs in the primary place: the way out, and for editors.
+    pub(crate) fn write(self, text: impl Into<String>) -> Self {
+        let (span, text) = (self.span, text.into());
+        self.help(format!("write `{text}`")).fix(span, text)
+    }
+
+    /// With what an editor can change by itself.
+    pub(crate) fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.fix = Some((span, text.into()));
         self
     }
 

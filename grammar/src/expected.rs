@@ -142,7 +142,11 @@ impl<'t> Stop<'t> {
             format!("expected {expected}"),
         );
         if self.expects(Rule::comma) && self.starts_operand() {
-            return error.help("put a `,` before it");
+            let before = Span {
+                end: error.span.start,
+                ..error.span
+            };
+            return error.help("put a `,` before it").fix(before, ", ");
         }
         error
     }

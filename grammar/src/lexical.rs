@@ -2,7 +2,7 @@
 
 use crate::comments::Doc;
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::span::FileId;
+use crate::span::{FileId, Span};
 use crate::tokens::{RESERVED, Token, TokenKind};
 
 /// The tokens that are wrong by themselves. A string without an end swallows brackets, so where
@@ -29,7 +29,7 @@ pub(crate) fn add_errors(
                 format!("`{}` is not a name", shown(words)),
                 "names are lower-case letters, digits and `_`",
             )
-            .help(format!("write `{}`", lower_case(words))),
+            .write(lower_case(words)),
             TokenKind::BadNumber => bad_number(token, file, words),
             TokenKind::OpenString => SyntaxError::new(
                 SyntaxErrorKind::UnclosedString,
@@ -67,9 +67,14 @@ fn unknown(token: &Token, file: FileId, words: &str) -> SyntaxError {
         "not expected here",
     );
     match words {
-        ";" => error.help("remove it: a line break ends a statement"),
-        "&&" | "&" => error.help("write `and`"),
-        "||" => error.help("write `or`"),
+        ";" => {
+            let place = error.span;
+            error
+                .help("remove it: a line break ends a statement")
+                .fix(place, "")
+        }
+        "&&" | "&" => error.write("and"),
+        "||" => error.write("or"),
         "!" => error.help("write `not`, or `!=` to compare"),
         "^" => error.help("write `pow(a, b)` for a power"),
         "'" | "`" | "‘" | "’" | "“" | "”" => {
@@ -78,14 +83,20 @@ fn unknown(token: &Token, file: FileId, words: &str) -> SyntaxError {
         "." => {
             error.help("write `::` between the parts of a path, `..` between the ends of a range")
         }
-        "#" => error.help("begin a comment with `//`"),
-        "−" | "–" | "—" => error.help("write `-`"),
-        "×" | "·" => error.help("write `*`"),
-        "÷" => error.help("write `/`"),
-        "≤" => error.help("write `<=`"),
-        "≥" => error.help("write `>=`"),
-        "≠" => error.help("write `!=`"),
-        "?" | "@" | "$" | "~" | "\\" => error.help("remove it"),
+        "#" => {
+            let place = error.span;
+            error.help("begin a comment with `//`").fix(place, "//")
+        }
+        "−" | "–" | "—" => error.write("-"),
+        "×" | "·" => error.write("*"),
+        "÷" => error.write("/"),
+        "≤" => error.write("<="),
+        "≥" => error.write(">="),
+        "≠" => error.write("!="),
+        "?" | "@" | "$" | "~" | "\\" => {
+            let place = error.span;
+            error.help("remove it").fix(place, "")
+        }
         _ => error.help("remove it, or put it into a string or a comment"),
     }
 }
@@ -102,7 +113,7 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
             format!("`{words}` is not a number"),
             "digits stand without `_`",
         )
-        .help(format!("write `{whole}`"));
+        .write(whole);
     }
     if words.matches('.').count() > 1 {
         return error(format!("`{words}` is not a number"), "a number has one dot")
@@ -113,7 +124,7 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
             format!("`{words}` is not a number"),
             "a number has a digit on both sides of its dot",
         )
-        .help(format!("write `{whole}.0e{exponent}`"));
+        .write(format!("{whole}.0e{exponent}"));
     }
     if words.starts_with('.') || words.ends_with('.') || digits.ends_with('.') {
         let front = if words.starts_with('.') { "0" } else { "" };
@@ -125,7 +136,7 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
             format!("`{words}` is not a number"),
             "a number has a digit on both sides of its dot",
         )
-        .help(format!("write `{mended}`"));
+        .write(mended);
     }
     let is_name = unit.starts_with(|c: char| c.is_ascii_lowercase());
     if is_name && !matches!(unit, "e" | "f") {
@@ -133,7 +144,7 @@ fn bad_number(token: &Token, file: FileId, words: &str) -> SyntaxError {
             format!("`{words}` is not a number"),
             "letters follow the digits",
         )
-        .help(format!("write `{digits} * {unit}`"));
+        .write(format!("{digits} * {unit}"));
     }
     error(
         format!("`{words}` is not a number"),
@@ -167,7 +178,12 @@ pub(crate) fn misplaced_docs(docs: &[Doc]) -> Vec<SyntaxError> {
                 .is_some_and(|e: &SyntaxError| e.message == message);
         if !same_block || !doc.own_line {
             let error = SyntaxError::new(SyntaxErrorKind::MisplacedDoc, span, message, label);
-            errors.push(error.help(format!("write `//` in place of `{marker}`")));
+            let marked = Span {
+                end: span.start + marker.len() as u32,
+                ..span
+            };
+            let error = error.help(format!("write `//` in place of `{marker}`"));
+            errors.push(error.fix(marked, "//"));
         }
         last_line_end = Some(span.end);
     }

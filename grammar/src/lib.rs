@@ -27,6 +27,7 @@ pub use comments::Comment;
 pub use error::{SyntaxError, SyntaxErrorKind, SyntaxLabel};
 pub use format::{FormatError, format};
 pub use limits::decode;
+pub use tokens::{Token, TokenKind};
 
 use comments::Docs;
 use pest_grammar::{GuideParser, Rule};
@@ -41,6 +42,30 @@ pub struct Parsed {
     pub comments: Vec<Comment>,
     /// What is wrong, in order of place.
     pub errors: Vec<SyntaxError>,
+}
+
+/// A text without its grammar: for what must know words where the tree has none.
+#[derive(Clone, Debug, Default)]
+pub struct Lexed {
+    /// In order.
+    pub tokens: Vec<Token>,
+    /// Comments and doc lines, in order.
+    pub comments: Vec<Span>,
+}
+
+/// The tokens of a text; of one over the size limit, none.
+pub fn lex(file: FileId, text: &str) -> Lexed {
+    if limits::check_size(file, text).is_err() {
+        return Lexed::default();
+    }
+    let scan = tokens::scan(file, text);
+    let docs = scan.docs.iter().map(|doc| doc.line.span);
+    let mut comments: Vec<Span> = scan.comments.iter().map(|c| c.span).chain(docs).collect();
+    comments.sort();
+    Lexed {
+        tokens: scan.tokens,
+        comments,
+    }
 }
 
 /// Reads a file. Never fails as a whole: an item with an error is left out of the tree, and every

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::chains::Chains;
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::limits::{MAX_DEPTH, MAX_LEVELS};
-use crate::span::FileId;
+use crate::span::{FileId, Span};
 use crate::tokens::{Token, TokenKind};
 
 /// An item, or what stands in the place of one.
@@ -336,7 +336,8 @@ impl<'a> Walk<'a> {
                 format!("this `{word}` closes nothing"),
                 "no bracket is open for it here",
             );
-            self.report(error.help(format!("remove the `{word}`")));
+            let place = error.span;
+            self.report(error.help(format!("remove the `{word}`")).fix(place, ""));
             return;
         };
         if place + 1 < self.frames.len()
@@ -356,7 +357,11 @@ impl<'a> Walk<'a> {
                 format!("a `{closer}` was expected before this"),
             )
             .help(format!("close it with `{closer}`"));
-            self.report(error);
+            let before = Span {
+                end: token.start as u32,
+                ..token.span(self.file)
+            };
+            self.report(error.fix(before, closer));
         }
         while self.frames.len() > place {
             self.pop();
@@ -386,7 +391,8 @@ impl<'a> Walk<'a> {
         self.report(
             error
                 .also(open.span(self.file), "opened here")
-                .help(format!("write `{closer}` in place of `{word}`")),
+                .help(format!("write `{closer}` in place of `{word}`"))
+                .fix(token.span(self.file), closer),
         );
         self.pop();
         true

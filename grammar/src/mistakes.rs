@@ -55,9 +55,9 @@ impl Stop<'_> {
             }
             "import" | "from" | "include" => error.help("write `use std::ops::momentum`"),
             "let" | "const" | "var" => error.help("move it into the body of a `guide` or `fn`"),
-            "}" | ")" | "]" => error.help(format!("remove the `{word}`")),
+            "}" | ")" | "]" => error.help(format!("remove the `{word}`")).fix(span, ""),
             _ => match ITEM_WORDS.iter().find(|item| close(item, word)) {
-                Some(item) => error.help(format!("write `{item}`")),
+                Some(item) => error.write(*item),
                 None => error.help(
                     "begin with `use`, `model`, `classifier`, `loss`, `input`, `fn`, `guide` or \
                      `objective`",
@@ -141,7 +141,7 @@ impl Stop<'_> {
                     format!("`{word}` is not a name"),
                     "names are lower-case letters, digits and `_`",
                 )
-                .help(format!("write `{}`", lower_case(word))),
+                .write(lower_case(word)),
             ),
             TokenKind::KindName if names_argument && !wants_kind => {
                 let error = SyntaxError::new(
@@ -155,7 +155,7 @@ impl Stop<'_> {
                         "there are no record literals: call with named arguments, \
                          `name(field: value)`",
                     ),
-                    _ => error.help(format!("write `{}`", lower_case(word))),
+                    _ => error.write(lower_case(word)),
                 })
             }
             TokenKind::Name if wants_kind => Some(
@@ -165,7 +165,7 @@ impl Stop<'_> {
                     format!("`{word}` is not a kind"),
                     "names of kinds begin with a capital",
                 )
-                .help(format!("write `{}`", capitals(word))),
+                .write(capitals(word)),
             ),
             _ => None,
         }
@@ -319,7 +319,7 @@ impl Stop<'_> {
             "an `else` is missing",
         );
         Some(match self.word(0) {
-            "elif" | "elseif" | "elsif" => error.help("write `else if`"),
+            "elif" | "elseif" | "elsif" => error.write("else if"),
             _ => error.help("add `else { … }`"),
         })
     }
@@ -398,13 +398,16 @@ impl Stop<'_> {
     fn wrong_mark(&self) -> Option<SyntaxError> {
         let after = self.after_operand();
         match self.word(0) {
-            "+" if self.before_operand() => Some(
-                self.unexpected_token("there is no unary `+`", "an expression was expected here")
-                    .help("remove the `+`"),
-            ),
+            "+" if self.before_operand() => {
+                let error = self
+                    .unexpected_token("there is no unary `+`", "an expression was expected here");
+                let place = error.span;
+                Some(error.help("remove the `+`").fix(place, ""))
+            }
             "=" if after => {
                 let error = self.unexpected_token("`=` is no comparison", "not expected here");
-                Some(error.help("write `==` to compare"))
+                let place = error.span;
+                Some(error.help("write `==` to compare").fix(place, "=="))
             }
             "*" if self.word(-1) == "*" && self.before_operand() => {
                 let error = self.unexpected_token("there is no `**`", "not expected here");
@@ -429,7 +432,7 @@ impl Stop<'_> {
             }
             "=>" | "->" if self.expects(Rule::assign) => {
                 let error = self.unexpected_token("a value follows `=`", "not expected here");
-                Some(error.help("write `=`"))
+                Some(error.write("="))
             }
             _ => None,
         }

@@ -5,7 +5,7 @@ use crate::span::{FileId, Span, Spanned};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub enum TokenKind {
     /// `scale`, the item words included.
     Name,
     /// `Scalar`
@@ -32,7 +32,7 @@ pub(crate) enum TokenKind {
 
 /// A token and its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token {
+pub struct Token {
     /// What it is.
     pub kind: TokenKind,
     /// The first byte.

@@ -13,6 +13,7 @@ pub mod fmt;
 pub mod import;
 #[cfg(feature = "run")]
 pub mod invert;
+pub mod lsp;
 #[cfg(feature = "run")]
 pub mod models;
 pub mod plan;

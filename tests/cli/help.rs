@@ -49,6 +49,11 @@ fn fmt() {
 }
 
 #[test]
+fn lsp() {
+    insta::assert_snapshot!(help(&["lsp"]));
+}
+
+#[test]
 fn import() {
     insta::assert_snapshot!(help(&["import"]));
 }

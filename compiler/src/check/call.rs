@@ -107,7 +107,9 @@ impl<'p> Engine<'p> {
                 let diagnostic =
                     Diagnostic::new(Code::UnknownArgument, text).at(name.span, "no such parameter");
                 match suggest::nearest(&name.node, params.iter().map(|p| p.0)) {
-                    Some(near) => diagnostic.help(format!("write `{near}: …`")),
+                    Some(near) => diagnostic
+                        .help(format!("write `{near}: …`"))
+                        .fix(name.span, near),
                     None if params.is_empty() => diagnostic.help("take it away"),
                     None => {
                         let names: Vec<String> =

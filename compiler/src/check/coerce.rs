@@ -231,7 +231,8 @@ impl<'p> Engine<'p> {
         )
         .at(expr.span, format!("this is {}", data.describe()))
         .at(stated, format!("`{to}` is needed here"))
-        .help(help);
+        .help(help)
+        .wrap(expr.span, to);
         self.report(diagnostic);
         None
     }
@@ -285,7 +286,13 @@ impl<'p> Engine<'p> {
                 "write `direction({text})` if this is meant, or let the factors add up to 0"
             ),
         };
-        self.fail(diagnostic.help(help))
+        // What has the other weight for certain is no slip that a word mends.
+        let vouched = match one {
+            true if !data.weight.is_zero() => diagnostic.wrap(expr.span, "prediction"),
+            false if !data.weight.is_one() => diagnostic.wrap(expr.span, "direction"),
+            _ => diagnostic,
+        };
+        self.fail(vouched.help(help))
     }
 
     pub(crate) fn wrong_kind(
@@ -348,7 +355,9 @@ impl<'p> Engine<'p> {
         )
         .at(at, "not one of the alternatives");
         if let Some(near) = suggest::nearest(word, words.iter().map(String::as_str)) {
-            diagnostic = diagnostic.help(format!("write `\"{near}\"`"));
+            diagnostic = diagnostic
+                .help(format!("write `\"{near}\"`"))
+                .fix(at, format!("\"{near}\""));
         }
         self.fail(diagnostic)
     }

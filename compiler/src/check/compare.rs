@@ -111,7 +111,8 @@ impl<'p> Engine<'p> {
         self.report(
             Diagnostic::new(Code::ProgressCompared, "`progress` is compared literally, so rounding decides about the step at the border")
                 .at(span, "not a window")
-                .help(format!("write `progress in {window}`")),
+                .help(format!("write `progress in {window}`"))
+                .fix(span, format!("progress in {window}")),
         );
     }
 }

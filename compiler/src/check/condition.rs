@@ -269,6 +269,13 @@ impl<'p> Engine<'p> {
                 )
                 .at(expr.span, format!("this is {}", other.describe()))
                 .help(help);
+                let diagnostic = match &other {
+                    Value::Text(_) => diagnostic.wrap(expr.span, "prompt"),
+                    Value::Data(d) if matches!(d.kind, Kind::Class | Kind::Scalar) => {
+                        diagnostic.wrap(expr.span, "class")
+                    }
+                    _ => diagnostic,
+                };
                 self.report(diagnostic);
                 None
             }

@@ -11,6 +11,7 @@ use crate::resolved::{Expr, Function, ItemId, LocalId, Program};
 
 use super::Inline;
 use super::builder::{Builder, MAX_NODES};
+use super::known::Known;
 use super::space::{Affinity, Moment};
 use super::state::{CellDraft, StateKey};
 use super::text::Printer;
@@ -46,6 +47,8 @@ pub(crate) struct Engine<'p> {
     pub(crate) affinities: BTreeMap<NodeId, Affinity>,
     pub(crate) moments: BTreeMap<NodeId, Moment>,
     pub(crate) revealed: BTreeMap<Span, String>,
+    /// What is known of each expression and name of the item itself, where somebody asks.
+    pub(crate) known: Option<BTreeMap<Span, Known>>,
     pub(crate) bag: Bag,
     /// What was said inside callees, which have checks of their own.
     pub(crate) inside: Vec<(ItemId, Diagnostic)>,
@@ -119,6 +122,7 @@ impl<'p> Engine<'p> {
             affinities: BTreeMap::new(),
             moments: BTreeMap::new(),
             revealed: BTreeMap::new(),
+            known: None,
             bag: Bag::default(),
             inside: Vec::new(),
             unknowns: Vec::new(),

@@ -90,6 +90,7 @@ impl<'p> Engine<'p> {
         {
             self.describe_unknown(data.node, expr);
         }
+        self.observe(expr.span, &value);
         value
     }
 

@@ -70,7 +70,8 @@ impl<'p> Engine<'p> {
             )
             .at(expr.span, format!("this is {}", init.describe()))
             .at(span, format!("`{name}` is {}", data.describe()))
-            .help(format!("write `init: {wants}({text})`"));
+            .help(format!("write `init: {wants}({text})`"))
+            .wrap(expr.span, &wants);
             self.report(diagnostic);
             return None;
         }

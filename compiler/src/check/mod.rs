@@ -30,6 +30,7 @@ mod init;
 mod input;
 mod intervention;
 mod join;
+mod known;
 mod lint;
 mod make;
 mod operands;
@@ -47,7 +48,12 @@ mod weight;
 pub use builder::MAX_NODES;
 pub use call::MAX_CALLS;
 pub use engine::MAX_EXPRESSIONS;
+pub use known::Known;
 pub use weight::{MAX_DEGREE as MAX_WEIGHT_DEGREE, MAX_TERMS as MAX_WEIGHT_TERMS};
+
+use std::collections::BTreeMap;
+
+use guide_grammar::span::Span;
 
 use crate::diagnostics::Bag;
 use crate::graph::Graph;
@@ -75,6 +81,11 @@ pub fn check(program: &Program) -> Bag {
     on_a_large_stack(|| root::check_all(program))
 }
 
+/// As [`check`], with what is known of every expression, parameter and `let`, by its place.
+pub fn check_and_observe(program: &Program) -> (Bag, BTreeMap<Span, Known>) {
+    on_a_large_stack(|| root::check_and_observe(program))
+}
+
 /// Makes the graph of one guide with everything it calls in it. The graph has no outcome if the bag
 /// has errors. What `check` says of the guide may be said again.
 pub fn inline(program: &Program, guide: ItemId, request: &Inline) -> (Graph, Bag) {
@@ -82,7 +93,7 @@ pub fn inline(program: &Program, guide: ItemId, request: &Inline) -> (Graph, Bag
 }
 
 /// The values of all `let`s of all functions, as text by place: for tests of what is inferred.
-pub fn reveal(program: &Program) -> Vec<(guide_grammar::span::Span, String)> {
+pub fn reveal(program: &Program) -> Vec<(Span, String)> {
     on_a_large_stack(|| root::reveal_all(program))
 }
 

@@ -40,7 +40,8 @@ impl<'p> Engine<'p> {
         self.fail(
             diagnostic
                 .at(expr.span, "this is what a guide returns")
-                .help(format!("write `denoise({text})` for what it steps toward")),
+                .help(format!("write `denoise({text})` for what it steps toward"))
+                .wrap(expr.span, "denoise"),
         )
     }
 

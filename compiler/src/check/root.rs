@@ -1,6 +1,6 @@
 //! Where the engine starts: every item on its own, or one guide with the settings in force.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guide_grammar::ast::FunctionKind;
 use guide_grammar::span::Span;
@@ -15,6 +15,7 @@ use crate::resolved::{
 use super::Inline;
 use super::builder::Meta;
 use super::engine::{Engine, Frame, Mode, PredictDefaults};
+use super::known::Known;
 use super::make::shape_of;
 use super::value::{
     Choice, Condition, Data, Guide, Kind, Origin, PlainInput, Point, Source, Value, kind_text,
@@ -24,13 +25,25 @@ use super::weight::Weight;
 
 /// Checks every item; what is said inside a callee counts only where the callee's own check was clean.
 pub(crate) fn check_all(program: &Program) -> Bag {
+    each_item(program, false).0
+}
+
+/// The same, with what is known of every expression and name.
+pub(crate) fn check_and_observe(program: &Program) -> (Bag, BTreeMap<Span, Known>) {
+    each_item(program, true)
+}
+
+fn each_item(program: &Program, observing: bool) -> (Bag, BTreeMap<Span, Known>) {
+    let mut known = BTreeMap::new();
     let mut bag = Bag::default();
     let mut inside = Vec::new();
     let mut bad = BTreeSet::new();
     for (at, item) in program.items.iter().enumerate() {
         let id = ItemId(at as u32);
         let mut engine = Engine::new(program, Mode::Check);
+        engine.known = observing.then(BTreeMap::new);
         engine.check_item(id, item);
+        known.extend(engine.known.take().unwrap_or_default());
         if engine.bag.has_errors() {
             bad.insert(id);
         }
@@ -46,7 +59,7 @@ pub(crate) fn check_all(program: &Program) -> Bag {
             bag.push(diagnostic);
         }
     }
-    bag
+    (bag, known)
 }
 
 /// Inlines a guide.
@@ -130,6 +143,7 @@ impl<'p> Engine<'p> {
                 self.default_of(param);
             }
             let value = self.unknown_parameter(param);
+            self.observe(param.name.span, &value);
             self.set_local(param.local, value);
         }
         self.body();

@@ -325,7 +325,8 @@ impl Engine<'_> {
         .at(right.span, format!("this is {}", b.describe()));
         diagnostic = match (&a.space, &b.space) {
             (SpaceTerm::Native, SpaceTerm::Named(_)) => {
-                diagnostic.help(format!("write `{sb}({})`", self.text(left)))
+                let help = format!("write `{sb}({})`", self.text(left));
+                diagnostic.help(help).wrap(left.span, &sb)
             }
             (SpaceTerm::Latent, _) | (_, SpaceTerm::Latent) => {
                 diagnostic.help("a direction of latents is added to a latent, as in `x + d`")
@@ -333,7 +334,9 @@ impl Engine<'_> {
             (_, SpaceTerm::Generic(_)) | (SpaceTerm::Generic(_), _) => diagnostic.help(format!(
                 "give both the same space in the signature, as in `Direction<{sa}>`"
             )),
-            _ => diagnostic.help(format!("write `{sa}({})`", self.text(right))),
+            _ => diagnostic
+                .help(format!("write `{sa}({})`", self.text(right)))
+                .wrap(right.span, &sa),
         };
         self.report(diagnostic);
         None
@@ -433,9 +436,13 @@ impl Engine<'_> {
             }
             None => {
                 let text = of.map_or_else(|| "predict(cond)".to_string(), |e| self.text(e));
-                Diagnostic::new(Code::NotPinned, format!("{what} depends on the space that the model predicts in"))
+                let said = Diagnostic::new(Code::NotPinned, format!("{what} depends on the space that the model predicts in"))
                     .at(op, "taken in the model's own space")
-                    .help(format!("write `x0({text})` to pin the space, or `native({text})` to mean the model's own on purpose"))
+                    .help(format!("write `x0({text})` to pin the space, or `native({text})` to mean the model's own on purpose"));
+                match of {
+                    Some(of) => said.wrap(of.span, "x0"),
+                    None => said,
+                }
             }
         };
         self.bag.push(diagnostic);

@@ -71,20 +71,17 @@ impl<'p> Engine<'p> {
         let Some(frame) = self.frames.last() else {
             return;
         };
-        let Some(name) = frame
-            .function
-            .locals
-            .get(local.index())
-            .map(|l| l.name.as_str())
-        else {
+        let Some(bound) = frame.function.locals.get(local.index()) else {
             return;
         };
+        let name = bound.name.as_str();
         if let Value::Data(data) = &value {
             self.graph.name(data.node, name);
         }
         if self.first_passes == 0 && self.frames.len() == 1 {
             self.reveal(binding, &value);
         }
+        self.observe(bound.span, &value);
         self.set_local(local, value.clone());
         let Some(frame) = self.frames.last() else {
             return;
@@ -253,7 +250,8 @@ impl<'p> Engine<'p> {
                     "`prev` needs `init`, the value before the first tick",
                 )
                 .at(span, "`init` is not given")
-                .help(format!("write `prev({text}, init: 0)`"));
+                .help(format!("write `prev({text}, init: 0)`"))
+                .fix(span, format!("prev({text}, init: 0)"));
                 return self.fail(diagnostic);
             }
         };

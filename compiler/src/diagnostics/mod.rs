@@ -35,6 +35,26 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// An imperative with code to paste.
     pub help: Option<String>,
+    /// What an editor can change by itself, where the way out is one for certain.
+    pub fix: Option<Fix>,
+}
+
+/// Changes of the text after which the diagnostic is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// An imperative: what is changed.
+    pub title: String,
+    /// In one file, none over another.
+    pub edits: Vec<Edit>,
+}
+
+/// A piece of text in the place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced; empty where something is put in.
+    pub span: Span,
+    /// What stands there then.
+    pub text: String,
 }
 
 /// What one place contributes.
@@ -55,6 +75,7 @@ impl Diagnostic {
             message: message.into(),
             labels: Vec::new(),
             help: None,
+            fix: None,
         }
     }
 
@@ -64,6 +85,39 @@ impl Diagnostic {
             span,
             text: text.into(),
         });
+        self
+    }
+
+    /// With the text that stands in the place of another once it is mended.
+    pub fn fix(self, span: Span, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let title = match text.is_empty() {
+            true => "remove it".to_owned(),
+            false => format!("write `{}`", text.trim()),
+        };
+        self.fix_by(title, vec![Edit { span, text }])
+    }
+
+    /// With a call put around an expression.
+    pub fn wrap(self, span: Span, callee: &str) -> Self {
+        let end = Edit {
+            span: span.after(),
+            text: ")".to_owned(),
+        };
+        let start = Edit {
+            span: Span {
+                end: span.start,
+                ..span
+            },
+            text: format!("{callee}("),
+        };
+        self.fix_by(format!("write `{callee}(…)`"), vec![start, end])
+    }
+
+    /// With changes that mend it.
+    pub fn fix_by(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Self {
+        let title = title.into();
+        self.fix = Some(Fix { title, edits });
         self
     }
 

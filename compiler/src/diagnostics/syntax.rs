@@ -35,7 +35,10 @@ impl From<&SyntaxError> for Diagnostic {
             diagnostic = diagnostic.at(label.span, &label.text);
         }
         diagnostic.help = error.help.clone();
-        diagnostic
+        match &error.fix {
+            Some((span, text)) => diagnostic.fix(*span, text),
+            None => diagnostic,
+        }
     }
 }
 

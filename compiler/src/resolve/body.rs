@@ -9,7 +9,8 @@ use super::{lookup::Qualified, texts};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::primitives::{CONDITIONS, CONTEXT_WORDS, VALUES};
 use crate::resolved::{
-    Arm, ArmPattern, Binder, Block, Expr, ExprNode, Function, ItemId, Let, LocalId, Param, Range,
+    Arm, ArmPattern, Binder, Block, Expr, ExprNode, Function, ItemId, Let, LocalId, Meaning, Param,
+    Range,
 };
 
 /// One item being resolved.
@@ -44,6 +45,11 @@ impl<'w, 'a> Body<'w, 'a> {
             generics: Vec::new(),
             guides: Vec::new(),
         }
+    }
+
+    /// Notes what a name means.
+    pub fn note(&mut self, span: Span, meaning: Meaning) {
+        self.world.note(span, meaning);
     }
 
     /// A `fn`, `guide` or `objective`.
@@ -287,6 +293,7 @@ impl<'w, 'a> Body<'w, 'a> {
         };
         if let Some(local) = self.scopes.find(&name.node) {
             self.scopes.use_of(local, name.span);
+            self.note(name.span, Meaning::Local(self.item, local));
             return ExprNode::Local(local);
         }
         if let Some((id, _)) = self.world.modules[self.module]
@@ -295,14 +302,17 @@ impl<'w, 'a> Body<'w, 'a> {
             .copied()
             && !self.is_callable_only(id)
         {
+            self.note(name.span, Meaning::Item(id));
             return self.item_value(id, name.span);
         }
         let word = name.node.as_str();
         if VALUES.contains(&word) || CONDITIONS.contains(&word) || CONTEXT_WORDS.contains(&word) {
+            self.note(name.span, Meaning::Word(name.node.clone()));
             return ExprNode::Word(name.node.clone());
         }
         if let Some(local) = self.scopes.find_below(word) {
             self.scopes.forward_use(local, name.span);
+            self.note(name.span, Meaning::Local(self.item, local));
             return ExprNode::Error;
         }
         self.unknown_value(name);

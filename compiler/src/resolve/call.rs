@@ -9,7 +9,7 @@ use super::modules::{HeadKind, repeated};
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::primitives::{ALSO_CALLED, INTERVENTIONS, Primitive};
-use crate::resolved::{Arg, Call, Callee, Expr, ExprNode, ItemId, LocalId};
+use crate::resolved::{Arg, Call, Callee, Expr, ExprNode, ItemId, LocalId, Meaning};
 
 /// The arguments of `classifier` and `loss` items, and the words that each takes.
 const SETTINGS: [(&str, &[&str]); 5] = [
@@ -100,6 +100,7 @@ impl Body<'_, '_> {
         };
         if let Some(local) = self.guide_parameter(&name.node) {
             self.scopes.use_of(local, name.span);
+            self.note(name.span, Meaning::Local(self.item, local));
             return Some(Callee::Local(local));
         }
         let item = self.world.modules[self.module]
@@ -107,9 +108,11 @@ impl Body<'_, '_> {
             .get(&name.node)
             .map(|(id, _)| *id);
         if let Some(id) = item.filter(|id| self.is_callable(*id)) {
+            self.note(name.span, Meaning::Item(id));
             return self.callable_item(id, path);
         }
         if let Some(primitive) = Primitive::find(&name.node) {
+            self.note(name.span, Meaning::Primitive(primitive));
             return Some(Callee::Primitive(primitive));
         }
         self.unknown_callee(name, item);
@@ -149,23 +152,22 @@ impl Body<'_, '_> {
     fn intervention(&mut self, path: &ast::Path) -> Option<Callee> {
         let text = self.world.files.snippet(path.span).to_owned();
         if INTERVENTIONS.iter().any(|i| i.name == text) {
+            self.note(path.span, Meaning::Intervention(text));
             return Some(Callee::Intervention);
         }
         let meant = ALSO_CALLED.iter().find(|(other, _)| *other == text);
         let meant = meant.map(|(_, name)| *name);
         let near = meant.or_else(|| nearest(&text, INTERVENTIONS.iter().map(|i| i.name)));
         let names: Vec<_> = INTERVENTIONS.iter().map(|i| i.name).collect();
-        self.world.bag.push(
-            Diagnostic::new(
-                Code::UnknownName,
-                format!("no intervention is called `{text}`"),
-            )
-            .at(path.span, "names inside `with:` are interventions")
-            .help(match near {
-                Some(near) => format!("write `{near}`"),
-                None => format!("choose one of `{}`", names.join("`, `")),
-            }),
-        );
+        let unknown = Diagnostic::new(
+            Code::UnknownName,
+            format!("no intervention is called `{text}`"),
+        )
+        .at(path.span, "names inside `with:` are interventions");
+        self.world.bag.push(match near {
+            Some(near) => unknown.help(format!("write `{near}`")).fix(path.span, near),
+            None => unknown.help(format!("choose one of `{}`", names.join("`, `"))),
+        });
         None
     }
 
@@ -191,7 +193,9 @@ impl Body<'_, '_> {
                     let own = &resource.name.node;
                     diagnostic = diagnostic.help(format!("write `model {own}`"));
                 } else if let Some(near) = nearest(&name.node, SETTINGS.iter().map(|s| s.0)) {
-                    diagnostic = diagnostic.help(format!("write `{near}:`"));
+                    diagnostic = diagnostic
+                        .help(format!("write `{near}:`"))
+                        .fix(name.span, near);
                 } else {
                     let all: Vec<_> = SETTINGS.iter().map(|s| s.0).collect();
                     diagnostic = diagnostic.help(format!("choose of `{}`", all.join("`, `")));
@@ -219,17 +223,19 @@ impl Body<'_, '_> {
         if words.is_empty() || words.contains(&text.as_str()) {
             return;
         }
-        self.world.bag.push(
-            Diagnostic::new(
-                Code::UnknownName,
-                format!("`{setting}:` does not know `{text}`"),
-            )
-            .at(path.span, "not one of its words")
-            .help(match nearest(&text, words.iter().copied()) {
-                Some(near) => format!("write `{setting}: {near}`"),
-                None => format!("choose of `{}`", words.join("`, `")),
-            }),
-        );
+        let unknown = Diagnostic::new(
+            Code::UnknownName,
+            format!("`{setting}:` does not know `{text}`"),
+        )
+        .at(path.span, "not one of its words");
+        self.world
+            .bag
+            .push(match nearest(&text, words.iter().copied()) {
+                Some(near) => unknown
+                    .help(format!("write `{setting}: {near}`"))
+                    .fix(path.span, near),
+                None => unknown.help(format!("choose of `{}`", words.join("`, `"))),
+            });
     }
 
     /// The value of a resource's argument: names are words of that argument.

@@ -10,10 +10,10 @@ use guide_grammar::ast;
 use guide_grammar::span::Span;
 
 use super::cycles;
-use super::modules::{Namespace, World};
+use super::modules::World;
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::resolved::ItemId;
+use crate::resolved::{ItemId, Meaning, Namespace};
 use crate::sources::{Loaded, SourceError};
 
 /// What a path outside a body means.
@@ -59,12 +59,21 @@ impl World<'_> {
                     let target = base
                         .clone()
                         .and_then(|base| self.walk(base, std::slice::from_ref(&entry.name)));
+                    self.note_target(&entry.name, target.as_ref());
                     self.bind(module, entry.alias.as_ref().unwrap_or(&entry.name), target);
                 }
             }
-            ast::UseNames::As(alias) => self.bind(module, alias, base),
+            ast::UseNames::As(alias) => {
+                if let Some(name) = import.path.last() {
+                    self.note_target(name, base.as_ref());
+                }
+                self.bind(module, alias, base);
+            }
             ast::UseNames::Last => match (import.path.last(), &import.root) {
-                (Some(name), _) => self.bind(module, name, base),
+                (Some(name), _) => {
+                    self.note_target(name, base.as_ref());
+                    self.bind(module, name, base);
+                }
                 (None, ast::UseRoot::File(path)) => {
                     let stem = path.node.rsplit('/').next().unwrap_or(&path.node);
                     let stem = stem.strip_suffix(".guide").unwrap_or(stem);
@@ -73,6 +82,17 @@ impl World<'_> {
                 // `use std` brings what is there anyway.
                 (None, ast::UseRoot::Name(_)) => {}
             },
+        }
+    }
+
+    /// Notes what a name of a `use` stands for.
+    fn note_target(&mut self, name: &ast::Name, target: Option<&Target>) {
+        match target {
+            Some(Target::Item(id)) => self.note(name.span, Meaning::Item(*id)),
+            Some(Target::Space(Namespace::Module(number))) => {
+                self.note(name.span, Meaning::Module(*number));
+            }
+            Some(Target::Space(Namespace::Library(_))) | None => {}
         }
     }
 
@@ -156,6 +176,7 @@ impl World<'_> {
             Ok(loaded) => {
                 let number = self.add_module(loaded);
                 self.imports[module].push((number, span));
+                self.note(span, Meaning::Module(number));
                 Some(number)
             }
             Err(error) => {
@@ -255,7 +276,7 @@ impl World<'_> {
             .find(|i| i.name == name)
             .map(|i| spelled(&format!("{}/{}", i.folder, i.name)));
         let near = nearest(name, here.iter().map(String::as_str))
-            .map(|near| format!("{}::{near}", spelled(folder)));
+            .map(|near| (near.to_owned(), format!("{}::{near}", spelled(folder))));
         let (code, message) = if known {
             (
                 Code::UnknownName,
@@ -269,8 +290,12 @@ impl World<'_> {
         };
         let roots = self.sources.std_names("");
         let mut diagnostic = Diagnostic::new(code, message).at(last.span, "not there");
-        if let Some(path) = elsewhere.or(near) {
+        if let Some(path) = elsewhere {
             diagnostic = diagnostic.help(format!("write `{path}`"));
+        } else if let Some((near, path)) = near {
+            diagnostic = diagnostic
+                .help(format!("write `{path}`"))
+                .fix(last.span, near);
         } else if !known && !roots.is_empty() {
             let root = folder.split('/').next().unwrap_or(folder);
             diagnostic = diagnostic.help(match nearest(root, roots.iter().map(String::as_str)) {
@@ -293,7 +318,9 @@ impl World<'_> {
         )
         .at(name.span, "not defined there");
         if let Some(near) = nearest(&name.node, loading.own.keys().map(String::as_str)) {
-            diagnostic = diagnostic.help(format!("write `{near}`"));
+            diagnostic = diagnostic
+                .help(format!("write `{near}`"))
+                .fix(name.span, near);
         } else if loading.scope.contains_key(&name.node) {
             diagnostic = diagnostic.help("name the file that defines it; a `use` is not passed on");
         }
@@ -335,14 +362,15 @@ impl World<'_> {
 fn unreadable(error: &SourceError, path: &str, from: &str, span: Span) -> Diagnostic {
     match error {
         SourceError::Missing(looked) => {
-            let help = if path.ends_with(".guide") {
-                format!("write the path relative to `{from}`")
-            } else {
-                format!("write `use \"{path}.guide\"`")
-            };
-            Diagnostic::new(Code::UnknownModule, format!("there is no file `{looked}`"))
-                .at(span, "asked for here")
-                .help(help)
+            let missing =
+                Diagnostic::new(Code::UnknownModule, format!("there is no file `{looked}`"))
+                    .at(span, "asked for here");
+            if path.ends_with(".guide") {
+                return missing.help(format!("write the path relative to `{from}`"));
+            }
+            missing
+                .help(format!("write `use \"{path}.guide\"`"))
+                .fix(span, format!("\"{path}.guide\""))
         }
         SourceError::Outside(looked, root) => Diagnostic::new(
             Code::ImportOutsideRoot,

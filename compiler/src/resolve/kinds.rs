@@ -33,6 +33,12 @@ const PLAIN: &[(&str, PlainKind)] = &[
 /// Kinds that may state a space, and the two that never do and are not plain.
 const OTHERS: [&str; 5] = ["Scalar", "Bool", "Prediction", "Direction", "Tensor"];
 
+/// The names of all kinds.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PLAIN.iter().map(|(name, _)| *name).chain(OTHERS)
+}
+
 /// Whether a parameter of this kind can be called.
 pub(super) fn is_guide(kind: &Kind) -> bool {
     matches!(kind.node, KindNode::Plain(PlainKind::Guide))
@@ -98,9 +104,9 @@ impl Body<'_, '_> {
                 Diagnostic::new(Code::UnknownName, format!("no kind is called `{name}`"))
                     .at(span, "not a kind");
             diagnostic = match (nearest(name, names), name) {
-                (Some(near), _) => diagnostic.help(format!("write `{near}`")),
+                (Some(near), _) => diagnostic.help(format!("write `{near}`")).fix(span, near),
                 (None, "Float" | "Number" | "Int" | "Integer" | "Real") => {
-                    diagnostic.help("write `Scalar`")
+                    diagnostic.help("write `Scalar`").fix(span, "Scalar")
                 }
                 (None, _) => diagnostic,
             };
@@ -133,15 +139,17 @@ impl Body<'_, '_> {
             _ => {
                 let generics = self.generics.iter().map(String::as_str);
                 let names = crate::primitives::SPACES.iter().copied().chain(generics);
-                let help = match nearest(text, names) {
-                    Some(near) => format!("write `{near}`"),
-                    None => format!("declare it after the name of the `fn`: `<{text}>`"),
-                };
-                self.world.bag.push(
+                let near = nearest(text, names);
+                let unknown =
                     Diagnostic::new(Code::UnknownName, format!("no space is called `{text}`"))
-                        .at(name.span, "neither a space nor a generic of this function")
-                        .help(help),
-                );
+                        .at(name.span, "neither a space nor a generic of this function");
+                let unknown = match near {
+                    Some(near) => unknown.help(format!("write `{near}`")).fix(name.span, near),
+                    None => {
+                        unknown.help(format!("declare it after the name of the `fn`: `<{text}>`"))
+                    }
+                };
+                self.world.bag.push(unknown);
                 return None;
             }
         };

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use guide_grammar::ast;
 
 use super::imports::{Target, glance};
-use super::modules::{LibraryItem, Namespace, World};
+use super::modules::{LibraryItem, World};
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::primitives::VALUES;
-use crate::resolved::ItemId;
+use crate::resolved::{ItemId, Meaning, Namespace};
 
 /// What a path of several names means.
 pub(super) enum Qualified {
@@ -42,7 +42,11 @@ impl World<'_> {
             }
         };
         match self.walk(Target::Space(start), rest) {
-            Some(Target::Item(id)) => Qualified::Item(id),
+            Some(Target::Item(id)) => {
+                let last = path.names.last().map_or(path.span, |name| name.span);
+                self.note(last, Meaning::Item(id));
+                Qualified::Item(id)
+            }
             Some(Target::Space(_)) => {
                 let text = self.files.snippet(path.span).to_owned();
                 self.bag.push(
@@ -67,6 +71,7 @@ impl World<'_> {
             return Qualified::Error;
         };
         if VALUES.contains(&name.node.as_str()) {
+            self.note(name.span, Meaning::Word(name.node.clone()));
             return Qualified::Word(name.node.clone());
         }
         let mut diagnostic = Diagnostic::new(
@@ -75,7 +80,9 @@ impl World<'_> {
         )
         .at(name.span, "not a name of the step");
         if let Some(near) = nearest(&name.node, VALUES.iter().copied()) {
-            diagnostic = diagnostic.help(format!("write `tick::{near}`"));
+            diagnostic = diagnostic
+                .help(format!("write `tick::{near}`"))
+                .fix(name.span, near);
         }
         self.bag.push(diagnostic);
         Qualified::Error
@@ -86,7 +93,9 @@ impl World<'_> {
         let names = self.modules[module].namespaces.keys().map(String::as_str);
         let candidates = names.chain(["std", "tick"]);
         let library = self.sources.std_names("");
+        let mut fix = None;
         let help = if let Some(near) = nearest(name, candidates) {
+            fix = Some(near.to_owned());
             Some(format!("write `{near}`"))
         } else if library.contains(name) {
             let text = self.files.snippet(path.span);
@@ -99,6 +108,9 @@ impl World<'_> {
         let mut diagnostic =
             Diagnostic::new(Code::UnknownModule, format!("no module is called `{name}`"))
                 .at(first.span, "not in scope");
+        if let Some(near) = fix {
+            diagnostic = diagnostic.fix(first.span, near);
+        }
         diagnostic.help = help;
         self.bag.push(diagnostic);
     }

@@ -21,6 +21,9 @@ mod unknown;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use kinds::names as kind_names;
+
 use guide_grammar::ast;
 
 use crate::diagnostics::Bag;
@@ -43,7 +46,19 @@ pub fn resolve(root: Loaded, sources: &dyn Sources, files: &mut SourceMap) -> (P
         world.import_pending();
         modules.push(module(&mut world, modules.len(), &mut items));
     }
-    let mut program = Program { modules, items };
+    for (module, loaded) in modules.iter_mut().zip(&world.modules) {
+        let scope = loaded.scope.iter();
+        module.scope = scope.map(|(name, (id, _))| (name.clone(), *id)).collect();
+        let spaces = loaded.namespaces.iter();
+        module.namespaces = spaces
+            .map(|(name, (space, _))| (name.clone(), space.clone()))
+            .collect();
+    }
+    let mut program = Program {
+        modules,
+        items,
+        names: std::mem::take(&mut world.names),
+    };
     world.report_import_cycles();
     needs::report_conflicts(&program, world.files, &mut world.bag);
     recursion::report_and_cut(&mut program, &world.calls, &mut world.bag);
@@ -82,6 +97,8 @@ fn module(world: &mut World, number: usize, items: &mut Vec<Item>) -> Module {
         file,
         docs,
         items: ids,
+        scope: Vec::new(),
+        namespaces: Vec::new(),
     }
 }
 

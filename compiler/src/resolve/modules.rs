@@ -6,9 +6,9 @@ use std::rc::Rc;
 use guide_grammar::ast::{self, FunctionKind, ResourceKind};
 use guide_grammar::span::{FileId, Span, Spanned};
 
-use crate::diagnostics::{Bag, Code, Diagnostic};
+use crate::diagnostics::{Bag, Code, Diagnostic, Edit};
 use crate::primitives::CONDITIONS;
-use crate::resolved::ItemId;
+use crate::resolved::{ItemId, Meaning, NameUse, Namespace};
 use crate::sources::{Loaded, SourceMap, Sources};
 
 /// All that resolving knows across files.
@@ -28,6 +28,8 @@ pub(super) struct World<'a> {
     pub pending: VecDeque<usize>,
     /// The items of each file of the standard library, read when a name is missed.
     pub library: Option<Rc<[LibraryItem]>>,
+    /// What was looked up where.
+    pub names: Vec<NameUse>,
 }
 
 /// A file being resolved.
@@ -46,15 +48,6 @@ pub(super) struct Loading {
     pub failed: BTreeSet<String>,
     /// The words of text that did not parse; one of them may be defined there.
     pub unparsed: BTreeSet<String>,
-}
-
-/// What stands before `::`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Namespace {
-    /// A folder of the standard library: `ops`, `dialects/diffusers`.
-    Library(String),
-    /// A file.
-    Module(usize),
 }
 
 /// What is known of an item before its body.
@@ -106,7 +99,13 @@ impl<'a> World<'a> {
             imports: Vec::new(),
             pending: VecDeque::new(),
             library: None,
+            names: Vec::new(),
         }
+    }
+
+    /// Notes what a name means.
+    pub fn note(&mut self, span: Span, meaning: Meaning) {
+        self.names.push(NameUse { span, meaning });
     }
 
     /// Parses a file and notes what it defines, unless that was done already.
@@ -168,6 +167,19 @@ impl<'a> World<'a> {
             loading.own.insert(name.node.clone(), id);
             loading.scope.insert(name.node.clone(), (id, name.span));
         }
+    }
+
+    /// The edit that adds a `use` to a module: after the last one, else before the first item.
+    pub fn use_edit(&self, module: usize, path: &str) -> Edit {
+        let loading = &self.modules[module];
+        let is_use = |item: &&ast::Item| matches!(item.kind, ast::ItemKind::Use(_));
+        let last = loading.tree.items.iter().rfind(is_use);
+        let (span, text) = match (last, loading.tree.docs.last()) {
+            (Some(last), _) => (last.span.after(), format!("\nuse {path}")),
+            (None, Some(docs)) => (docs.span.after(), format!("\n\nuse {path}")),
+            (None, None) => (Span::new(loading.file, 0, 0), format!("use {path}\n\n")),
+        };
+        Edit { span, text }
     }
 
     /// Says that a name is not free, if it is not.

@@ -6,7 +6,7 @@ use super::body::Body;
 use crate::diagnostics::suggest::nearest;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::primitives::VALUES;
-use crate::resolved::{Binder, ExprNode, LocalId, Prev, PrevOf};
+use crate::resolved::{Binder, ExprNode, LocalId, Meaning, Prev, PrevOf};
 
 /// Values that have no tick before.
 const NOT_OF_THE_STEP: [&str; 5] = ["pi", "inf", "noise", "hold", "target"];
@@ -93,9 +93,11 @@ impl Body<'_, '_> {
         };
         let found = self.scopes.find_anywhere(&name.node);
         if let [first, ..] = found.as_slice() {
+            self.note(name.span, Meaning::Local(self.item, *first));
             return self.prev_of_local(of, &name.node, *first, &found);
         }
         if is_of_the_step(&name.node) {
+            self.note(name.span, Meaning::Word(name.node.clone()));
             return PrevOf::Word(name.node.clone());
         }
         let known = self.world.modules[self.module]
@@ -106,18 +108,19 @@ impl Body<'_, '_> {
             self.prev_refused(of, "the same in every tick", help);
         } else if !self.world.is_excused(self.module, &name.node) {
             let candidates = self.scopes.let_names().chain(VALUES.iter().copied());
-            let help = match nearest(&name.node, candidates) {
-                Some(near) => format!("write `prev({near}, …)`"),
-                None => format!("bind it in this body: `let {} = …`", name.node),
+            let near = nearest(&name.node, candidates);
+            let unknown = Diagnostic::new(
+                Code::UnknownName,
+                format!("no `let` is called `{}`", name.node),
+            )
+            .at(name.span, "not bound in this block or one around it");
+            let unknown = match near {
+                Some(near) => unknown
+                    .help(format!("write `prev({near}, …)`"))
+                    .fix(name.span, near),
+                None => unknown.help(format!("bind it in this body: `let {} = …`", name.node)),
             };
-            self.world.bag.push(
-                Diagnostic::new(
-                    Code::UnknownName,
-                    format!("no `let` is called `{}`", name.node),
-                )
-                .at(name.span, "not bound in this block or one around it")
-                .help(help),
-            );
+            self.world.bag.push(unknown);
         }
         PrevOf::Error
     }

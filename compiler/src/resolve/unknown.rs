@@ -6,7 +6,7 @@ use guide_grammar::span::Span;
 use super::body::Body;
 use super::modules::HeadKind;
 use crate::diagnostics::suggest::nearest;
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, Edit};
 use crate::primitives::{CONDITIONS, CONTEXT_WORDS, INTERVENTIONS, Primitive, VALUES};
 use crate::resolved::ItemId;
 
@@ -31,15 +31,13 @@ impl Body<'_, '_> {
             .names()
             .chain(self.item_names(false))
             .chain(words);
-        let near = nearest(text, candidates).map(|near| format!("write `{near}`"));
-        let mut diagnostic =
-            Diagnostic::new(Code::UnknownName, format!("no value is called `{text}`"))
-                .at(name.span, "not in scope");
-        diagnostic.help = match near {
-            Some(near) => Some(near),
-            None => self.library_suggestion(text, false),
-        };
-        self.world.bag.push(diagnostic);
+        let near = nearest(text, candidates).map(str::to_owned);
+        let unknown = Diagnostic::new(Code::UnknownName, format!("no value is called `{text}`"))
+            .at(name.span, "not in scope");
+        self.world.bag.push(match near {
+            Some(near) => written(unknown, name.span, &near),
+            None => unknown,
+        });
     }
 
     /// A name that touches `(` and that nothing callable has; `item` has it but is no function.
@@ -72,21 +70,24 @@ impl Body<'_, '_> {
         if self.world.is_excused(self.module, text) {
             return;
         }
-        let mut diagnostic =
-            Diagnostic::new(Code::UnknownName, format!("no function is called `{text}`"))
-                .at(name.span, "not in scope");
-        diagnostic.help = if INTERVENTIONS.iter().any(|i| i.name == text) {
-            Some(format!(
+        let unknown = Diagnostic::new(Code::UnknownName, format!("no function is called `{text}`"))
+            .at(name.span, "not in scope");
+        let diagnostic = if INTERVENTIONS.iter().any(|i| i.name == text) {
+            unknown.help(format!(
                 "give it to a prediction: `predict(cond, with: {text}(…))`"
             ))
         } else {
             let library = self.library_path(text);
             let primitives = Primitive::ALL.iter().map(|p| p.name());
             let candidates = self.item_names(true).chain(primitives).chain(["prev"]);
-            let near = nearest(text, candidates).map(|near| format!("write `{near}`"));
-            match library {
-                Some(path) => Some(add_use(&path)),
-                None => near.or_else(|| self.library_suggestion(text, true)),
+            let near = nearest(text, candidates).map(str::to_owned);
+            match (library, near) {
+                (Some(path), _) => self.used(unknown, &path, None),
+                (None, Some(near)) => written(unknown, name.span, &near),
+                (None, None) => match self.library_suggestion(text) {
+                    Some((near, path)) => self.used(unknown, &path, Some((name.span, near))),
+                    None => unknown,
+                },
             }
         };
         self.world.bag.push(diagnostic);
@@ -129,13 +130,24 @@ impl Body<'_, '_> {
         })
     }
 
-    /// The `use` of an item of the library that is called like this or nearly so.
-    fn library_suggestion(&mut self, name: &str, callable: bool) -> Option<String> {
+    /// An item of the library that is called nearly so, and its path.
+    fn library_suggestion(&mut self, name: &str) -> Option<(String, String)> {
         let library = self.world.library();
-        let fitting = library.iter().filter(|item| item.callable == callable);
+        let fitting = library.iter().filter(|item| item.callable);
         let near = nearest(name, fitting.map(|item| item.name.as_str()))?.to_owned();
         let path = self.library_path(&near)?;
-        if callable { Some(add_use(&path)) } else { None }
+        Some((near, path))
+    }
+
+    /// With the `use` that brings what is meant, where it is called otherwise with that name too.
+    fn used(&self, unknown: Diagnostic, path: &str, called: Option<(Span, String)>) -> Diagnostic {
+        let renamed = called.map(|(span, text)| Edit { span, text });
+        let edits = renamed
+            .into_iter()
+            .chain([self.world.use_edit(self.module, path)]);
+        unknown
+            .help(format!("add `use {path}` at the top of the file"))
+            .fix_by(format!("add `use {path}`"), edits.collect())
     }
 
     fn library_path(&mut self, name: &str) -> Option<String> {
@@ -153,6 +165,6 @@ impl Body<'_, '_> {
     }
 }
 
-fn add_use(path: &str) -> String {
-    format!("add `use {path}` at the top of the file")
+fn written(unknown: Diagnostic, span: Span, near: &str) -> Diagnostic {
+    unknown.help(format!("write `{near}`")).fix(span, near)
 }

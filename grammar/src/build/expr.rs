@@ -202,7 +202,9 @@ impl Builder<'_> {
             "`not` stands before a whole comparison, not inside one",
             "this `not` is the operand of a tighter operator",
         );
-        self.report(error.help(format!("write `({})`", self.words(value.span))));
+        let whole = format!("({})", self.words(value.span));
+        let error = error.help(format!("write `{whole}`"));
+        self.report(error.fix(value.span, whole));
     }
 
     fn chained(&self, left: &Expr, op: Span, right: Span) {
@@ -213,18 +215,18 @@ impl Builder<'_> {
             "a second comparison of the same value",
         );
         let [left_text, op_text, right_text] = [left.span, op, right].map(|s| self.words(s));
-        let error = match &left.node {
+        let (first, mended) = match &left.node {
             ExprNode::Binary(_, first, middle) => {
                 let middle = self.words(middle.span);
-                error.also(first.span, "the first comparison").help(format!(
-                    "write `{left_text} and {middle} {op_text} {right_text}`"
-                ))
+                let mended = format!("{left_text} and {middle} {op_text} {right_text}");
+                (first.span, mended)
             }
-            _ => error
-                .also(left.span, "the first comparison")
-                .help(format!("write `({left_text}) {op_text} {right_text}`")),
+            _ => (left.span, format!("({left_text}) {op_text} {right_text}")),
         };
-        self.report(error);
+        let error = error
+            .also(first, "the first comparison")
+            .help(format!("write `{mended}`"));
+        self.report(error.fix(left.span.to(right), mended));
     }
 
     /// `a..b`

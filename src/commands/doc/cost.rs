@@ -3,8 +3,9 @@
 use guide_compiler::diagnostics::{Bag, Code};
 use guide_compiler::memory::Memory;
 use guide_compiler::model;
-use guide_compiler::pipeline::{Request, Times, compile, read};
+use guide_compiler::pipeline::{Analysis, Request, Times, compile, read};
 use guide_compiler::plan::{Need, Plan};
+use guide_compiler::resolved::{ItemKind, KindNode};
 use guide_compiler::sources::Loaded;
 use guide_compiler::timetable::{Sampler, SchedulerConfig};
 
@@ -17,6 +18,8 @@ pub struct Cost {
     pub evaluations: String,
     /// What it needs of the model and the user.
     pub needs: String,
+    /// Whether there is a plan; else `needs` says why there is none.
+    pub is_possible: bool,
 }
 
 /// Prompts that a list is given for the page's numbers.
@@ -41,22 +44,7 @@ pub fn of(item: &StdItem) -> Option<Cost> {
         },
         &sources,
     );
-    Some(match compile(&analysis, &request) {
-        Ok(compiled) => Cost {
-            evaluations: evaluations(&compiled.plan),
-            needs: needs(&compiled.plan),
-        },
-        Err(bag) if bag.iter().any(|said| said.code == Code::NotFlow) => {
-            match compile(&analysis, &of_flow(request)?) {
-                Ok(compiled) => Cost {
-                    evaluations: evaluations(&compiled.plan),
-                    needs: format!("a flow model, {}", needs(&compiled.plan)),
-                },
-                Err(bag) => impossible(bag),
-            }
-        }
-        Err(bag) => impossible(bag),
-    })
+    of_request(&analysis, request)
 }
 
 /// The same for a flow model.
@@ -76,10 +64,46 @@ fn of_flow(request: Request) -> Option<Request> {
     })
 }
 
+/// The cost of a guide in the root of an analysis, with the embedded model and the usual settings.
+pub fn of_guide(analysis: &Analysis, guide: &str) -> Option<Cost> {
+    let lists = analysis.program.items.iter().filter(
+        |item| matches!(&item.kind, ItemKind::Input(input) if input.kind.node == KindNode::Prompts),
+    );
+    let lists = lists.map(|item| (item.name.node.clone(), PROMPTS));
+    let request = Request {
+        guide: Some(guide.to_owned()),
+        prompt_counts: lists.collect(),
+        ..Request::new(model::known(EMBEDDED)?)
+    };
+    of_request(analysis, request)
+}
+
+fn of_request(analysis: &Analysis, request: Request) -> Option<Cost> {
+    Some(match compile(analysis, &request) {
+        Ok(compiled) => Cost {
+            evaluations: evaluations(&compiled.plan),
+            needs: needs(&compiled.plan),
+            is_possible: true,
+        },
+        Err(bag) if bag.iter().any(|said| said.code == Code::NotFlow) => {
+            match compile(analysis, &of_flow(request)?) {
+                Ok(compiled) => Cost {
+                    evaluations: evaluations(&compiled.plan),
+                    needs: format!("a flow model, {}", needs(&compiled.plan)),
+                    is_possible: true,
+                },
+                Err(bag) => impossible(bag),
+            }
+        }
+        Err(bag) => impossible(bag),
+    })
+}
+
 fn impossible(bag: Bag) -> Cost {
     Cost {
         evaluations: "not with the embedded model".to_owned(),
         needs: reasons(bag),
+        is_possible: false,
     }
 }
 

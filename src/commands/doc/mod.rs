@@ -1,6 +1,6 @@
 //! `guidec doc`: pages made from the standard library's comments and the compiler's tables.
 
-mod cost;
+pub mod cost;
 pub mod item;
 mod markdown;
 pub mod page;

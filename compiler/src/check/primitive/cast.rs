@@ -190,7 +190,8 @@ impl<'p> Engine<'p> {
                     format!("{} is no raw value", other.describe()),
                 )
                 .at(arg.value.span, format!("this is {}", other.describe()))
-                .help(format!("write `latent(raw({text}))`"));
+                .help(format!("write `latent(raw({text}))`"))
+                .wrap(arg.value.span, "raw");
                 self.fail(diagnostic)
             }
         }

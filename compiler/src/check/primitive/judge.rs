@@ -201,7 +201,9 @@ impl<'p> Engine<'p> {
         .at(of.span, format!("this is {}", found.describe()));
         let is_tensor = matches!(found, Value::Data(data) if data.is_tensor());
         self.fail(match is_tensor {
-            true => diagnostic.help(format!("write `x0({text})`")),
+            true => diagnostic
+                .help(format!("write `x0({text})`"))
+                .wrap(of.span, "x0"),
             false => diagnostic.help("show it `x`, a prediction as `x0(…)`, or `decode(x0(…))`"),
         })
     }
