@@ -82,7 +82,7 @@ pub struct SyntaxError {
     /// An imperative with code to paste.
     pub help: Option<String>,
     /// What stands in the place of what once it is mended, where that is certain.
-    pub fix: Option<(Span, String)>,
+    pub fix: Option<Box<(Span, String)>>,
 }
 
 impl SyntaxError {
@@ -121,7 +121,7 @@ impl SyntaxError {
 
     /// With what an editor can change by itself.
     pub(crate) fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.fix = Some((span, text.into()));
+        self.fix = Some(Box::new((span, text.into())));
         self
     }
 

@@ -36,7 +36,7 @@ pub struct Diagnostic {
     /// An imperative with code to paste.
     pub help: Option<String>,
     /// What an editor can change by itself, where the way out is one for certain.
-    pub fix: Option<Fix>,
+    pub fix: Option<Box<Fix>>,
 }
 
 /// Changes of the text after which the diagnostic is gone.
@@ -117,7 +117,7 @@ impl Diagnostic {
     /// With changes that mend it.
     pub fn fix_by(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Self {
         let title = title.into();
-        self.fix = Some(Fix { title, edits });
+        self.fix = Some(Box::new(Fix { title, edits }));
         self
     }
 

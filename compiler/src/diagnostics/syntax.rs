@@ -35,7 +35,7 @@ impl From<&SyntaxError> for Diagnostic {
             diagnostic = diagnostic.at(label.span, &label.text);
         }
         diagnostic.help = error.help.clone();
-        match &error.fix {
+        match error.fix.as_deref() {
             Some((span, text)) => diagnostic.fix(*span, text),
             None => diagnostic,
         }
