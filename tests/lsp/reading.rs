@@ -23,6 +23,11 @@ guide rule(
 }
 
 guide outer() { rule(scale: 3) }
+
+fn count() -> Scalar {
+    let bound = prev(bound, init: 0) + 1
+    bound
+}
 ";
 
 /// The text of a hover at `^`.
@@ -85,7 +90,11 @@ fn hover_tells_kind_space_weight_stage_docs_and_cost() {
         ),
         ("{ rule(sc^ale: 3)", &["scale: Scalar = 7.5"]),
         ("scale: Sca^lar", &["A number"]),
-        ("apg as base^", &["nothing"]),
+        (
+            "bound = pr^ev(bound",
+            &["prev(v, depth = 1, init)", "in the tick before"],
+        ),
+        ("apg as base^", &["guide apg("]),
     ];
     for (piece, wanted) in cases {
         let text = hover(&mut client, &uri, &at(piece));
@@ -192,7 +201,7 @@ fn uses_are_found_in_open_and_closed_files() {
     let count = |file: &str| names.iter().filter(|name| *name == file).count();
     assert_eq!(count("part.guide"), 3, "{names:?}");
     assert_eq!(count("closed.guide"), 1, "{names:?}");
-    assert_eq!(count("open.guide"), 2, "{names:?}");
+    assert_eq!(count("open.guide"), 3, "{names:?}");
     assert_eq!(count("other.guide"), 0, "{names:?}");
     params["context"] = json!({ "includeDeclaration": false });
     let fewer = client.ask("textDocument/references", params);
@@ -303,6 +312,7 @@ fn hints_say_kind_space_and_stage() {
             ": Direction<x0> sample",
             ": Direction<x0> sample",
             ": Scalar step",
+            ": Scalar step",
         ]
     );
     assert_eq!(hints[0]["position"], json!({ "line": 8, "character": 9 }));
@@ -323,7 +333,7 @@ fn the_outline_has_items_and_their_parameters() {
     let outline = client.ask("textDocument/documentSymbol", place(&uri, "^"));
     let all = outline.as_array().expect("a list");
     let names: Vec<&str> = all.iter().filter_map(|s| s["name"].as_str()).collect();
-    assert_eq!(names, ["weak", "m", "rule", "outer"]);
+    assert_eq!(names, ["weak", "m", "rule", "outer", "count"]);
     assert_eq!(all[2]["detail"], "guide");
     assert_eq!(all[2]["children"][0]["name"], "scale");
     assert_eq!(text_at(&text, &all[2]["selectionRange"]), "rule");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fancy_regex::Regex;
+use fancy_regex::{Captures, Regex};
 use guide_compiler::primitives::{CONDITIONS, CONTEXT_WORDS, INTERVENTIONS, Primitive, VALUES};
 use guide_grammar::TokenKind;
 use guide_grammar::span::FileId;
@@ -63,18 +63,22 @@ fn rules(grammar: &Value) -> Vec<Rule> {
 /// The innermost scope of each byte of a line; empty where none is.
 fn scopes(rules: &[Rule], line: &str) -> Vec<String> {
     let mut scopes = vec![String::new(); line.len()];
+    let search = |rule: &Rule, at| rule.regex.captures_from_pos(line, at).expect("it ends");
+    let start = |found: &Captures<str>| found.get(0).map_or(0, |whole| whole.start());
+    // What each rule matches next; looked for again only where another rule has passed it.
+    let mut next: Vec<Option<Captures<str>>> = rules.iter().map(|rule| search(rule, 0)).collect();
     let mut at = 0;
-    while at < line.len() {
-        let found = rules.iter().filter_map(|rule| {
-            let found = rule
-                .regex
-                .captures_from_pos(line, at)
-                .expect("a regex that ends")?;
-            Some((found.get(0)?.start(), rule, found))
-        });
+    loop {
+        for (rule, found) in rules.iter().zip(&mut next) {
+            if found.as_ref().is_some_and(|found| start(found) < at) {
+                *found = search(rule, at);
+            }
+        }
         // Of equals the first.
-        let Some((_, rule, found)) = found.min_by_key(|(start, ..)| *start) else {
-            break;
+        let found = rules.iter().zip(&next);
+        let found = found.filter_map(|(rule, found)| Some((rule, found.as_ref()?)));
+        let Some((rule, found)) = found.min_by_key(|(_, found)| start(found)) else {
+            return scopes;
         };
         let whole = found.get(0).expect("the whole match").range();
         assert!(!whole.is_empty(), "a rule matches nothing in {line}");
@@ -87,7 +91,6 @@ fn scopes(rules: &[Rule], line: &str) -> Vec<String> {
         }
         at = whole.end;
     }
-    scopes
 }
 
 /// The guides of a folder and those below it.

@@ -59,12 +59,14 @@ impl World<'_> {
                     let target = base
                         .clone()
                         .and_then(|base| self.walk(base, std::slice::from_ref(&entry.name)));
-                    self.note_target(&entry.name, target.as_ref());
+                    for name in [&entry.name].into_iter().chain(&entry.alias) {
+                        self.note_target(name, target.as_ref());
+                    }
                     self.bind(module, entry.alias.as_ref().unwrap_or(&entry.name), target);
                 }
             }
             ast::UseNames::As(alias) => {
-                if let Some(name) = import.path.last() {
+                for name in import.path.last().into_iter().chain([alias]) {
                     self.note_target(name, base.as_ref());
                 }
                 self.bind(module, alias, base);

@@ -4,9 +4,9 @@ use gen_lsp_types::{Hover, MarkupContent, MarkupKind};
 use guide_compiler::index::{Indexed, Namesake};
 use guide_compiler::primitives::InterventionSignature;
 use guide_compiler::resolved::{Binder, ItemId, ItemKind, LocalId, Meaning};
-use guide_grammar::TokenKind;
 use guide_grammar::ast::FunctionKind;
 use guide_grammar::span::Span;
+use guide_grammar::{Token, TokenKind};
 
 use super::context::Context;
 use super::documents::Document;
@@ -19,7 +19,7 @@ pub fn hover(workspace: &Workspace, document: &Document, byte: u32) -> Option<Ho
     let snapshot = workspace.snapshot(document);
     let (span, text) = of_name(&snapshot, byte)
         .or_else(|| of_broken(workspace, document, byte))
-        .or_else(|| of_kind(document, byte))
+        .or_else(|| of_token(document, byte))
         .or_else(|| of_value(&snapshot.indexed, byte))?;
     Some(Hover {
         contents: MarkupContent {
@@ -47,7 +47,11 @@ fn of_meaning(snapshot: &Snapshot, name: &Namesake) -> Option<String> {
             Some(format!("`{path}`\n{}", words::paragraphs(&module.docs)))
         }
         Meaning::Word(word) => {
-            let known = indexed.known(name.span).map(words::of_known);
+            // Of a condition or a word for layers there is nothing more to say.
+            let known = indexed
+                .known(name.span)
+                .filter(|known| known.stage.is_some());
+            let known = known.map(words::of_known);
             Some(words::of_word(word)? + &known.unwrap_or_default())
         }
         Meaning::Primitive(primitive) => {
@@ -110,13 +114,18 @@ fn of_broken(workspace: &Workspace, document: &Document, byte: u32) -> Option<(S
     Some((span, text.or_else(|| words::of_word(&name))?))
 }
 
-fn of_kind(document: &Document, byte: u32) -> Option<(Span, String)> {
+/// What the language knows by the word alone: a kind, and `prev`, which is no primitive.
+fn of_token(document: &Document, byte: u32) -> Option<(Span, String)> {
     let tokens = guide_grammar::lex(ROOT, &document.text).tokens;
-    let is_it = |start: usize, end: usize| start <= byte as usize && byte as usize <= end;
+    let is_it = |token: &&Token| token.start <= byte as usize && byte as usize <= token.end;
     let token = tokens
         .iter()
-        .find(|t| t.kind == TokenKind::KindName && is_it(t.start, t.end))?;
-    let text = words::of_kind(token.text(&document.text))?;
+        .filter(is_it)
+        .find(|token| matches!(token.kind, TokenKind::KindName | TokenKind::Name))?;
+    let text = match token.text(&document.text) {
+        "prev" => words::of_signature(&library::of_prev()),
+        kind => words::of_kind(kind)?,
+    };
     Some((token.span(ROOT), text))
 }
 

@@ -80,9 +80,10 @@ pub struct Workspace {
 impl Workspace {
     /// With nothing open.
     pub fn new(folders: Vec<PathBuf>, encoding: Encoding) -> Self {
+        let there = folders.iter().filter_map(|f| std::fs::canonicalize(f).ok());
         Self {
             documents: BTreeMap::new(),
-            folders,
+            folders: there.collect(),
             encoding,
             std_files: StdFiles::new(),
         }
