@@ -13,7 +13,8 @@ use guide_compiler::resolved::{ItemId, ItemKind, Namespace};
 use guide_grammar::ast;
 use guide_grammar::span::Span;
 
-use super::context::{Context, ITEM_WORDS, Spot, namespace};
+use super::callee::namespace;
+use super::context::{Context, ITEM_WORDS, Spot};
 use super::documents::Document;
 use super::library::{self, Param, Signature};
 use super::words;

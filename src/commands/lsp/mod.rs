@@ -10,6 +10,8 @@
 //! nothing can be stale; what was cancelled before its turn is not made at all.
 
 mod actions;
+mod brackets;
+mod callee;
 mod capabilities;
 mod complete;
 mod context;

@@ -5,7 +5,8 @@ use gen_lsp_types::{
     SignatureInformation,
 };
 
-use super::context::{Context, OpenCall};
+use super::brackets::OpenCall;
+use super::context::Context;
 use super::documents::Document;
 use super::library::Signature;
 use super::words;
