@@ -248,6 +248,8 @@ pub enum Op {
     Argmax(NodeId, Option<NodeId>),
     /// As many numbers as the first has: 1 at a class, else 0.
     OneHot(NodeId, NodeId),
+    /// At each place the mean of the first, a map, over the places where the second has the same number.
+    MeanWithin(NodeId, NodeId),
     /// What the language has and the runtime does not yet: the call's name and operands. `plan`
     /// refuses it with one diagnostic.
     Unsupported(String, Vec<NodeId>),
@@ -324,6 +326,10 @@ pub enum WithArg {
     Condition(plan::Condition),
     /// A network's answer ([`Op::Predict`]).
     Prediction(NodeId),
+    /// Tokens of the prediction's own text.
+    Tokens(plan::Tokens),
+    /// A map, and its name.
+    Map(NodeId, String),
     /// A tensor (which the runtime cannot take yet).
     Node(NodeId),
 }

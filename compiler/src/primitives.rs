@@ -47,7 +47,8 @@ macro_rules! primitives {
 primitives! {
     Predict "predict" ("condition", "at" = "x", "model" = "main", "with" = "none", "t" = "t", "told" = "t", "control" = "1") "Asks a network for a prediction under a condition, in the main model's own space.";
     Attention "attention" ("prediction", "layers", "of" = "self", "tokens" = "") "The attention that the network computed in the evaluation of a prediction.";
-    Features "features" ("prediction", "layers") "The features that the network computed in the evaluation of a prediction.";
+    Regions "regions" ("prediction", "layers" = "all", "spread" = "4") "The token of the text that is strongest at each place in the evaluation of a prediction, by its place: attention to the text, spread by self-attention.";
+    Features "features" ("prediction", "layers") "How strong the features are that layers add at each place in the evaluation of a prediction: the root of their mean square.";
     Eps "eps" ("value") "The value in eps, the noise.";
     X0 "x0" ("value") "The value in x0, the clean sample.";
     V "v" ("value") "The value in v, the velocity of Salimans and Ho.";
@@ -82,6 +83,7 @@ primitives! {
     Smallest "smallest" ("a", "over" = "all") "The smallest element.";
     Quantile "quantile" ("a", "level", "over" = "all") "A quantile, with linear interpolation.";
     LogSumExp "logsumexp" ("a", "over" = "all") "`log(sum(exp(a)))`, stable.";
+    MeanWithin "mean_within" ("a", "regions") "At each place the mean of a value over the places that have the same number in a map.";
     Unit "unit" ("a", "over" = "all") "The direction of a value: it divided by its norm; 0 for 0.";
     Cosine "cosine" ("a", "b", "over" = "all") "Cosine of the angle between two values; 0 where one is 0.";
     Where "where" ("condition", "then", "otherwise") "One of two values: per sample by a truth value, lazily; elementwise by a map.";
@@ -125,8 +127,8 @@ pub struct InterventionSignature {
     pub doc: &'static str,
     /// Whether this runtime can do it.
     pub supported: bool,
-    /// Whether one sample sees another.
-    pub coupled: bool,
+    /// The word among its arguments by which one sample sees another.
+    pub couples_by: Option<&'static str>,
 }
 
 /// What an intervention's parameter takes.
@@ -142,6 +144,12 @@ pub enum ArgKind {
     Condition,
     /// A network's answer.
     Prediction,
+    /// A network's answer, or this word.
+    PredictionOr(&'static str),
+    /// Words of the prediction's own text, or places of its tokens.
+    Tokens,
+    /// A number for each place of each sample.
+    Map,
     /// A condition, tensor or prediction.
     Any,
 }
@@ -188,6 +196,8 @@ pub enum Bounds {
     Positive,
     /// 0 to 1.
     Share,
+    /// Above 1, at most 2.
+    Sparse,
 }
 
 impl InterventionSignature {
@@ -211,7 +221,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         parameters: &[(("layers", None), ArgKind::Layers(Works::SelfAttention))],
         doc: "Self-attention that returns its values: `to_out(to_v(h))` (PAG, arXiv 2403.17377).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "blur_attention",
@@ -221,14 +231,14 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Self-attention whose queries are blurred over space; `inf` is their mean (SEG, arXiv 2408.00760).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "skip_layers",
         parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
         doc: "Leaves out the named layers: their input is their output.",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "shuffle_tokens",
@@ -238,7 +248,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Shuffles the tokens that enter each transformer block whose self-attention is named, anew for each block, sample and step (TPG, arXiv 2506.10036).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "scale_skips",
@@ -255,7 +265,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "On the way up, scales half of the channels by `b1` and `b2`, and the lowest frequencies of what the way down has kept by `s1` and `s2`, on the coarsest and the next level (FreeU, arXiv 2309.11497).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "negative_attention",
@@ -272,7 +282,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Extrapolates inside each cross-attention from what it gives for another condition, limits the norm of each token to `tau` times its own, and mixes that in (NAG, arXiv 2505.21179).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "steer_away",
@@ -286,12 +296,12 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Subtracts from what each cross-attention gives a part of what it gives for another condition (NASA, arXiv 2412.02687).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "push_apart",
         parameters: &[
-            (("from", None), ArgKind::Word(&["batch"])),
+            (("from", None), ArgKind::PredictionOr("batch")),
             (("strength", Some("0.9")), ArgKind::Number(Bounds::Finite)),
             (("threshold", Some("0.65")), ArgKind::Number(Bounds::Finite)),
             (
@@ -299,9 +309,9 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
                 ArgKind::Layers(Works::SelfAttention),
             ),
         ],
-        doc: "Moves what each self-attention gives for a token away from its best match in the batch's first sample, where their cosine exceeds `threshold` (NegToMe, arXiv 2412.01339).",
+        doc: "Moves what each self-attention gives for a token away from its best match in another prediction's evaluation or in the batch's first sample, where their cosine exceeds `threshold` (NegToMe, arXiv 2412.01339).",
         supported: true,
-        coupled: true,
+        couples_by: Some("batch"),
     },
     InterventionSignature {
         name: "inject",
@@ -315,25 +325,50 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Gives layers what they had in another prediction's evaluation: self-attentions their queries and keys, or residual blocks what they add (arXiv 2211.12572).",
         supported: true,
-        coupled: false,
+        couples_by: None,
     },
     InterventionSignature {
         name: "bias_attention",
         parameters: &[
-            (("tokens", None), ArgKind::Any),
-            (("region", None), ArgKind::Any),
+            (("tokens", None), ArgKind::Tokens),
+            (("region", None), ArgKind::Map),
             (("strength", Some("1")), ArgKind::Number(Bounds::Finite)),
+            (
+                ("layers", Some("cross")),
+                ArgKind::Layers(Works::CrossAttention),
+            ),
         ],
-        doc: "Adds to the cross-attention of some tokens inside a region.",
-        supported: false,
-        coupled: false,
+        doc: "Adds to the scores that some tokens of the text have at the places of a region (paint with words, arXiv 2211.01324).",
+        supported: true,
+        couples_by: None,
+    },
+    InterventionSignature {
+        name: "mask_attention",
+        parameters: &[
+            (("tokens", None), ArgKind::Tokens),
+            (("region", None), ArgKind::Map),
+            (
+                ("layers", Some("cross")),
+                ArgKind::Layers(Works::CrossAttention),
+            ),
+        ],
+        doc: "Lets some tokens of the text be seen only from a region: elsewhere their attention goes to the others.",
+        supported: true,
+        couples_by: None,
     },
     InterventionSignature {
         name: "sparse_attention",
-        parameters: &[(("layers", None), ArgKind::Layers(Works::All))],
-        doc: "Keeps only the largest attention weights.",
-        supported: false,
-        coupled: false,
+        parameters: &[
+            (
+                ("layers", Some("cross")),
+                ArgKind::Layers(Works::CrossAttention),
+            ),
+            (("scale", Some("2")), ArgKind::Number(Bounds::Finite)),
+            (("alpha", Some("1.5")), ArgKind::Number(Bounds::Sparse)),
+        ],
+        doc: "Extrapolates from what each cross-attention gives to what it gives where only the largest scores count (alpha-entmax; PLADIS, arXiv 2503.07677).",
+        supported: true,
+        couples_by: None,
     },
     InterventionSignature {
         name: "steer",
@@ -343,7 +378,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         ],
         doc: "Adds a vector to the features of the named layers.",
         supported: false,
-        coupled: false,
+        couples_by: None,
     },
 ];
 
@@ -358,6 +393,9 @@ pub const ALSO_CALLED: &[(&str, &str)] = &[
     ("seg", "blur_attention"),
     ("slg", "skip_layers"),
     ("tpg", "shuffle_tokens"),
+    ("pladis", "sparse_attention"),
+    ("regional_prompt", "mask_attention"),
+    ("paint_with_words", "bias_attention"),
 ];
 
 /// Names of the step, built-in values.

@@ -31,6 +31,8 @@ pub struct Question<'a> {
     pub told: Option<Vec<f64>>,
     /// The class for each row, where the condition is found by the run.
     pub class: Option<Vec<u32>>,
+    /// The maps that its interventions read, each `[rows, 1, H, W]`.
+    pub maps: Vec<Tensor>,
     /// The seed of each row.
     pub seeds: Vec<u64>,
     /// What each row's condition is drawn from, where it is an unrelated one.

@@ -120,6 +120,11 @@ impl ClipTokenizer {
         })
     }
 
+    /// The id of the end of a text.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
     /// The ids of a text without a start and an end, however many.
     ///
     /// # Errors

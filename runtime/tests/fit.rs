@@ -94,6 +94,8 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
+                maps: Vec::new(),
+            maps: Vec::new(),
                 seeds: vec![0; 2],
                 drawn: None,
                 sights: Vec::new(),

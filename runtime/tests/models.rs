@@ -11,6 +11,8 @@ mod forms;
 mod inside;
 #[path = "models/lora.rs"]
 mod lora;
+#[path = "models/regions.rs"]
+mod regions;
 #[path = "models/rewrite.rs"]
 mod rewrite;
 #[path = "models/slow.rs"]

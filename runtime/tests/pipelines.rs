@@ -502,6 +502,7 @@ fn a_second_model_is_told_in_the_main_models_space() -> Result<()> {
             sigma,
             told: None,
             class: None,
+            maps: Vec::new(),
             seeds: vec![0],
             drawn: None,
             sights: Vec::new(),

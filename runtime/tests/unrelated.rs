@@ -40,6 +40,7 @@ fn answers(
         sigma: tick.sigma,
         told: None,
         class: None,
+        maps: Vec::new(),
         seeds: vec![0; rows.len()],
         drawn,
         sights: Vec::new(),

@@ -104,6 +104,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/rectified_cfg_pp.guide",
     "rules/sag.guide",
     "rules/seg.guide",
+    "rules/semantic.guide",
     "rules/sine_edit.guide",
     "rules/slg.guide",
     "rules/steer_away.guide",

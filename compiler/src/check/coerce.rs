@@ -434,6 +434,23 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// A map; says so where it is none.
+    pub(crate) fn map(&mut self, value: Value, what: &str, expr: &Expr) -> Option<Data> {
+        match value {
+            Value::Error => None,
+            Value::Data(data) if matches!(data.kind, Kind::Map | Kind::Open) => Some(data),
+            other => {
+                let found = other.describe();
+                let message = format!("{what} is a map, a number for each place, and this is {found}");
+                let diagnostic = Diagnostic::new(Code::WrongKind, message)
+                    .at(expr.span, format!("this is {found}"))
+                    .help("give an `input` of kind `Mask`, or what `attention` or a comparison of maps gives");
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
     /// A truth value; says so where it is none, a map above all.
     pub(crate) fn truth(&mut self, value: Value, expr: &Expr) -> Option<Data> {
         match value {

@@ -384,6 +384,11 @@ impl<'a> Backward<'a> {
             }
             // Truth values and classes do not change with what they are made of.
             Op::Compare(..) | Op::Window { .. } | Op::And(..) | Op::Or(..) | Op::Not(_) => {}
+            // Each place's mean reads every place of its region by the same share.
+            Op::MeanWithin(a, regions) => {
+                let back = self.add(Op::MeanWithin(so_far, regions), Shape::Map);
+                self.give(a, back);
+            }
             Op::Argmax(..) | Op::OneHot(..) => {}
             Op::Predict(_) => return Err(Stop::NotYet("the network".to_string())),
             Op::Decode(_) => return Err(Stop::NotYet("the decoder".to_string())),

@@ -62,9 +62,13 @@ impl<'p> Engine<'p> {
                 };
                 WithArg::Number(self.graph.number(value, span))
             }
-            ArgKind::Word(_) | ArgKind::Condition | ArgKind::Prediction | ArgKind::Any => {
-                WithArg::Text(text.to_string())
-            }
+            ArgKind::Word(_)
+            | ArgKind::Condition
+            | ArgKind::Prediction
+            | ArgKind::PredictionOr(_)
+            | ArgKind::Tokens
+            | ArgKind::Map
+            | ArgKind::Any => WithArg::Text(text.to_string()),
         })
     }
 
@@ -92,10 +96,18 @@ impl<'p> Engine<'p> {
                 let condition = self.condition(value, expr)?;
                 self.shared_condition(condition, name, expr)
             }
-            ArgKind::Prediction => {
-                let data = self.prediction(value, &format!("`{name}`"), expr)?;
-                let node = self.answer_behind(data.node, expr)?;
-                Some(WithArg::Prediction(node))
+            ArgKind::PredictionOr(word) => match value {
+                Value::Word(given) | Value::Text(given) if given == word => {
+                    Some(WithArg::Text(given))
+                }
+                value => self.intervention_prediction(value, name, expr),
+            },
+            ArgKind::Prediction => self.intervention_prediction(value, name, expr),
+            ArgKind::Tokens => self.tokens_of(value, expr).map(WithArg::Tokens),
+            ArgKind::Map => {
+                let data = self.map(value, &format!("`{name}`"), expr)?;
+                let text = self.text(expr);
+                Some(WithArg::Map(data.node, text))
             }
             ArgKind::Any => match value {
                 Value::Error => None,
@@ -121,6 +133,17 @@ impl<'p> Engine<'p> {
                 }
             },
         }
+    }
+
+    fn intervention_prediction(
+        &mut self,
+        value: Value,
+        name: &str,
+        expr: &'p Expr,
+    ) -> Option<WithArg> {
+        let data = self.prediction(value, &format!("`{name}`"), expr)?;
+        let node = self.answer_behind(data.node, expr)?;
+        Some(WithArg::Prediction(node))
     }
 
     fn intervention_word(

@@ -23,8 +23,10 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
             for with in &mut predict.with {
                 with.when.iter_mut().for_each(|(node, _)| f(node));
                 for (_, arg, _) in &mut with.args {
-                    if let WithArg::Number(node) | WithArg::Prediction(node) | WithArg::Node(node) =
-                        arg
+                    if let WithArg::Number(node)
+                    | WithArg::Prediction(node)
+                    | WithArg::Map(node, _)
+                    | WithArg::Node(node) = arg
                     {
                         f(node);
                     }
@@ -94,7 +96,7 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
             f(by);
         }
         Op::Decode(a) | Op::Softmax(a) => f(a),
-        Op::Pick(a, b) | Op::OneHot(a, b) => [a, b].into_iter().for_each(f),
+        Op::Pick(a, b) | Op::OneHot(a, b) | Op::MeanWithin(a, b) => [a, b].into_iter().for_each(f),
         Op::Argmax(a, except) => {
             f(a);
             except.iter_mut().for_each(f);

@@ -265,8 +265,13 @@ impl Checker<'_> {
         for from in prediction.into_iter().flat_map(Prediction::takes_from) {
             self.operand(&Operand::Prediction(from), made, asked)?;
         }
-        for operand in [&one.at, &one.told, &one.class].into_iter().flatten() {
+        let points = [&one.at, &one.told, &one.class].into_iter().flatten();
+        for operand in points.chain(&one.maps) {
             self.operand(operand, made, asked)?;
+        }
+        let are_maps = one.maps.iter().all(|map| self.shape(map) == Shape::Map);
+        if !are_maps || prediction.is_some_and(|p| p.maps() != one.maps.len()) {
+            return Err("gives an intervention something else than its maps".to_string());
         }
         if let Some(t) = &one.t {
             self.number(t)?;
@@ -335,6 +340,13 @@ impl Checker<'_> {
                     return Err("filters something that has no plane".to_string());
                 }
                 Ok(())
+            }
+            Code::MeanWithin(a, regions) => {
+                let out = Operand::Value(op.out);
+                match [a, regions, &out].iter().all(|o| self.shape(o) == Shape::Map) {
+                    true => Ok(()),
+                    false => Err("takes means within something that is no map".to_string()),
+                }
             }
             Code::Look { of, .. } => {
                 let is_map = self.shape(&Operand::Value(op.out)) == Shape::Map;

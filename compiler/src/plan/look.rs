@@ -4,25 +4,45 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Layers;
+use super::{Layers, layer_kind};
 
-/// A look into a network while it answers: how its attention was spread.
+/// A look into a network while it answers: a number for each place.
 ///
-/// Of self-attention, how much each place was looked at: the shares that all places gave it, added up, so
-/// that 1 is what each has where all look everywhere alike. Of attention to the text, which share of its
-/// attention each place gave to the tokens, in 0..=1. Both are means over heads and over layers, and are
-/// enlarged to the latent by nearest neighbours.
+/// - Of self-attention, how much each place was looked at: the shares that all places gave it, added up, so
+///   that 1 is what each has where all look everywhere alike.
+/// - Of attention to the text, which share of its attention each place gave to the tokens, in 0..=1. Both are
+///   means over heads and over layers.
+/// - Of regions, the token of the text that is strongest there, by its place. In each transformer block the
+///   attention `C` to the text is spread by the self-attention `S`, `(S + S^2 + ... + S^spread) C / spread`, and
+///   each token's map divided by its mean over the picture; the mean over the blocks decides (Shen et al. 2024,
+///   arXiv 2404.05384).
+/// - Of features, the root of the mean square over the channels of what a residual block or an attention adds;
+///   the mean over the layers.
+///
+/// What is smaller than the latent is enlarged to it by nearest neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Look {
     /// The layers that are looked into; those of them that attend so.
     pub layers: Layers,
-    /// To what they attend.
-    pub of: Attends,
+    /// At what.
+    pub of: Sees,
     /// Of attention to the text: to which tokens.
     #[serde(default, skip_serializing_if = "Tokens::is_none")]
     pub tokens: Tokens,
+    /// Of regions: how often the attention to the text is spread by the self-attention.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spread: u32,
 }
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// How often regions are spread where nothing is said.
+pub const USUAL_SPREAD: u32 = 4;
+/// How often they are spread at most.
+pub const MOST_SPREAD: u32 = 64;
 
 /// Tokens of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,23 +77,51 @@ impl fmt::Display for Tokens {
     }
 }
 
-/// What an attention attends to.
+/// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Attends {
-    /// The places of the picture themselves.
+pub enum Sees {
+    /// Attention to the places of the picture themselves.
     #[serde(rename = "self")]
     Own,
-    /// The text.
+    /// Attention to the text.
     Cross,
+    /// The regions that tokens of the text have.
+    Regions,
+    /// What layers add.
+    Features,
 }
 
-impl Attends {
-    /// The last word of such a layer's name, and the word in the language.
-    pub fn word(self) -> &'static str {
+impl Sees {
+    /// What a layer must have for this to be seen there.
+    pub fn noun(self) -> &'static str {
         match self {
-            Attends::Own => "self",
-            Attends::Cross => "cross",
+            Sees::Own => "self-attention",
+            Sees::Cross => "cross-attention",
+            Sees::Regions => "transformer block",
+            Sees::Features => "residual block or attention",
+        }
+    }
+
+    /// The primitive by which a rule looks, and the word that begins the name in recordings.
+    pub fn call(self) -> &'static str {
+        match self {
+            Sees::Own | Sees::Cross => "attention",
+            Sees::Regions => "regions",
+            Sees::Features => "features",
+        }
+    }
+
+    /// Whether it is seen in a layer of this name.
+    fn is_in(self, name: &str) -> bool {
+        let kind = layer_kind(name);
+        match self {
+            Sees::Own => kind == "self",
+            Sees::Cross => kind == "cross",
+            Sees::Regions => matches!(kind, "self" | "cross"),
+            Sees::Features => {
+                matches!(kind, "self" | "cross") || name.split('.').any(|word| word == "resnet")
+            }
         }
     }
 }
@@ -81,21 +129,41 @@ impl Attends {
 impl Look {
     /// Whether the layer of this name is looked into.
     pub fn holds(&self, name: &str) -> bool {
-        self.layers.holds(name) && name.rsplit('.').next() == Some(self.of.word())
+        self.layers.holds(name) && self.of.is_in(name)
     }
 
-    /// The call that reads it of a prediction with this label, which is also its name in recordings.
+    /// Whether there is anything to be seen in layers of these names.
+    pub fn sees_any(&self, names: &[String]) -> bool {
+        match self.of {
+            // A block is read by its two attentions.
+            Sees::Regions => names.iter().any(|name| {
+                let other = name.strip_suffix("cross").map(|block| format!("{block}self"));
+                self.holds(name) && other.is_some_and(|other| self.holds(&other))
+            }),
+            _ => names.iter().any(|name| self.holds(name)),
+        }
+    }
+
+    /// The call that reads it of a prediction with this label.
     pub fn label(&self, prediction: &str) -> String {
-        format!("attention({prediction}, {self})")
+        format!("{}({prediction}, {self})", self.of.call())
+    }
+
+    /// Its name in recordings.
+    pub fn recorded(&self, prediction: &str) -> String {
+        format!("{}/{prediction}/{self}", self.of.call())
     }
 }
 
-/// As the arguments are written: `mid`, `up, of: cross, tokens: [2, 3]`.
+/// As the arguments are written: `mid`, `up, of: cross, tokens: [2, 3]`, `all, spread: 8`.
 impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.layers)?;
-        if self.of == Attends::Cross {
+        if self.of == Sees::Cross {
             write!(f, ", of: cross")?;
+        }
+        if self.of == Sees::Regions && self.spread != USUAL_SPREAD {
+            write!(f, ", spread: {}", self.spread)?;
         }
         if !self.tokens.is_none() {
             write!(f, ", tokens: {}", self.tokens)?;

@@ -16,7 +16,7 @@ mod walk;
 pub use check::is_place;
 pub use judge::*;
 pub use layers::{LayerTerm, Layers, layer_kind};
-pub use look::{Attends, Look, Tokens};
+pub use look::{Look, MOST_SPREAD, Sees, Tokens, USUAL_SPREAD};
 pub use noise::NoiseCurve;
 pub use ops::*;
 pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
@@ -25,6 +25,8 @@ pub use timetable::*;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::primitives::InterventionSignature;
 
 /// The value of [`Plan::format`].
 pub const FORMAT: &str = "guide-plan/1";
@@ -231,6 +233,18 @@ impl Prediction {
             _ => None,
         })
     }
+
+    /// Whether samples see one another in its network.
+    pub fn couples(&self) -> bool {
+        self.interventions.iter().any(Intervention::couples)
+    }
+
+    /// How many maps its interventions read.
+    pub fn maps(&self) -> usize {
+        let args = self.interventions.iter().flat_map(|with| &with.args);
+        args.filter(|arg| matches!(arg.value, ArgValue::Map { .. }))
+            .count()
+    }
 }
 
 /// What a prediction is conditioned on.
@@ -293,6 +307,15 @@ pub struct Intervention {
     pub args: Vec<InterventionArg>,
 }
 
+impl Intervention {
+    /// Whether it makes samples see one another.
+    pub fn couples(&self) -> bool {
+        let word = InterventionSignature::find(&self.name).and_then(|known| known.couples_by);
+        let is_word = |arg: &InterventionArg| matches!(&arg.value, ArgValue::Text(text) if Some(text.as_str()) == word);
+        self.args.iter().any(is_word)
+    }
+}
+
 /// An argument of an intervention.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -320,6 +343,15 @@ pub enum ArgValue {
     Text(String),
     /// A condition; one that all samples share.
     Condition(Condition),
+    /// Tokens of the prediction's own text.
+    Tokens(Tokens),
+    /// A number for each place of each sample.
+    Map {
+        /// What the rule calls it.
+        name: String,
+        /// Its place in [`Use::maps`].
+        at: u32,
+    },
 }
 
 impl Prediction {

@@ -63,6 +63,9 @@ pub struct Use {
     pub told: Option<Operand>,
     /// The class, where the condition is found by the run.
     pub class: Option<Operand>,
+    /// The maps that the prediction's interventions read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<Operand>,
     /// For which samples; `None` is all.
     pub when: Option<Guard>,
     /// What it has in common with a question before it in its wave.
@@ -256,6 +259,8 @@ pub enum Code {
     Argmax(Operand, Option<Operand>),
     /// As many numbers as the first has: 1 at a class, else 0.
     OneHot(Operand, Operand),
+    /// At each place the mean of the first, a map, over the places where the second has the same number.
+    MeanWithin(Operand, Operand),
     /// The second in the first tick in which the state was ever written for this sample has not
     /// come (so the state is empty), else the first: `Fresh(state, init)`.
     Fresh(StateId, Operand),

@@ -28,7 +28,7 @@ impl Code {
             .collect(),
             Code::Random { low, high, .. } => vec![low, high],
             Code::Softmax(a) => vec![a],
-            Code::Pick(a, b) | Code::OneHot(a, b) => vec![a, b],
+            Code::Pick(a, b) | Code::OneHot(a, b) | Code::MeanWithin(a, b) => vec![a, b],
             Code::Argmax(a, except) => std::iter::once(a).chain(except).collect(),
             Code::Gaussian { .. } => Vec::new(),
             Code::Look { of, .. } => vec![of],
@@ -74,6 +74,7 @@ impl Use {
         let mut all: Vec<&Operand> = [&self.at, &self.told, &self.class]
             .into_iter()
             .flatten()
+            .chain(&self.maps)
             .collect();
         all.extend(self.when.iter().flat_map(Guard::operands));
         all

@@ -18,6 +18,7 @@ impl Lowering<'_> {
     ) -> ExprId {
         let mut interventions = Vec::new();
         let mut taken_from = Vec::new();
+        let mut maps = Vec::new();
         let mut defaults = Vec::new();
         for with in &predict.with {
             let applies = |(condition, holds): &(NodeId, bool)| {
@@ -55,6 +56,15 @@ impl Lowering<'_> {
                         };
                         taken_from.push(from);
                         ArgValue::Prediction(ask.prediction)
+                    }
+                    WithArg::Tokens(tokens) => ArgValue::Tokens(tokens.clone()),
+                    WithArg::Map(map, name) => {
+                        let at = maps.len() as u32;
+                        maps.push((self.value(b, *map), *map));
+                        ArgValue::Map {
+                            name: name.clone(),
+                            at,
+                        }
                     }
                     WithArg::Node(_) => continue,
                 };
@@ -95,6 +105,7 @@ impl Lowering<'_> {
             t: t.map(|(id, node)| (node, b.scalars.text(id))),
             told: told.map(|(_, node, name)| (node, name.clone())),
             class: predict.class,
+            maps: maps.iter().map(|(_, node)| *node).collect(),
         };
         let row = Prediction {
             label: String::new(),
@@ -112,6 +123,7 @@ impl Lowering<'_> {
             t: t.map(|t| t.0),
             told: told.map(|t| t.0),
             class: predict.class.map(|c| self.value(b, c)),
+            maps: maps.iter().map(|(expr, _)| *expr).collect(),
             with: taken_from,
         };
         b.exprs.intern(Form::Predict(ask), node.shape, node.span)

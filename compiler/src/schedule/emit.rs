@@ -20,7 +20,6 @@ use crate::plan::{
     Number, Op, Operand, Outcome, PredictionId, Reduce, Segment, Shape, StateId, Use, Value,
     ValueId, Wave,
 };
-use crate::primitives::INTERVENTIONS;
 
 /// All that segments share.
 pub struct Emit<'a> {
@@ -293,6 +292,7 @@ impl Draft<'_, '_> {
             t: ask.t.map(|t| self.number_of(t)),
             told: ask.told.map(|e| self.operand(e)),
             class: ask.class.map(|e| self.operand(e)),
+            maps: ask.maps.iter().map(|e| self.operand(*e)).collect(),
             when: self.guard(guard),
             shares: None,
         };
@@ -310,14 +310,9 @@ impl Draft<'_, '_> {
         match batches.iter_mut().find(together) {
             Some(batch) => batch.uses.push(one),
             None => {
-                let coupled = own.interventions.iter().any(|with| {
-                    INTERVENTIONS
-                        .iter()
-                        .any(|known| known.name == with.name && known.coupled)
-                });
                 batches.push(Batch {
                     uses: vec![one],
-                    coupled,
+                    coupled: own.couples(),
                 });
             }
         }
@@ -405,6 +400,9 @@ impl Draft<'_, '_> {
             Form::Argmax(a, except) => {
                 let except = except.map(|class| self.operand(class));
                 Code::Argmax(self.operand(a), except)
+            }
+            Form::MeanWithin(a, regions) => {
+                Code::MeanWithin(self.operand(a), self.operand(regions))
             }
             Form::OneHot(a, class) => Code::OneHot(self.operand(a), self.operand(class)),
             Form::Fresh(cell, init) => {

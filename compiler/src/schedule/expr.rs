@@ -71,6 +71,8 @@ pub struct Ask {
     pub told: Option<ExprId>,
     /// See [`crate::plan::Use`].
     pub class: Option<ExprId>,
+    /// See [`crate::plan::Use`].
+    pub maps: Vec<ExprId>,
     /// The predictions whose evaluations it takes something from.
     pub with: Vec<ExprId>,
 }
@@ -108,6 +110,7 @@ pub enum Form {
     Pick(ExprId, ExprId),
     Argmax(ExprId, Option<ExprId>),
     OneHot(ExprId, ExprId),
+    MeanWithin(ExprId, ExprId),
     /// The linear part of a conversion. Stands only as a factor of a term.
     Shift(Change),
     /// The share of the latent `of` in the conversion of a prediction. Stands only as a factor.
@@ -293,11 +296,12 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         Form::Predict(ask) => [ask.at, ask.told, ask.class]
             .into_iter()
             .flatten()
+            .chain(ask.maps.iter().copied())
             .chain(ask.with.iter().copied())
             .collect(),
         Form::Judge(_, of, by) => std::iter::once(*of).chain(*by).collect(),
         Form::Softmax(a) => vec![*a],
-        Form::Pick(a, b) | Form::OneHot(a, b) => vec![*a, *b],
+        Form::Pick(a, b) | Form::OneHot(a, b) | Form::MeanWithin(a, b) => vec![*a, *b],
         Form::Argmax(a, except) => std::iter::once(*a).chain(*except).collect(),
         Form::Shift(change) | Form::Share(change) => vec![change.of],
         Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],

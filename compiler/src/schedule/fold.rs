@@ -103,7 +103,7 @@ fn knowable(graph: &Graph) -> Vec<bool> {
                 Op::Entry(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Filter(..) => false,
                 Op::Random(..) | Op::Gaussian(_) | Op::Look(..) | Op::Unsupported(..) => false,
                 Op::Judge(_) | Op::JudgeGradient(..) | Op::Decode(_) | Op::Softmax(_) => false,
-                Op::Pick(..) | Op::Argmax(..) | Op::OneHot(..) => false,
+                Op::Pick(..) | Op::Argmax(..) | Op::OneHot(..) | Op::MeanWithin(..) => false,
                 Op::Prev(cell) => cells.get(cell.index()).copied().unwrap_or(false),
                 op => operands(op)
                     .iter()
@@ -448,7 +448,7 @@ pub fn operands(op: &Op) -> Vec<NodeId> {
         Op::Judge(judge) => vec![judge.of],
         Op::JudgeGradient(judge, by) => vec![judge.of, *by],
         Op::Decode(a) | Op::Softmax(a) => vec![*a],
-        Op::Pick(a, b) | Op::OneHot(a, b) => vec![*a, *b],
+        Op::Pick(a, b) | Op::OneHot(a, b) | Op::MeanWithin(a, b) => vec![*a, *b],
         Op::Argmax(a, except) => std::iter::once(*a).chain(*except).collect(),
         Op::Unsupported(_, operands) => operands.clone(),
         Op::Number(_) | Op::Bool(_) | Op::Parameter(_) | Op::Tick(_) | Op::Latent => Vec::new(),

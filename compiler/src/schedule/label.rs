@@ -20,6 +20,8 @@ pub struct Place {
     pub told: Option<(NodeId, String)>,
     /// The node of a class that the run finds.
     pub class: Option<NodeId>,
+    /// The nodes of the maps that interventions read.
+    pub maps: Vec<NodeId>,
 }
 
 /// What labels call things by.
@@ -53,6 +55,7 @@ impl Predictions {
             node(&place.t),
             node(&place.told),
             place.class,
+            &place.maps,
         );
         let key = format!(
             "{:?} {:?} {:?} {:?} {place_key:?}",
@@ -160,6 +163,8 @@ fn argument(arg: &InterventionArg, names: Names<'_>) -> String {
         ArgValue::Number(value) => show::number(*value),
         ArgValue::Curve(curve) => curve.text.clone(),
         ArgValue::Text(text) => text.clone(),
+        ArgValue::Tokens(tokens) => tokens.to_string(),
+        ArgValue::Map { name, .. } => name.clone(),
         ArgValue::Condition(of) => condition(of, names.inputs),
         ArgValue::Prediction(from) => {
             let from = names.predictions.get(from.index());

@@ -331,6 +331,10 @@ impl<'a> Lowering<'a> {
                 let except = except.map(|class| self.value(b, class));
                 b.exprs.intern(Form::Argmax(x, except), shape, span)
             }
+            Op::MeanWithin(x, regions) => {
+                let (x, regions) = (self.value(b, *x), self.value(b, *regions));
+                b.exprs.intern(Form::MeanWithin(x, regions), shape, span)
+            }
             Op::OneHot(x, class) => {
                 let (x, class) = (self.value(b, *x), self.value(b, *class));
                 b.exprs.intern(Form::OneHot(x, class), shape, span)

@@ -83,6 +83,7 @@ fn outside(with: &Intervention, ticks: &[usize]) -> Vec<Outside> {
             Bounds::Finite => (|v| v.is_finite(), &FINITE),
             Bounds::NotNegative => (|v| (0.0..=f64::MAX).contains(v), &FINITE_NOT_NEGATIVE),
             Bounds::Positive => (|v| *v > 0.0, &POSITIVE),
+            Bounds::Sparse => (|v| *v > 1.0 && *v <= 2.0, &SPARSE),
             Bounds::Share => (|v| (0.0..=1.0).contains(v), &SHARE),
         };
         let (value, tick) = match &arg.value {
@@ -98,6 +99,12 @@ fn outside(with: &Intervention, ticks: &[usize]) -> Vec<Outside> {
     });
     bad.collect()
 }
+
+const SPARSE: Range = Range {
+    most: 2.0,
+    words: "what lies above 1, up to 2",
+    help: "give 2 for the fewest scores that count, less for more; 1.5 is usual",
+};
 
 const LEVEL: Range = Range {
     most: 1.0,

@@ -222,12 +222,11 @@ fn nothing_to_see(model: &str, look: &Look, known: &[String]) -> Option<Diagnost
     if let Some(missing) = look.layers.missing(known) {
         return Some(no_layers(model, missing, known));
     }
-    if known.iter().any(|name| look.holds(name)) {
+    if look.sees_any(known) {
         return None;
     }
-    let word = look.of.word();
-    let message = format!("the layers `{}` hold no {word}-attention", look.layers);
-    let help = "name layers that attend so, such as `mid` or `all`";
+    let message = format!("the layers `{}` hold no {}", look.layers, look.of.noun());
+    let help = "name layers that have one, such as `mid` or `all`";
     Some(Diagnostic::new(Code::NoSuchLayers, message).help(help))
 }
 

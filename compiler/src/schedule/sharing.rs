@@ -76,7 +76,7 @@ fn first_changed(prediction: &Prediction, layers: &[String]) -> Option<usize> {
 
 fn changes(with: &Intervention, layers: &[String]) -> Option<usize> {
     let known = InterventionSignature::find(&with.name)?;
-    if known.coupled {
+    if with.couples() {
         return None;
     }
     let named = with.args.iter().find_map(|arg| match &arg.value {

@@ -134,6 +134,7 @@ impl<'a> Names<'a> {
             Code::Pick(a, class) => format!("{}[{}]", of(a), of(class)),
             Code::Argmax(a, None) => format!("argmax({})", of(a)),
             Code::Argmax(a, Some(except)) => format!("argmax({}, except: {})", of(a), of(except)),
+            Code::MeanWithin(a, regions) => format!("mean_within({}, {})", of(a), of(regions)),
             Code::OneHot(_, class) => format!("only({})", of(class)),
             Code::Gaussian { key } => format!("gaussian(salt: \"{key}\")"),
             Code::Look { of: seen, look } => look.label(&of(seen)),

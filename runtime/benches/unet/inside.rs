@@ -155,6 +155,8 @@ fn hooks(
         step: 0,
         seeds: &[0],
         states: &states,
+        places: &|_| Ok(vec![1]),
+        maps: &[],
     };
     build(&[one], unet.layers(), operands).unwrap()
 }

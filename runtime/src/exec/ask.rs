@@ -26,6 +26,8 @@ pub(super) trait Known {
     fn seed(&self, b: usize) -> u64;
     /// A latent, for these samples: `[rows, C, …]`.
     fn latent(&self, rows: &[usize], operand: &Operand) -> Result<Tensor>;
+    /// A map, for these samples: `[rows, 1, …]`.
+    fn map(&self, rows: &[usize], operand: &Operand) -> Result<Tensor>;
 }
 
 /// An answer: rows of a tensor, and which samples they belong to.
@@ -301,6 +303,11 @@ fn put<'a>(
         sigma,
         told,
         class,
+        maps: question
+            .maps
+            .iter()
+            .map(|map| known.map(rows, map))
+            .collect::<Result<_>>()?,
         seeds: rows.iter().map(|b| known.seed(*b)).collect(),
         drawn,
         sights: sights(now, question.prediction),

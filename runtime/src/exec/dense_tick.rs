@@ -13,6 +13,7 @@ use super::sample::{Bad, Frame, View, broken};
 use crate::error::Result;
 use crate::ops::filter::Kernel;
 use crate::ops::random::Stream;
+use crate::ops::regions::mean_within;
 
 pub(super) fn views<'a>(job: &Job<'a>) -> Vec<View<'a>> {
     job.inputs
@@ -274,6 +275,21 @@ impl Tick<'_> {
                     .get(Kernel::at(filter, self.job.place.1), dims)?;
                 ops::filter(&separable, &of)?
             }
+            Code::MeanWithin(of, regions) => {
+                let shape = dims.rows(dims.batch, Shape::Map);
+                let read = |operand: &Operand| -> Result<Vec<f32>> {
+                    let map = self.tensor(operand)?.broadcast_as(shape.as_slice())?;
+                    Ok(map.flatten_all()?.to_vec1()?)
+                };
+                let (of, regions) = (read(of)?, read(regions)?);
+                let n = dims.len(Shape::Map).max(1);
+                let mut all = vec![0f32; of.len()];
+                let samples = of.chunks(n).zip(regions.chunks(n)).zip(all.chunks_mut(n));
+                for ((of, regions), to) in samples {
+                    mean_within(of, regions, to);
+                }
+                Tensor::from_vec(all, shape, device)?
+            }
             Code::Look { of, look } => {
                 let Operand::Prediction(id) = of else {
                     return Err(broken("the plan looks into something that is no answer"));
@@ -385,6 +401,15 @@ impl Known for Tick<'_> {
                 .tensor(operand)?
                 .broadcast_as(self.job.x.shape())?
                 .contiguous()?,
+            rows,
+        )
+    }
+
+    fn map(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
+        let dims = self.job.dims;
+        let shape = dims.rows(dims.batch, Shape::Map);
+        pick(
+            &self.tensor(operand)?.broadcast_as(shape)?.contiguous()?,
             rows,
         )
     }

@@ -179,26 +179,31 @@ impl Known for Samples<'_> {
         {
             return pick(point, rows);
         }
-        let n = self.job.dims.channels * self.job.dims.area;
-        let mut data = Vec::with_capacity(rows.len() * n);
+        self.gathered(rows, &src, Shape::Tensor)
+    }
+
+    fn map(&self, rows: &[usize], operand: &Operand) -> Result<Tensor> {
+        self.gathered(rows, &self.places.read(operand), Shape::Map)
+    }
+}
+
+impl Samples<'_> {
+    /// A value of these samples, one below the other.
+    fn gathered(&self, rows: &[usize], src: &Src, shape: Shape) -> Result<Tensor> {
+        let mut data = Vec::with_capacity(rows.len() * self.job.dims.len(shape));
         with_frame(self.job, self.points, self.heard, |frame| {
             for b in rows {
-                let values = match &src {
+                let values = match src {
                     Src::Out(j) => self.outs.get(*j).map(|page| page.written(*b)),
                     src => self.slots[*b].whole(frame, &[const { None }; PAGES], *b, src)?,
                 };
-                data.extend_from_slice(
-                    values.ok_or_else(|| {
-                        broken("the plan asks at a point that it did not compute")
-                    })?,
-                );
+                data.extend_from_slice(values.ok_or_else(|| {
+                    broken("the plan asks with a value that it did not compute")
+                })?);
             }
             Ok(())
         })?;
-        Ok(Tensor::from_vec(
-            data,
-            self.job.dims.rows(rows.len(), Shape::Tensor),
-            self.job.x.device(),
-        )?)
+        let shape = self.job.dims.rows(rows.len(), shape);
+        Ok(Tensor::from_vec(data, shape, self.job.x.device())?)
     }
 }

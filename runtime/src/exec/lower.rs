@@ -189,9 +189,11 @@ impl Lower<'_> {
                 },
             ),
             // Whole-sample operations are never part of a pass.
-            Code::Filter(..) | Code::Random { .. } | Code::Gaussian { .. } | Code::Look { .. } => {
-                Does::Linear(Vec::new())
-            }
+            Code::Filter(..)
+            | Code::Random { .. }
+            | Code::Gaussian { .. }
+            | Code::Look { .. }
+            | Code::MeanWithin(..) => Does::Linear(Vec::new()),
             // Nor are those on numbers by class.
             Code::Softmax(_) | Code::Pick(..) | Code::Argmax(..) | Code::OneHot(..) => {
                 Does::Linear(Vec::new())

@@ -113,6 +113,7 @@ impl Places {
                     .iter()
                     .chain(&question.told)
                     .chain(&question.class)
+                    .chain(&question.maps)
                     .filter_map(value_of)
                 {
                     last[v] = time;

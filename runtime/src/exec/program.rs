@@ -175,7 +175,9 @@ pub(super) fn classify(plan: &Plan, segment: &Segment, op: &Op) -> Class {
     let shape = segment.values[op.out.index()].shape;
     match &op.code {
         Code::Gaussian { .. } if is_number(shape) => Class::Scalar,
-        Code::Filter(..) | Code::Gaussian { .. } | Code::Look { .. } => Class::Whole,
+        Code::Filter(..) | Code::Gaussian { .. } | Code::Look { .. } | Code::MeanWithin(..) => {
+            Class::Whole
+        }
         Code::Reduce(reduce) if shape_of(plan, segment, &reduce.of) == Shape::Scores => {
             Class::Scalar
         }

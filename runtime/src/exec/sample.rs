@@ -412,7 +412,11 @@ impl Slot {
                 Some(Stream::new(self.seed, frame.tick.step, key).one_normal())
             }
             Code::Pick(..) | Code::Argmax(..) | Code::Reduce(_) => self.of_list(frame, b, code)?,
-            Code::Filter(..) | Code::Softmax(_) | Code::OneHot(..) | Code::Look { .. } => {
+            Code::Filter(..)
+            | Code::Softmax(_)
+            | Code::OneHot(..)
+            | Code::Look { .. }
+            | Code::MeanWithin(..) => {
                 return Err(broken("the plan gives a number where a tensor belongs"));
             }
         })

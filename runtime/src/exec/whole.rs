@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::ops::axes::{self, With};
 use crate::ops::filter::{Kernel, Separable};
 use crate::ops::random::Stream;
+use crate::ops::regions::mean_within;
 
 /// Filters that were prepared before, by their numbers.
 #[derive(Debug, Default)]
@@ -80,6 +81,20 @@ pub fn run(
             filters
                 .get(Kernel::at(filter, frame.k), frame.dims)?
                 .apply(&from, &mut to);
+        }
+        Code::MeanWithin(..) => {
+            let mut maps = Vec::with_capacity(args.len());
+            for arg in args {
+                let Some(map) = broadcast(arg, shape, frame, slot, outs, b)? else {
+                    give_back(dst, slot, to);
+                    return Ok(());
+                };
+                maps.push(map);
+            }
+            let [of, regions] = maps.as_slice() else {
+                return Err(broken("the plan takes means within nothing"));
+            };
+            mean_within(of, regions, &mut to);
         }
         Code::Gaussian { key } => match noise(frame, key, b) {
             // Noise is recorded in the shape of a latent.

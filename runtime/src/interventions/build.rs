@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{ArgValue, Condition, Intervention, Layers};
+use guide_compiler::plan::{ArgValue, Condition, Intervention, Layers, Tokens};
 
 use super::layers::{self, LayerSet};
 use super::{
-    BlurAttention, Hook, Hooks, IdentityAttention, NAME_OF_INJECTION, NegativeAttention, PushApart,
-    ScaleSkips, ShuffleTokens, SkipLayers, SteerAway, TokenNorm,
+    Bias, BiasAttention, BlurAttention, Hook, Hooks, IdentityAttention, NegativeAttention,
+    PushApart, ScaleSkips, ShuffleTokens, SkipLayers, SparseAttention, SteerAway, TokenNorm,
 };
 use crate::error::{ErrorKind, Result, RuntimeError};
+
+/// The intervention that gives layers what they had in another prediction's evaluation.
+pub(super) const NAME_OF_INJECTION: &str = "inject";
 
 /// What the operands of interventions are in a tick of a run.
 #[derive(Clone, Copy)]
@@ -23,23 +26,30 @@ pub struct Operands<'a> {
     pub seeds: &'a [u64],
     /// The text states of a condition, `[1, L, D]`.
     pub states: &'a dyn Fn(&Condition) -> Result<Tensor>,
+    /// The places of tokens in the prediction's own text.
+    pub places: &'a dyn Fn(&Tokens) -> Result<Vec<u32>>,
+    /// The maps that interventions read, `[rows, 1, H, W]`; none where only the arguments are looked at.
+    pub maps: &'a [Tensor],
 }
 
 /// The names that [`build`] knows.
-pub const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 12] = [
+    "bias_attention",
     "blur_attention",
     "identity_attention",
     NAME_OF_INJECTION,
+    "mask_attention",
     "negative_attention",
     "push_apart",
     "scale_skips",
     "shuffle_tokens",
     "skip_layers",
+    "sparse_attention",
     "steer_away",
 ];
 
 /// Makes the hooks of a prediction for a network with these layers. What comes from another prediction's
-/// evaluation is known only where that is: see [`super::injections`].
+/// evaluation is known only where that is: see [`super::borrowed`].
 ///
 /// # Errors
 /// `NotYet` for an intervention that this runtime does not do, `NoSuchLayers`, `BadPlan` for an
@@ -49,33 +59,47 @@ pub fn build(
     layers: &[String],
     operands: Operands<'_>,
 ) -> Result<Hooks> {
-    let own = interventions.iter();
-    own.filter(|one| one.name != NAME_OF_INJECTION)
-        .map(|one| hook(one, layers, operands))
-        .collect::<Result<Vec<_>>>()
-        .map(Hooks::of)
+    let own = interventions.iter().filter(|one| !borrows(one));
+    own.map(|one| {
+        let given = Given {
+            intervention: one,
+            names: layers,
+            tick: operands.tick,
+        };
+        hook(&given, operands)
+    })
+    .collect::<Result<Vec<_>>>()
+    .map(Hooks::of)
 }
 
-fn hook(
-    intervention: &Intervention,
-    names: &[String],
-    operands: Operands<'_>,
-) -> Result<Arc<dyn Hook>> {
-    let given = Given {
-        intervention,
-        names,
-        operands,
-    };
+/// Whether it takes something from another prediction.
+fn borrows(intervention: &Intervention) -> bool {
+    let mut args = intervention.args.iter();
+    args.any(|arg| matches!(arg.value, ArgValue::Prediction(_)))
+}
+
+fn hook(given: &Given<'_>, operands: Operands<'_>) -> Result<Arc<dyn Hook>> {
+    let (intervention, names) = (given.intervention, given.names);
     Ok(match intervention.name.as_str() {
         "identity_attention" => Arc::new(IdentityAttention::new(given.layers_of_kind("self")?)),
         "blur_attention" => {
             let sigma = given.number("sigma")?;
             Arc::new(BlurAttention::new(given.layers_of_kind("self")?, sigma)?)
         }
-        "skip_layers" => Arc::new(SkipLayers::new(given.layers()?)),
+        "skip_layers" => Arc::new(SkipLayers::new(given.layers("layers")?)),
+        "bias_attention" => {
+            let bias = Bias::Added(given.number("strength")?);
+            Arc::new(given.biased(operands, bias)?)
+        }
+        "mask_attention" => Arc::new(given.biased(operands, Bias::Seen)?),
+        "sparse_attention" => Arc::new(SparseAttention::new(
+            given.layers_of_kind("cross")?,
+            given.number("scale")?,
+            given.number("alpha")?,
+        )),
         "negative_attention" => Arc::new(NegativeAttention::new(
             given.layers_of_kind("cross")?,
-            given.states("minus")?,
+            (operands.states)(given.condition("minus")?)?,
             [
                 given.number("scale")?,
                 given.number("tau")?,
@@ -85,14 +109,14 @@ fn hook(
         )),
         "steer_away" => Arc::new(SteerAway::new(
             given.layers_of_kind("cross")?,
-            given.states("from")?,
+            (operands.states)(given.condition("from")?)?,
             given.number("scale")?,
         )),
         "shuffle_tokens" => Arc::new(ShuffleTokens::new(
             given.layers_of_kind("self")?,
             names,
             given.word("salt")?,
-            &given.operands,
+            &operands,
         )),
         "scale_skips" => Arc::new(ScaleSkips::new(
             [given.number("b1")?, given.number("b2")?],
@@ -123,11 +147,11 @@ fn hook(
     })
 }
 
-/// An intervention for a network with these layers.
-struct Given<'a> {
-    intervention: &'a Intervention,
-    names: &'a [String],
-    operands: Operands<'a>,
+/// An intervention for a network with layers of these names, in a tick.
+pub(super) struct Given<'a> {
+    pub intervention: &'a Intervention,
+    pub names: &'a [String],
+    pub tick: usize,
 }
 
 impl<'a> Given<'a> {
@@ -138,23 +162,23 @@ impl<'a> Given<'a> {
         found.ok_or_else(|| lacks(self.intervention, name))
     }
 
-    fn selector(&self) -> Result<&'a Layers> {
-        self.argument("layers", |value| match value {
+    pub fn selector(&self, name: &str) -> Result<&'a Layers> {
+        self.argument(name, |value| match value {
             ArgValue::Layers(layers) => Some(layers),
             _ => None,
         })
     }
 
-    fn layers(&self) -> Result<LayerSet> {
-        layers::select(self.selector()?, self.names)
+    pub fn layers(&self, name: &str) -> Result<LayerSet> {
+        layers::select(self.selector(name)?, self.names)
     }
 
     /// Every `self` or `cross` attention in the layers that the intervention names.
-    fn layers_of_kind(&self, kind: &str) -> Result<LayerSet> {
-        let chosen = self.layers()?.only(kind, self.names);
+    pub fn layers_of_kind(&self, kind: &str) -> Result<LayerSet> {
+        let chosen = self.layers("layers")?.only(kind, self.names);
         chosen.map_or_else(
             || {
-                let layers = self.selector()?;
+                let layers = self.selector("layers")?;
                 let name = &self.intervention.name;
                 let message = format!(
                     "the layers `{layers}` hold no {kind}-attention, which `{name}` works on"
@@ -166,33 +190,50 @@ impl<'a> Given<'a> {
         )
     }
 
-    fn number(&self, name: &str) -> Result<f64> {
+    pub fn number(&self, name: &str) -> Result<f64> {
         self.argument(name, |value| match value {
             ArgValue::Number(number) => Some(*number),
-            ArgValue::Curve(curve) => Some(curve.at(self.operands.tick)),
+            ArgValue::Curve(curve) => Some(curve.at(self.tick)),
             _ => None,
         })
     }
 
-    fn word(&self, name: &str) -> Result<&'a str> {
+    pub fn word(&self, name: &str) -> Result<&'a str> {
         self.argument(name, |value| match value {
             ArgValue::Text(text) => Some(text.as_str()),
             _ => None,
         })
     }
 
-    /// The text states of a condition, `[1, L, D]`.
-    fn states(&self, name: &str) -> Result<Tensor> {
-        let condition = self.argument(name, |value| match value {
+    fn condition(&self, name: &str) -> Result<&'a Condition> {
+        self.argument(name, |value| match value {
             ArgValue::Condition(condition) => Some(condition),
             _ => None,
+        })
+    }
+
+    /// Tokens whose scores follow a region.
+    fn biased(&self, operands: Operands<'_>, bias: Bias) -> Result<BiasAttention> {
+        let tokens = self.argument("tokens", |value| match value {
+            ArgValue::Tokens(tokens) => Some(tokens),
+            _ => None,
         })?;
-        (self.operands.states)(condition)
+        let at = self.argument("region", |value| match value {
+            ArgValue::Map { at, .. } => Some(*at as usize),
+            _ => None,
+        })?;
+        let region = operands.maps.get(at).cloned();
+        if region.is_none() && !operands.maps.is_empty() {
+            return Err(lacks(self.intervention, "region"));
+        }
+        let layers = self.layers_of_kind("cross")?;
+        let tokens = (operands.places)(tokens)?;
+        Ok(BiasAttention::new(layers, tokens, region, bias))
     }
 }
 
 /// That a saved plan leaves something out.
-pub(super) fn lacks(intervention: &Intervention, argument: &str) -> RuntimeError {
+fn lacks(intervention: &Intervention, argument: &str) -> RuntimeError {
     RuntimeError::new(
         ErrorKind::BadPlan,
         format!(

@@ -3,16 +3,20 @@
 //! A network consults [`Hook`]s at each layer and knows of no single one; an intervention knows nothing
 //! of the language. [`build`] turns a plan's interventions into hooks for a network's layers.
 
+mod bias_attention;
 mod blur_attention;
+mod borrow;
 mod build;
 mod identity_attention;
-mod inject;
 pub mod layers;
 mod negative_attention;
 mod push_apart;
+mod regions;
 mod scale_skips;
+mod scores;
 mod shuffle_tokens;
 mod skip_layers;
+mod sparse_attention;
 mod steer_away;
 mod watch;
 
@@ -21,22 +25,22 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, RuntimeError};
 
+pub use bias_attention::{Bias, BiasAttention};
 pub use blur_attention::BlurAttention;
+pub use borrow::{Borrowed, Keep, Kept, Lent, borrowed, row, stacked};
 pub use build::{KNOWN, Operands, build};
 pub use identity_attention::IdentityAttention;
-pub use inject::{Inject, Injection, Keep, Kept, injections, row, stacked};
 pub use negative_attention::{NegativeAttention, TokenNorm};
 pub use push_apart::PushApart;
 pub use scale_skips::ScaleSkips;
+pub use scores::Scores;
 pub use shuffle_tokens::ShuffleTokens;
 pub use skip_layers::SkipLayers;
+pub use sparse_attention::SparseAttention;
 pub use steer_away::SteerAway;
 pub use watch::Watch;
-
-/// The intervention that takes from another prediction; see [`injections`].
-const NAME_OF_INJECTION: &str = "inject";
 
 /// Where an attention happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,13 +126,37 @@ pub trait Hook: fmt::Debug + Send + Sync {
         Ok(given)
     }
 
-    /// Is shown what attends to what: queries `[B, N, C]` and keys `[B, M, C]`, in this many heads.
+    /// What is added to every head's scores for this many keys, `[B, N, M]`.
     ///
     /// # Errors
     /// What the tensor library reports.
-    fn attends(&self, site: Site<'_>, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<()> {
-        let _ = (site, queries, keys, heads);
+    fn bias(&self, site: Site<'_>, keys: usize) -> Result<Option<Tensor>> {
+        let _ = (site, keys);
+        Ok(None)
+    }
+
+    /// Is shown what attends to what.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn attends(&self, site: Site<'_>, scores: &Scores<'_>) -> Result<()> {
+        let _ = (site, scores);
         Ok(())
+    }
+
+    /// What the attention gives, `[B, N, C]`, by its scores and its values, `[B, M, C]`.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    fn weighed(
+        &self,
+        site: Site<'_>,
+        scores: &Scores<'_>,
+        values: &Tensor,
+        given: Tensor,
+    ) -> Result<Tensor> {
+        let _ = (site, scores, values);
+        Ok(given)
     }
 
     /// Whether [`Hook::output`] is asked about this layer.
@@ -295,20 +323,41 @@ impl Hooks {
         Ok(given)
     }
 
+    /// What all hooks together add to every head's scores.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn bias(&self, site: Site<'_>, keys: usize) -> Result<Option<Tensor>> {
+        self.list.iter().try_fold(None, |sum, hook| {
+            Ok(match (sum, hook.bias(site, keys)?) {
+                (Some(sum), Some(more)) => Some((sum + more)?),
+                (sum, more) => sum.or(more),
+            })
+        })
+    }
+
     /// Shows every hook what attends to what.
     ///
     /// # Errors
     /// What a hook reports.
-    pub fn attends(
+    pub fn attends(&self, site: Site<'_>, scores: &Scores<'_>) -> Result<()> {
+        let mut hooks = self.list.iter();
+        hooks.try_for_each(|hook| hook.attends(site, scores))
+    }
+
+    /// What an attention gives by its scores and values, after every hook in order.
+    ///
+    /// # Errors
+    /// What a hook reports.
+    pub fn weighed(
         &self,
         site: Site<'_>,
-        queries: &Tensor,
-        keys: &Tensor,
-        heads: usize,
-    ) -> Result<()> {
-        self.list
-            .iter()
-            .try_for_each(|hook| hook.attends(site, queries, keys, heads))
+        scores: &Scores<'_>,
+        values: &Tensor,
+        given: Tensor,
+    ) -> Result<Tensor> {
+        let mut hooks = self.list.iter();
+        hooks.try_fold(given, |given, hook| hook.weighed(site, scores, values, given))
     }
 
     /// Whether any hook changes what this attention adds.
@@ -350,4 +399,14 @@ impl Hooks {
     pub fn couples(&self) -> bool {
         self.list.iter().any(|hook| hook.couples())
     }
+}
+
+/// That a text of this many tokens holds those that are meant.
+fn seen_tokens(tokens: &[u32], count: usize) -> Result<()> {
+    let Some(token) = tokens.iter().find(|token| **token as usize >= count) else {
+        return Ok(());
+    };
+    let message = format!("the text has {count} tokens, and token {token} is looked at");
+    Err(RuntimeError::new(ErrorKind::BadBinding, message)
+        .help("count from 0, which is the start of the text"))
 }

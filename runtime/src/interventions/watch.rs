@@ -1,15 +1,15 @@
-//! Attention as it is spread while a network answers, for rules that look at it.
+//! What is seen inside a network while it answers, for rules that look at it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use candle_core::{D, DType, Tensor};
-use guide_compiler::plan::{Attends, Look};
+use candle_core::{DType, Tensor};
+use guide_compiler::plan::{Look, Sees};
 
-use super::{Hook, Site};
+use super::{Hook, Scores, Site, regions, seen_tokens};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::kernels;
 
-/// Looks into the attention of layers; changes nothing.
+/// Looks into layers; changes nothing.
 #[derive(Debug)]
 pub struct Watch {
     looks: Vec<Watched>,
@@ -24,7 +24,36 @@ struct Watched {
     /// Places of tokens, where it looks at such.
     tokens: Vec<u32>,
     layers: Vec<bool>,
-    seen: Mutex<Option<(Tensor, usize)>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Of a transformer block whose attention to the text is still to come: its self-attention.
+    own: Option<Tensor>,
+    /// The sum over layers, `[B, K, H, W]`, and of how many.
+    sum: Option<(Tensor, usize)>,
+}
+
+impl Seen {
+    fn add(&mut self, map: Tensor) -> Result<()> {
+        self.sum = Some(match self.sum.take() {
+            Some((sum, count)) => ((sum + map)?, count + 1),
+            None => (map, 1),
+        });
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn holds(&self, layer: usize) -> bool {
+        self.layers.get(layer).copied().unwrap_or(false)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Watch {
@@ -39,7 +68,7 @@ impl Watch {
             look: look.clone(),
             tokens,
             layers: names.iter().map(|name| look.holds(name)).collect(),
-            seen: Mutex::new(None),
+            seen: Mutex::default(),
         });
         Self {
             looks: watched.collect(),
@@ -47,26 +76,54 @@ impl Watch {
         }
     }
 
-    /// What was seen by each look since the last time: `[B, 1, H, W]`, the mean over its layers.
+    /// What was seen by each look since the last time: `[B, 1, H, W]`, the mean over its layers, or by region
+    /// the place of the token that is strongest.
     ///
     /// # Errors
     /// A look that saw nothing: no layer attends so, or an intervention does the attention's work.
     pub fn maps(&self) -> Result<Vec<Tensor>> {
         let maps = self.looks.iter().map(|watched| {
-            let mut seen = watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            match seen.take() {
-                Some((sum, count)) => Ok((sum / count as f64)?),
-                None => Err(nothing_seen(&watched.look)),
+            let seen = std::mem::take(&mut *watched.seen());
+            let Some((sum, count)) = seen.sum else {
+                return Err(nothing_seen(&watched.look));
+            };
+            match watched.look.of {
+                Sees::Regions => regions::strongest(&sum, &watched.tokens),
+                _ => Ok((sum / count as f64)?),
             }
         });
         maps.collect()
+    }
+
+    /// A map of a layer, `[B, K, h, w]`, enlarged to the latent.
+    fn enlarged(&self, map: &Tensor) -> Result<Tensor> {
+        Ok(kernels::upsample(map, self.size.0, self.size.1)?)
+    }
+
+    /// Those that look so into a layer.
+    fn looking(&self, layer: usize, of: &[Sees]) -> impl Iterator<Item = &Watched> {
+        let looks = self.looks.iter();
+        looks.filter(move |watched| of.contains(&watched.look.of) && watched.holds(layer))
+    }
+
+    fn sees_features(&self, layer: usize) -> bool {
+        self.looking(layer, &[Sees::Features]).next().is_some()
+    }
+
+    /// How strong what a layer adds is, `[B, C, h, w]`: `[B, 1, h, w]` for the latent.
+    fn see_features(&self, layer: usize, added: &Tensor) -> Result<()> {
+        for watched in self.looking(layer, &[Sees::Features]) {
+            let strength = added.to_dtype(DType::F32)?.sqr()?.mean_keepdim(1)?.sqrt()?;
+            watched.seen().add(self.enlarged(&strength)?)?;
+        }
+        Ok(())
     }
 }
 
 fn nothing_seen(look: &Look) -> RuntimeError {
     let message = format!(
-        "no {}-attention was computed in the layers `{}`, so that there is nothing to look at",
-        look.of.word(),
+        "no {} was computed in the layers `{}`, so that there is nothing to look at",
+        look.of.noun(),
         look.layers
     );
     RuntimeError::new(ErrorKind::NoSuchLayers, message)
@@ -74,57 +131,65 @@ fn nothing_seen(look: &Look) -> RuntimeError {
 }
 
 impl Hook for Watch {
-    fn attends(&self, site: Site<'_>, queries: &Tensor, keys: &Tensor, heads: usize) -> Result<()> {
-        for watched in &self.looks {
-            if !watched.layers.get(site.layer).copied().unwrap_or(false) {
-                continue;
-            }
-            let spread = spread(&watched.look, &watched.tokens, queries, keys, heads)?;
-            let (height, width) = site.grid;
+    fn attends(&self, site: Site<'_>, scores: &Scores<'_>) -> Result<()> {
+        let (height, width) = site.grid;
+        for watched in self.looking(site.layer, &[Sees::Own, Sees::Cross]) {
+            let spread = spread(&watched.look, &watched.tokens, scores)?;
             let map = spread.reshape(((), 1, height, width))?;
-            let map = kernels::upsample(&map, self.size.0, self.size.1)?;
-            let mut seen = watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            *seen = Some(match seen.take() {
-                Some((sum, count)) => ((sum + map)?, count + 1),
-                None => (map, 1),
-            });
+            watched.seen().add(self.enlarged(&map)?)?;
+        }
+        for watched in self.looking(site.layer, &[Sees::Regions]) {
+            let shares = regions::shares(scores)?;
+            let mut seen = watched.seen();
+            if shares.dim(1)? == shares.dim(2)? && seen.own.is_none() {
+                seen.own = Some(shares);
+            } else if let Some(own) = seen.own.take() {
+                seen_tokens(&watched.tokens, shares.dim(2)?)?;
+                let maps = regions::spread(&shares, &own, watched.look.spread, &watched.tokens)?;
+                let maps = maps.reshape(((), watched.tokens.len(), height, width))?;
+                seen.add(self.enlarged(&maps)?)?;
+            }
         }
         Ok(())
+    }
+
+    fn sees_residual(&self, layer: usize) -> bool {
+        self.sees_features(layer)
+    }
+
+    fn residual(&self, layer: usize, residual: &Tensor) -> Result<Option<Tensor>> {
+        self.see_features(layer, residual)?;
+        Ok(None)
+    }
+
+    fn reads_output(&self, layer: usize) -> bool {
+        self.sees_features(layer)
+    }
+
+    fn output(&self, site: Site<'_>, given: Tensor) -> Result<Tensor> {
+        if self.sees_features(site.layer) {
+            let (height, width) = site.grid;
+            let (rows, _, channels) = given.dims3()?;
+            let map = given.transpose(1, 2)?.reshape((rows, channels, height, width))?;
+            self.see_features(site.layer, &map)?;
+        }
+        Ok(given)
     }
 }
 
 /// A number for each place, `[B, N]`: what it got from all places, or what it gave to the tokens.
-/// `queries: [B, N, C]`, `keys: [B, M, C]`.
-fn spread(
-    look: &Look,
-    tokens: &[u32],
-    queries: &Tensor,
-    keys: &Tensor,
-    heads: usize,
-) -> Result<Tensor> {
-    let (batch, _, channels) = queries.dims3()?;
-    let count = keys.dim(1)?;
-    if let Some(token) = tokens.iter().find(|token| **token as usize >= count) {
-        let message = format!("the text has {count} tokens, and token {token} is looked at");
-        return Err(RuntimeError::new(ErrorKind::BadBinding, message)
-            .help("count from 0, which is the start of the text"));
-    }
-    let width = channels / heads.max(1);
+fn spread(look: &Look, tokens: &[u32], scores: &Scores<'_>) -> Result<Tensor> {
+    let (batch, heads) = (scores.queries.dim(0)?, scores.heads);
+    seen_tokens(tokens, scores.keys.dim(1)?)?;
     let tokens = match look.of {
-        Attends::Own => None,
-        Attends::Cross => Some(Tensor::new(tokens, queries.device())?),
+        Sees::Own => None,
+        _ => Some(Tensor::new(tokens, scores.queries.device())?),
     };
     let mut rows = Vec::with_capacity(batch);
     for sample in 0..batch {
         let mut sum: Option<Tensor> = None;
-        // One head of one sample at a time: all scores at once may be too large.
         for head in 0..heads {
-            let of = |tensor: &Tensor| -> Result<Tensor> {
-                let one = tensor.get(sample)?.narrow(1, head * width, width)?;
-                Ok(one.to_dtype(DType::F32)?.contiguous()?)
-            };
-            let scores = (of(queries)?.matmul(&of(keys)?.t()?)? / (width as f64).sqrt())?;
-            let shares = candle_nn::ops::softmax(&scores, D::Minus1)?;
+            let shares = scores.shares(sample, head)?;
             let one = match &tokens {
                 None => shares.sum(0)?,
                 Some(tokens) => shares.index_select(tokens, 1)?.sum(1)?,
@@ -158,11 +223,12 @@ mod tests {
             .collect()
     }
 
-    fn look(of: Attends, tokens: &[u32]) -> Look {
+    fn look(of: Sees, tokens: &[u32]) -> Look {
         Look {
             layers: Layers::of(LayerTerm::Mid),
             of,
             tokens: Tokens::Places(tokens.to_vec()),
+            spread: 0,
         }
     }
 
@@ -190,7 +256,7 @@ mod tests {
 
     fn seen(look: Look, keys: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         let names = ["mid.attn.0.self".to_owned(), "mid.attn.0.cross".to_owned()];
-        let layer = usize::from(look.of == Attends::Cross);
+        let layer = usize::from(look.of == Sees::Cross);
         let Tokens::Places(tokens) = &look.tokens else {
             panic!("places");
         };
@@ -208,7 +274,13 @@ mod tests {
         let tensor = |all: &[f32], rows: usize| {
             Tensor::from_slice(all, (2, rows, CHANNELS), &Device::Cpu).unwrap()
         };
-        watch.attends(site, &tensor(&q, places), &tensor(&k, keys), HEADS)?;
+        let scores = Scores {
+            queries: &tensor(&q, places),
+            keys: &tensor(&k, keys),
+            heads: HEADS,
+            bias: None,
+        };
+        watch.attends(site, &scores)?;
         let found = watch.maps()?.remove(0);
         assert_eq!(found.dims(), [2, 1, 4, 6]);
         let found: Vec<f32> = found.flatten_all()?.to_vec1()?;
@@ -222,8 +294,8 @@ mod tests {
             let small: Vec<f64> = (0..places)
                 .map(|place| {
                     let heads = shares.iter().map(|head| match look.of {
-                        Attends::Own => head.iter().map(|of| of[place]).sum::<f64>(),
-                        Attends::Cross => {
+                        Sees::Own => head.iter().map(|of| of[place]).sum::<f64>(),
+                        _ => {
                             let given = tokens.iter().map(|token| head[place][*token as usize]);
                             given.sum()
                         }
@@ -239,8 +311,8 @@ mod tests {
 
     #[test]
     fn maps_are_what_loops_give() -> Result<()> {
-        let own = look(Attends::Own, &[]);
-        let words = look(Attends::Cross, &[1, 3]);
+        let own = look(Sees::Own, &[]);
+        let words = look(Sees::Cross, &[1, 3]);
         for (look, keys) in [(own, 6), (words, 5)] {
             let (found, wanted) = seen(look, keys)?;
             for (found, wanted) in found.iter().zip(&wanted) {
@@ -252,13 +324,13 @@ mod tests {
 
     #[test]
     fn tokens_that_no_text_has_and_layers_that_see_nothing_are_refused() {
-        let error = seen(look(Attends::Cross, &[5]), 5).unwrap_err();
+        let error = seen(look(Sees::Cross, &[5]), 5).unwrap_err();
         assert_eq!(error.kind, ErrorKind::BadBinding);
         assert_eq!(
             error.message,
             "the text has 5 tokens, and token 5 is looked at"
         );
-        let watch = Watch::new([(&look(Attends::Own, &[]), Vec::new())], &[], (4, 6));
+        let watch = Watch::new([(&look(Sees::Own, &[]), Vec::new())], &[], (4, 6));
         let error = watch.maps().unwrap_err();
         assert_eq!(error.kind, ErrorKind::NoSuchLayers);
         assert!(error.message.starts_with("no self-attention was computed"));

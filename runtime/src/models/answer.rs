@@ -12,8 +12,7 @@ use super::passes::{Pass, Passes, passes};
 use super::sd::{Added, Begun, Conditioning, Framing, Span};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions::layers::LayerSet;
-use crate::interventions::{self, Hooks, Inject, Keep, Kept, Watch, stacked};
+use crate::interventions::{self, Borrowed, Hooks, Keep, Kept, Lent, Watch, stacked};
 use crate::predictor::{Question, Sight};
 
 /// A question with all that answers it.
@@ -29,10 +28,10 @@ pub struct Asked<'a> {
     pub framing: Framing,
     /// What is changed inside.
     pub hooks: Hooks,
-    /// What comes from other evaluations: the layers, and what each row's sample kept of them.
-    pub injected: Vec<(LayerSet, Vec<&'a Kept>)>,
+    /// What comes from other evaluations, and what each row's sample kept of them.
+    pub borrowed: Vec<(Borrowed, Vec<&'a Kept>)>,
     /// The layers whose work others want.
-    pub keeps: Vec<LayerSet>,
+    pub keeps: Vec<Lent>,
     /// For each sight the places of the tokens that are looked at.
     pub tokens: Vec<Vec<u32>>,
     /// Where each row may go on from; empty where it may not.
@@ -46,7 +45,7 @@ impl Asked<'_> {
     pub fn is_plain(&self) -> bool {
         self.hooks.is_empty()
             && self.question.sights.is_empty()
-            && self.injected.is_empty()
+            && self.borrowed.is_empty()
             && self.keeps.is_empty()
     }
 }
@@ -218,13 +217,13 @@ impl Inside {
     fn new(first: &Asked<'_>, rows: &[(&Asked<'_>, usize)]) -> Result<Self> {
         let places: Vec<usize> = rows.iter().map(|(_, row)| *row).collect();
         let mut hooks = first.hooks.for_rows(&places);
-        for (at, (layers, _)) in first.injected.iter().enumerate() {
+        for (at, (borrowed, _)) in first.borrowed.iter().enumerate() {
             let mut kept: Vec<&Kept> = Vec::with_capacity(rows.len());
             for (one, row) in rows {
-                let of_row = one.injected.get(at).and_then(|(_, kept)| kept.get(*row));
+                let of_row = one.borrowed.get(at).and_then(|(_, kept)| kept.get(*row));
                 kept.extend(of_row);
             }
-            hooks = hooks.and(Arc::new(Inject::new(stacked(&kept, layers)?)));
+            hooks = hooks.and(borrowed.hook(stacked(&kept, &borrowed.lent)?));
         }
         let watch = watch(first)?;
         if let Some(watch) = &watch {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::{
-    Code, Condition, Look, ModelFacts, Operand, Plan, Prediction, PredictionId, Segment, Tick,
-    Tokens,
+    Code, Condition, Look, ModelFacts, Operand, Plan, Prediction, PredictionId, Sees, Segment,
+    Tick, Tokens,
 };
 
 use super::answer::{self, Answers, Asked};
@@ -17,11 +17,10 @@ use super::judges::Judges;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
 use super::sharing::Sharing;
-use super::text::Encoded;
+use super::text::{Encoded, TextSide};
 use super::unrelated;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::interventions::layers::LayerSet;
-use crate::interventions::{self, Hooks, Kept, Operands};
+use crate::interventions::{self, Borrowed, Hooks, Kept, Lent, Operands};
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::run::Distribution;
 use crate::weights::Source;
@@ -46,7 +45,7 @@ pub struct Pipeline {
     /// What this tick's evaluations kept for others, by tick, prediction and sample.
     kept: BTreeMap<(usize, PredictionId, usize), Kept>,
     /// Of which predictions which layers are kept.
-    keeps: BTreeMap<PredictionId, Vec<LayerSet>>,
+    keeps: BTreeMap<PredictionId, Vec<Lent>>,
     sharing: Sharing,
     shared: usize,
 }
@@ -146,7 +145,7 @@ impl Pipeline {
         for (row, prediction) in plan.predictions.iter().enumerate() {
             self.ready(prediction)?;
             let (index, step) = first_asked(plan, row);
-            self.hooks(prediction, index, step, &[])?;
+            self.hooks(prediction, index, step, &[], &[])?;
         }
         for op in plan.segments.iter().flat_map(Segment::ops) {
             if let Code::Look {
@@ -155,15 +154,15 @@ impl Pipeline {
             } = &op.code
                 && let Some(prediction) = plan.predictions.get(id.index())
             {
-                self.tokens(look, prediction)?;
+                self.seen_tokens(look, prediction)?;
             }
         }
         self.keeps.clear();
         for prediction in &plan.predictions {
             let names = self.network(prediction)?.unet.layers();
-            for injection in interventions::injections(&prediction.interventions, names)? {
-                let keeps = self.keeps.entry(injection.from).or_default();
-                keeps.push(injection.layers);
+            for borrowed in interventions::borrowed(&prediction.interventions, names, 0)? {
+                let keeps = self.keeps.entry(borrowed.from).or_default();
+                keeps.push(borrowed.lent);
             }
         }
         // Elsewhere a sample's numbers may follow what goes through with it.
@@ -352,12 +351,19 @@ impl Pipeline {
         }
     }
 
-    /// The places of the tokens that are looked at in a prediction's text.
-    fn tokens(&self, look: &Look, prediction: &Prediction) -> Result<Vec<u32>> {
-        let words = match &look.tokens {
-            Tokens::Places(places) => return Ok(places.clone()),
-            Tokens::Words(words) => words,
-        };
+    /// The places of the tokens that a look into a prediction is about.
+    fn seen_tokens(&self, look: &Look, prediction: &Prediction) -> Result<Vec<u32>> {
+        match look.of {
+            Sees::Regions => {
+                let (side, text) = self.reads(prediction)?;
+                side.all_places(&text, self.conditions.reading)
+            }
+            _ => self.tokens(&look.tokens, prediction),
+        }
+    }
+
+    /// The text that a prediction's network reads, and what reads it; one for all samples.
+    fn reads(&self, prediction: &Prediction) -> Result<(&TextSide, Words)> {
         let network = self.network(prediction)?;
         let side = network.text.as_ref().or(self.main.text.as_ref());
         let side = side.ok_or_else(|| not_bound("text"))?;
@@ -367,23 +373,32 @@ impl Pipeline {
                 prediction.label
             );
             return Err(RuntimeError::new(ErrorKind::NotYet, message)
-                .help("leave out `tokens:`, or condition on one text for all samples"));
+                .help("condition on one text for all samples"));
         }
-        let text = self.words(&prediction.condition, prediction, None)?;
+        Ok((side, self.words(&prediction.condition, prediction, None)?))
+    }
+
+    /// The places of tokens in a prediction's text.
+    fn tokens(&self, tokens: &Tokens, prediction: &Prediction) -> Result<Vec<u32>> {
+        let words = match tokens {
+            Tokens::Places(places) => return Ok(places.clone()),
+            Tokens::Words(words) => words,
+        };
+        let (side, text) = self.reads(prediction)?;
         side.places(&text, words, self.conditions.reading)
     }
 
-    /// What a question takes from other evaluations of this tick: the layers, and what each sample kept.
-    fn injected(
+    /// What a question takes from other evaluations of this tick, and what each sample kept.
+    fn borrowed(
         &self,
         tick: usize,
         question: &Question<'_>,
         network: &Network,
-    ) -> Result<Vec<(LayerSet, Vec<&Kept>)>> {
+    ) -> Result<Vec<(Borrowed, Vec<&Kept>)>> {
         let names = network.unet.layers();
-        let all = interventions::injections(&question.prediction.interventions, names)?;
-        let one = |injection: interventions::Injection| {
-            let of = |sample: &usize| self.kept.get(&(tick, injection.from, *sample));
+        let all = interventions::borrowed(&question.prediction.interventions, names, tick)?;
+        let one = |borrowed: Borrowed| {
+            let of = |sample: &usize| self.kept.get(&(tick, borrowed.from, *sample));
             let kept: Option<Vec<&Kept>> = question.rows.iter().map(of).collect();
             let kept = kept.ok_or_else(|| {
                 let label = &question.prediction.label;
@@ -391,7 +406,7 @@ impl Pipeline {
                     format!("`{label}` takes from a prediction that was not asked before");
                 RuntimeError::new(ErrorKind::BadPlan, message)
             })?;
-            Ok((injection.layers, kept))
+            Ok((borrowed, kept))
         };
         all.into_iter().map(one).collect()
     }
@@ -403,6 +418,7 @@ impl Pipeline {
         tick: usize,
         step: u32,
         seeds: &[u64],
+        maps: &[Tensor],
     ) -> Result<Hooks> {
         if prediction.interventions.is_empty() {
             return Ok(Hooks::default());
@@ -417,14 +433,19 @@ impl Pipeline {
             let states = &self.encoded(&words, prediction)?.states;
             Ok(states.to_device(unet.device())?.to_dtype(unet.dtype())?)
         };
+        let unet = &self.network(prediction)?.unet;
+        let on_device = maps.iter().map(|map| Ok(map.to_device(unet.device())?));
+        let maps: Vec<Tensor> = on_device.collect::<Result<_>>()?;
         interventions::build(
             &prediction.interventions,
-            self.network(prediction)?.unet.layers(),
+            unet.layers(),
             Operands {
                 tick,
                 step,
                 seeds,
                 states: &states,
+                places: &|tokens| self.tokens(tokens, prediction),
+                maps: &maps,
             },
         )
     }
@@ -460,7 +481,13 @@ impl Predictor for Pipeline {
         let mut asked = Vec::with_capacity(questions.len());
         for question in questions {
             let network = self.network(question.prediction)?;
-            let hooks = self.hooks(question.prediction, index, tick.step, &question.seeds)?;
+            let hooks = self.hooks(
+                question.prediction,
+                index,
+                tick.step,
+                &question.seeds,
+                &question.maps,
+            )?;
             let text = self.text(question)?;
             let keeps = self.keeps.get(&question.id).cloned().unwrap_or_default();
             let (_, _, height, width) = question.x.dims4()?;
@@ -470,7 +497,7 @@ impl Predictor for Pipeline {
                 text,
                 framing: self.conditions.framing.of(self.picture_size(height, width)),
                 hooks,
-                injected: self.injected(index, question, network)?,
+                borrowed: self.borrowed(index, question, network)?,
                 begun: match keeps.is_empty() {
                     true => self.sharing.begun(question)?,
                     false => Vec::new(),
@@ -480,7 +507,7 @@ impl Predictor for Pipeline {
                 tokens: question
                     .sights
                     .iter()
-                    .map(|sight| self.tokens(sight.look(), question.prediction))
+                    .map(|sight| self.seen_tokens(sight.look(), question.prediction))
                     .collect::<Result<_>>()?,
             });
         }

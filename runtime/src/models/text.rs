@@ -207,6 +207,27 @@ impl TextSide {
         Ok(places)
     }
 
+    /// The places of all tokens of a text: its start and its words, without the end and what fills it up.
+    ///
+    /// # Errors
+    /// `BadTokenizer`; `BadBinding` for too long a text.
+    pub fn all_places(&self, text: &Words, reading: Reading) -> Result<Vec<u32>> {
+        let first = match text {
+            Words::Text { first, .. } => first.as_str(),
+            Words::Null => "",
+        };
+        let tokenizer = &self.first.tokenizer;
+        let (mut places, mut begins) = (Vec::new(), 0);
+        for part in prompt::read(first, reading, tokenizer)? {
+            let mut after = part.ids.iter().skip(1);
+            let words = after.position(|id| *id == tokenizer.end());
+            let words = words.unwrap_or(part.ids.len().saturating_sub(1));
+            places.extend((begins..=begins + words).map(|place| place as u32));
+            begins += part.ids.len();
+        }
+        Ok(places)
+    }
+
     /// What a text that was encoded has become.
     ///
     /// # Errors

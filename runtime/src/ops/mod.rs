@@ -6,4 +6,5 @@ pub mod filter;
 pub mod matrix;
 pub mod random;
 pub mod rank;
+pub mod regions;
 pub mod scalar;

@@ -26,7 +26,7 @@ pub struct Recording {
     ticks: Vec<Tick>,
     x: Tensor,
     answers: BTreeMap<String, Tensor>,
-    /// What was seen of evaluations, `[ticks, B, 1, H, W]`, by [`sight_name`].
+    /// What was seen of evaluations, `[ticks, B, 1, H, W]`, by [`Look::recorded`].
     sights: BTreeMap<String, Tensor>,
     gaussian: BTreeMap<String, Tensor>,
     inputs: BTreeMap<String, Tensor>,
@@ -175,7 +175,7 @@ impl Predictor for Recording {
             .map(|question| {
                 let label = &question.prediction.label;
                 for sight in &question.sights {
-                    let name = sight_name(label, sight.look());
+                    let name = sight.look().recorded(label);
                     let all = self
                         .sights
                         .get(&name)
@@ -268,7 +268,4 @@ fn of_gradient(label: &str) -> &str {
         .unwrap_or(label)
 }
 
-/// The name in recordings of what was seen in the evaluation of a prediction.
-fn sight_name(label: &str, look: &Look) -> String {
-    format!("attention/{label}/{look}")
-}
+

@@ -14,7 +14,9 @@ use super::{FORMAT, Recording};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// Names that mean something else than a prediction, whatever their shape.
-const OTHERS: [&str; 4] = ["gaussian/", "grad/", "attention/", "features/"];
+const OTHERS: [&str; 2] = ["gaussian/", "grad/"];
+/// What was seen of evaluations.
+const SIGHTS: [&str; 3] = ["attention/", "features/", "regions/"];
 
 /// Reads a recording.
 ///
@@ -149,7 +151,7 @@ impl Reader<'_> {
                 }
                 continue;
             }
-            let special = OTHERS.iter().any(|prefix| name.starts_with(prefix));
+            let special = OTHERS.iter().chain(&SIGHTS).any(|prefix| name.starts_with(prefix));
             let view = file.tensor(&name).map_err(damaged)?;
             let as_predictions = view.shape() == x.0;
             if view.dtype() != Dtype::F32 {
@@ -169,7 +171,7 @@ impl Reader<'_> {
                     return Err(self.shape(&name, &values.0, &x.0));
                 }
                 recording.gaussian.insert(salt.to_string(), tensor(values)?);
-            } else if name.starts_with("attention/") {
+            } else if SIGHTS.iter().any(|call| name.starts_with(call)) {
                 let mut map = x.0.clone();
                 map[2] = 1;
                 if values.0 != map {

@@ -8,7 +8,7 @@ use guide_compiler::plan::{ModelFacts, Space, Tick};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{FORMAT, of_gradient, sight_name};
+use super::{FORMAT, of_gradient};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::files::write_whole;
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
@@ -202,7 +202,7 @@ impl Predictor for Recorder<'_> {
             self.keep(label.clone(), tick_index, question.rows, answer)?;
             for sight in &question.sights {
                 if let Some(map) = sight.seen() {
-                    let name = sight_name(label, sight.look());
+                    let name = sight.look().recorded(label);
                     self.keep(name, tick_index, question.rows, map)?;
                 }
             }

@@ -125,6 +125,7 @@ impl Build {
                 t: None,
                 told: None,
                 class: None,
+                maps: Vec::new(),
                 when,
                 shares: None,
             })

@@ -15,6 +15,7 @@ pub fn plainly(prediction: u32) -> Use {
         t: None,
         told: None,
         class: None,
+        maps: Vec::new(),
         when: None,
         shares: None,
     }

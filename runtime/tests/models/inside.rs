@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use candle_core::{DType, Tensor};
-use guide_compiler::plan::{ArgValue, Condition, Intervention, InterventionArg, LayerTerm, Layers};
+use candle_core::{DType, Device, Tensor};
+use guide_compiler::plan::{
+    ArgValue, Condition, Intervention, InterventionArg, LayerTerm, Layers, Tokens,
+};
 use guide_runtime::error::{ErrorKind, Result};
 use guide_runtime::interventions::{self, Hooks, Operands};
 use guide_runtime::models::sd::UNet;
 use guide_runtime::weights::Source;
 
-use super::slow::{Ask, Change, Plain, Slow, Tokens, maps, tensor, texts};
+use super::slow::{self, Ask, Change, Plain, Slow, maps, tensor, texts};
 use super::support::{Expected, furthest, oracle};
 use super::unet;
 
@@ -33,6 +35,8 @@ pub struct World {
     pub text: Tensor,
     /// The text that is led away from, `[1, L, D]`.
     pub other: Tensor,
+    /// A region of the picture for each sample, `[2, 1, 8, 8]`.
+    pub region: Tensor,
 }
 
 impl World {
@@ -47,6 +51,7 @@ impl World {
             latents: latents.narrow(3, 5, 8)?.contiguous()?,
             text: states("cond"),
             other: states("uncond").narrow(0, 1, 1)?.contiguous()?,
+            region: region()?,
         })
     }
 
@@ -60,8 +65,14 @@ impl World {
             step: STEP,
             seeds: &SEEDS,
             states: &states,
+            places: &|tokens| match tokens {
+                Tokens::Places(places) => Ok(places.clone()),
+                Tokens::Words(words) => panic!("{words} is not looked for"),
+            },
+            maps: std::slice::from_ref(&self.region),
         };
-        interventions::build(list, self.unet.layers(), operands)
+        let hooks = interventions::build(list, self.unet.layers(), operands)?;
+        Ok(hooks.for_rows(&[0, 1]))
     }
 
     pub fn fast(&self, hooks: &Hooks) -> Result<Tensor> {
@@ -86,6 +97,17 @@ impl World {
         assert!(moved > SEEN, "{list:?} changes only {moved:e}");
         Ok(())
     }
+}
+
+/// The left half and a corner, each with another number.
+fn region() -> Result<Tensor> {
+    let of = |i: usize| match (i / 64, i / 8 % 8, i % 8) {
+        (0, _, x) if x < 4 => 1.0f32,
+        (1, y, x) if y < 3 && x > 2 => 0.5,
+        _ => 0.0,
+    };
+    let numbers: Vec<f32> = (0..128).map(of).collect();
+    Ok(Tensor::from_vec(numbers, (2, 1, 8, 8), &Device::Cpu)?)
 }
 
 pub fn number(name: &str, value: f64) -> InterventionArg {
@@ -142,7 +164,7 @@ struct Nag<'a> {
 }
 
 impl Change for Nag<'_> {
-    fn attended(&self, layer: &str, given: Vec<Tokens>, ask: &Ask<'_>) -> Vec<Tokens> {
+    fn attended(&self, layer: &str, given: Vec<slow::Tokens>, ask: &Ask<'_>) -> Vec<slow::Tokens> {
         if !(layer.ends_with("cross") && layer.starts_with(self.side)) {
             return given;
         }
@@ -164,7 +186,7 @@ impl Change for Nag<'_> {
                 .map(|(g, p)| g * cut * self.mix + p * (1.0 - self.mix))
                 .collect()
         };
-        let one = |(p, n): (&Tokens, &Tokens)| p.iter().zip(n).map(token).collect();
+        let one = |(p, n): (&slow::Tokens, &slow::Tokens)| p.iter().zip(n).map(token).collect();
         given.iter().zip(&negative).map(one).collect()
     }
 }
@@ -173,7 +195,7 @@ impl Change for Nag<'_> {
 struct Nasa<'a>(&'a World, f64);
 
 impl Change for Nasa<'_> {
-    fn attended(&self, layer: &str, mut given: Vec<Tokens>, ask: &Ask<'_>) -> Vec<Tokens> {
+    fn attended(&self, layer: &str, mut given: Vec<slow::Tokens>, ask: &Ask<'_>) -> Vec<slow::Tokens> {
         if layer.ends_with("cross") {
             let negative = ask(&vec![texts(&self.0.other).remove(0); given.len()]);
             let pairs = given.iter_mut().flatten().flatten();
@@ -253,7 +275,7 @@ fn steering_away_is_that_of_its_paper() -> Result<()> {
 fn a_list_of_interventions_works_in_order() -> Result<()> {
     struct Both<'a>(Vec<&'a dyn Change>);
     impl Change for Both<'_> {
-        fn attended(&self, layer: &str, given: Vec<Tokens>, ask: &Ask<'_>) -> Vec<Tokens> {
+        fn attended(&self, layer: &str, given: Vec<slow::Tokens>, ask: &Ask<'_>) -> Vec<slow::Tokens> {
             let one = |given, change: &&dyn Change| change.attended(layer, given, ask);
             self.0.iter().fold(given, one)
         }

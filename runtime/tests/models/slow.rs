@@ -39,6 +39,11 @@ pub trait Change {
     fn scores(&self, layer: &str, scores: &mut Scores, grid: (usize, usize)) {
         let _ = (layer, scores, grid);
     }
+    /// What one place's scores in a head become, to weigh the values with.
+    fn shares(&self, layer: &str, scores: &[f64]) -> Vec<f64> {
+        let _ = layer;
+        softmax(scores)
+    }
     /// What an attention gives before its output projection, of every sample.
     fn attended(&self, layer: &str, given: Vec<Tokens>, ask: &Ask<'_>) -> Vec<Tokens> {
         let _ = (layer, ask);
@@ -212,10 +217,11 @@ impl Slow {
                 let k = self.each(&format!("{name}.to_k"), from);
                 let v = self.each(&format!("{name}.to_v"), from);
                 let mut scores = scores(&q, &k, self.heads);
-                if changed {
-                    change.scores(layer, &mut scores, grid);
+                if !changed {
+                    return weighted(&scores, &v, &softmax);
                 }
-                weighted(&scores, &v)
+                change.scores(layer, &mut scores, grid);
+                weighted(&scores, &v, &|row| change.shares(layer, row))
             };
             pairs.map(one).collect()
         };
@@ -412,12 +418,12 @@ fn scores(q: &Tokens, k: &Tokens, heads: usize) -> Scores {
     (0..heads).map(of).collect()
 }
 
-fn weighted(scores: &Scores, v: &Tokens) -> Tokens {
+fn weighted(scores: &Scores, v: &Tokens, shares: &dyn Fn(&[f64]) -> Vec<f64>) -> Tokens {
     let size = v[0].len() / scores.len();
     let mut out = vec![vec![0.0; v[0].len()]; scores[0].len()];
     for (head, rows) in scores.iter().enumerate() {
         for (row, out) in rows.iter().zip(&mut out) {
-            for (weight, token) in softmax(row).into_iter().zip(v) {
+            for (weight, token) in shares(row).into_iter().zip(v) {
                 for i in head * size..(head + 1) * size {
                     out[i] += weight * token[i];
                 }

@@ -244,6 +244,8 @@ pub fn built(list: &[Intervention], names: &[String]) -> Result<Hooks> {
         step: 0,
         seeds: &[],
         states: &states,
+        places: &|tokens| panic!("{tokens} are not looked for"),
+        maps: &[],
     };
     interventions::build(list, names, operands)
 }

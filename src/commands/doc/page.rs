@@ -56,7 +56,7 @@ pub fn of_intervention(intervention: &InterventionSignature) -> String {
     if !intervention.supported {
         out.push_str("Note    this version checks it and cannot run it yet\n");
     }
-    if intervention.coupled {
+    if intervention.couples_by.is_some() {
         out.push_str("Note    the samples of a batch see each other\n");
     }
     out

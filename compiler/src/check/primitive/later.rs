@@ -24,17 +24,6 @@ impl<'p> Engine<'p> {
         let name = primitive.name();
         let arg = |at: usize| args.get(at).copied().flatten();
         match (primitive, arg(0), arg(1)) {
-            (P::Features, Some(of), Some(layers)) => {
-                let value = self.expr(&of.value);
-                let Some(data) = self.prediction(value, "what is looked into", &of.value) else {
-                    return Value::Error;
-                };
-                let value = self.expr(&layers.value);
-                if self.layers(value, &layers.value).is_none() {
-                    return Value::Error;
-                }
-                self.not_yet(name, vec![data.node], Kind::Raw, span)
-            }
             (P::Value, Some(judge), Some(of)) => match self.judged(&judge.value, &of.value) {
                 Some(nodes) => self.not_yet(name, nodes, Kind::Scalar, span),
                 None => Value::Error,

@@ -1,10 +1,10 @@
-//! `attention`: what a network looked at in an evaluation.
+//! `attention`, `regions`, `features`: what is seen of a network in an evaluation.
 
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{NodeId, Op};
-use crate::plan::{Attends, LayerTerm, Layers, Look, Tokens};
+use crate::plan::{LayerTerm, Layers, Look, MOST_SPREAD, Sees, Tokens, USUAL_SPREAD};
 use crate::resolved::{Arg, Expr};
 
 use super::super::engine::Engine;
@@ -16,12 +16,7 @@ impl<'p> Engine<'p> {
         let [Some(of), Some(layers), kind, tokens] = args else {
             return Value::Error;
         };
-        let value = self.expr(&of.value);
-        let Some(data) = self.prediction(value, "what is looked into", &of.value) else {
-            return Value::Error;
-        };
-        let value = self.expr(&layers.value);
-        let Some(layers) = self.layers(value, &layers.value) else {
+        let Some((asked, layers)) = self.seen(of, layers) else {
             return Value::Error;
         };
         let Some(of_what) = self.attends(*kind) else {
@@ -30,25 +25,102 @@ impl<'p> Engine<'p> {
         let Some(tokens) = self.tokens(*tokens, of_what, span) else {
             return Value::Error;
         };
-        let Some(asked) = self.answer_behind(data.node, &of.value) else {
+        let look = Look {
+            layers,
+            of: of_what,
+            tokens,
+            spread: 0,
+        };
+        self.look(asked, look, span)
+    }
+
+    /// `regions(prediction, layers, spread:)`
+    pub(crate) fn regions(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
+        let [Some(of), layers, spread] = args else {
+            return Value::Error;
+        };
+        let seen = match layers {
+            Some(layers) => self.seen(of, layers),
+            None => self.whose(of).map(|asked| (asked, Layers::of(LayerTerm::All))),
+        };
+        let (Some((asked, layers)), Some(spread)) = (seen, self.spread(*spread)) else {
             return Value::Error;
         };
         let look = Look {
-            // Layers that a parameter leaves open: any will do, since no graph is kept.
-            layers: layers.unwrap_or_else(|| Layers::of(LayerTerm::All)),
-            of: of_what,
-            tokens,
+            layers,
+            of: Sees::Regions,
+            tokens: Tokens::default(),
+            spread,
         };
+        self.look(asked, look, span)
+    }
+
+    /// `features(prediction, layers)`
+    pub(crate) fn features(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
+        let [Some(of), Some(layers)] = args else {
+            return Value::Error;
+        };
+        let Some((asked, layers)) = self.seen(of, layers) else {
+            return Value::Error;
+        };
+        let look = Look {
+            layers,
+            of: Sees::Features,
+            tokens: Tokens::default(),
+            spread: 0,
+        };
+        self.look(asked, look, span)
+    }
+
+    fn look(&mut self, asked: NodeId, look: Look, span: Span) -> Value {
         Value::Data(self.opaque(Op::Look(asked, look), Kind::Map, false, span))
     }
 
-    fn attends(&mut self, kind: Option<&'p Arg>) -> Option<Attends> {
+    /// Whose evaluation is looked into, and in which layers.
+    fn seen(&mut self, of: &'p Arg, layers: &'p Arg) -> Option<(NodeId, Layers)> {
+        let asked = self.whose(of)?;
+        let value = self.expr(&layers.value);
+        let layers = self.layers(value, &layers.value)?;
+        // Layers that a parameter leaves open: any will do, since no graph is kept.
+        Some((asked, layers.unwrap_or_else(|| Layers::of(LayerTerm::All))))
+    }
+
+    fn whose(&mut self, of: &'p Arg) -> Option<NodeId> {
+        let value = self.expr(&of.value);
+        let data = self.prediction(value, "what is looked into", &of.value)?;
+        self.answer_behind(data.node, &of.value)
+    }
+
+    fn spread(&mut self, arg: Option<&'p Arg>) -> Option<u32> {
+        let Some(arg) = arg else {
+            return Some(USUAL_SPREAD);
+        };
+        let value = self.expr(&arg.value);
+        let data = self.scalar(value, "`spread`", &arg.value)?;
+        let known = self.graph.constant(data.node).is_some();
+        match self.whole(&data, "`spread`", arg.value.span) {
+            Some(times) if (1..=i64::from(MOST_SPREAD)).contains(&times) => Some(times as u32),
+            Some(_) => {
+                let message = format!("`spread` is a whole number from 1 to {MOST_SPREAD}");
+                let diagnostic = Diagnostic::new(Code::NotWhole, message)
+                    .at(arg.value.span, "this is another")
+                    .help("more makes regions smoother; 4 is usual");
+                self.report(diagnostic);
+                None
+            }
+            None if known => None,
+            // Of a parameter that nothing is known about, any will do: no graph is kept.
+            None => Some(USUAL_SPREAD),
+        }
+    }
+
+    fn attends(&mut self, kind: Option<&'p Arg>) -> Option<Sees> {
         let Some(kind) = kind else {
-            return Some(Attends::Own);
+            return Some(Sees::Own);
         };
         match self.expr(&kind.value) {
-            Value::Word(word) if word == "self" => Some(Attends::Own),
-            Value::Word(word) if word == "cross" => Some(Attends::Cross),
+            Value::Word(word) if word == "self" => Some(Sees::Own),
+            Value::Word(word) if word == "cross" => Some(Sees::Cross),
             Value::Error => None,
             other => {
                 let diagnostic = Diagnostic::new(
@@ -67,10 +139,10 @@ impl<'p> Engine<'p> {
     }
 
     /// The tokens; attention to a text is always attention to some of them.
-    fn tokens(&mut self, arg: Option<&'p Arg>, of: Attends, span: Span) -> Option<Tokens> {
+    fn tokens(&mut self, arg: Option<&'p Arg>, of: Sees, span: Span) -> Option<Tokens> {
         match (arg, of) {
-            (None, Attends::Own) => Some(Tokens::default()),
-            (None, Attends::Cross) => {
+            (None, Sees::Own | Sees::Regions | Sees::Features) => Some(Tokens::default()),
+            (None, Sees::Cross) => {
                 let diagnostic = Diagnostic::new(
                     Code::MissingArgument,
                     "attention to the text needs the tokens that are meant",
@@ -80,7 +152,7 @@ impl<'p> Engine<'p> {
                 self.report(diagnostic);
                 None
             }
-            (Some(arg), Attends::Own) => {
+            (Some(arg), Sees::Own | Sees::Regions | Sees::Features) => {
                 let diagnostic = Diagnostic::new(
                     Code::WrongKind,
                     "self-attention looks at places, not at tokens",
@@ -90,16 +162,24 @@ impl<'p> Engine<'p> {
                 self.report(diagnostic);
                 None
             }
-            (Some(arg), Attends::Cross) => match self.expr(&arg.value) {
-                Value::Text(words) if words.trim().is_empty() => {
-                    let diagnostic = Diagnostic::new(Code::WrongKind, "no words are no tokens")
-                        .at(arg.value.span, "nothing stands here");
-                    self.report(diagnostic);
-                    None
-                }
-                Value::Text(words) => Some(Tokens::Words(words)),
-                value => self.token_places(value, &arg.value).map(Tokens::Places),
-            },
+            (Some(arg), Sees::Cross) => {
+                let value = self.expr(&arg.value);
+                self.tokens_of(value, &arg.value)
+            }
+        }
+    }
+
+    /// Tokens by the words of a text, or by their places.
+    pub(crate) fn tokens_of(&mut self, value: Value, expr: &'p Expr) -> Option<Tokens> {
+        match value {
+            Value::Text(words) if words.trim().is_empty() => {
+                let diagnostic = Diagnostic::new(Code::WrongKind, "no words are no tokens")
+                    .at(expr.span, "nothing stands here");
+                self.report(diagnostic);
+                None
+            }
+            Value::Text(words) => Some(Tokens::Words(words)),
+            value => self.token_places(value, expr).map(Tokens::Places),
         }
     }
 

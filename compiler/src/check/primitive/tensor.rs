@@ -172,6 +172,22 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// `mean_within(a, regions)`
+    pub(crate) fn mean_within(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
+        let [Some(of), Some(regions)] = args else {
+            return Value::Error;
+        };
+        let value = self.expr(&of.value);
+        let of = self.map(value, "what has a mean within regions", &of.value);
+        let value = self.expr(&regions.value);
+        let regions = self.map(value, "`regions`", &regions.value);
+        let (Some(of), Some(regions)) = (of, regions) else {
+            return Value::Error;
+        };
+        let op = Op::MeanWithin(of.node, regions.node);
+        Value::Data(self.opaque(op, Kind::Map, of.plain, span))
+    }
+
     fn filter_number(&mut self, name: &str, arg: Option<&'p Arg>, whole: bool) -> Option<NodeId> {
         let arg = arg?;
         let value = self.expr(&arg.value);

@@ -3,7 +3,7 @@
 use candle_core::{Module, Tensor};
 
 use crate::error::Result;
-use crate::interventions::{Hooks, Site};
+use crate::interventions::{Hooks, Scores, Site};
 use crate::kernels::{self, Geglu, GroupNorm, LayerNorm, Linear};
 use crate::models::nn;
 use crate::weights::Part;
@@ -195,8 +195,17 @@ impl Attention {
             None => {
                 let q = queries()?;
                 let keys = hooks.keys(site, self.to_k.forward(from)?)?;
-                hooks.attends(site, &q, &keys, self.heads)?;
-                (self.attend_by(&q, keys, from)?, Some(q))
+                let values = self.to_v.forward(from)?;
+                let bias = hooks.bias(site, keys.dim(1)?)?;
+                let scores = Scores {
+                    queries: &q,
+                    keys: &keys,
+                    heads: self.heads,
+                    bias: bias.as_ref(),
+                };
+                hooks.attends(site, &scores)?;
+                let given = self.attend_by(&q, &keys, &values, bias.as_ref())?;
+                (hooks.weighed(site, &scores, &values, given)?, Some(q))
             }
         };
         let attend = |other: &Tensor| match &asked {
@@ -213,26 +222,37 @@ impl Attention {
 
     /// What the queries, `[B, N, C]`, are answered by `from: [1 or B, M, D]`.
     fn attend(&self, q: &Tensor, from: &Tensor) -> Result<Tensor> {
-        self.attend_by(q, self.to_k.forward(from)?, from)
+        self.attend_by(q, &self.to_k.forward(from)?, &self.to_v.forward(from)?, None)
     }
 
-    /// The same with the keys given.
-    fn attend_by(&self, q: &Tensor, keys: Tensor, from: &Tensor) -> Result<Tensor> {
+    /// The same with keys and values, `[1 or B, M, C]`, and with what is added to the scores, `[B, N, M]`.
+    fn attend_by(
+        &self,
+        q: &Tensor,
+        keys: &Tensor,
+        values: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let rows = q.dim(0)?;
-        let for_each = |tensor: Tensor| -> Result<Tensor> {
+        let for_each = |tensor: &Tensor| -> Result<Tensor> {
             let (_, tokens, channels) = tensor.dims3()?;
             Ok(tensor.broadcast_as((rows, tokens, channels))?)
         };
-        let k = for_each(keys)?;
-        let v = for_each(self.to_v.forward(from)?)?;
-        Ok(kernels::attention(
-            q,
-            &k,
-            &v,
-            self.heads,
-            None,
-            self.upcast,
-        )?)
+        let (k, v) = (for_each(keys)?, for_each(values)?);
+        let attend = |q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>| {
+            kernels::attention(q, k, v, self.heads, bias, self.upcast)
+        };
+        let Some(bias) = bias else {
+            return Ok(attend(q, &k, &v, None)?);
+        };
+        // Each sample has scores of its own added.
+        let one = |row: usize| -> Result<Tensor> {
+            let of = |tensor: &Tensor| tensor.narrow(0, row, 1)?.contiguous();
+            let bias = bias.get(row)?.to_dtype(q.dtype())?;
+            Ok(attend(&of(q)?, &of(&k)?, &of(&v)?, Some(&bias))?)
+        };
+        let each: Vec<Tensor> = (0..rows).map(one).collect::<Result<_>>()?;
+        Ok(Tensor::cat(&each, 0)?)
     }
 }
 
