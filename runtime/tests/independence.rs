@@ -106,7 +106,7 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 told: None,
                 class: None,
                 maps: Vec::new(),
-            maps: Vec::new(),
+                maps: Vec::new(),
                 seeds: vec![0; rows.len()],
                 drawn: None,
                 sights: match &prediction.condition {

@@ -441,7 +441,8 @@ impl<'p> Engine<'p> {
             Value::Data(data) if matches!(data.kind, Kind::Map | Kind::Open) => Some(data),
             other => {
                 let found = other.describe();
-                let message = format!("{what} is a map, a number for each place, and this is {found}");
+                let message =
+                    format!("{what} is a map, a number for each place, and this is {found}");
                 let diagnostic = Diagnostic::new(Code::WrongKind, message)
                     .at(expr.span, format!("this is {found}"))
                     .help("give an `input` of kind `Mask`, or what `attention` or a comparison of maps gives");

@@ -343,7 +343,10 @@ impl Checker<'_> {
             }
             Code::MeanWithin(a, regions) => {
                 let out = Operand::Value(op.out);
-                match [a, regions, &out].iter().all(|o| self.shape(o) == Shape::Map) {
+                match [a, regions, &out]
+                    .iter()
+                    .all(|o| self.shape(o) == Shape::Map)
+                {
                     true => Ok(()),
                     false => Err("takes means within something that is no map".to_string()),
                 }

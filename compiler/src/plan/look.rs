@@ -137,7 +137,9 @@ impl Look {
         match self.of {
             // A block is read by its two attentions.
             Sees::Regions => names.iter().any(|name| {
-                let other = name.strip_suffix("cross").map(|block| format!("{block}self"));
+                let other = name
+                    .strip_suffix("cross")
+                    .map(|block| format!("{block}self"));
                 self.holds(name) && other.is_some_and(|other| self.holds(&other))
             }),
             _ => names.iter().any(|name| self.holds(name)),

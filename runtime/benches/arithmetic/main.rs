@@ -151,13 +151,14 @@ fn assert_same(name: &str, plan: &Tensor, direct: &Tensor) {
 
 /// Rules that do more than combine predictions: they look inside a network, ask a classifier or go along
 /// the trajectory of a picture.
-const MORE: [&str; 6] = [
+const MORE: [&str; 7] = [
     "classifier_guidance",
     "experts",
     "gradient_free",
     "gradient_free_auto",
     "inject",
     "sag",
+    "semantic",
 ];
 
 fn main() {

@@ -197,9 +197,11 @@ impl Samples<'_> {
                     Src::Out(j) => self.outs.get(*j).map(|page| page.written(*b)),
                     src => self.slots[*b].whole(frame, &[const { None }; PAGES], *b, src)?,
                 };
-                data.extend_from_slice(values.ok_or_else(|| {
-                    broken("the plan asks with a value that it did not compute")
-                })?);
+                data.extend_from_slice(
+                    values.ok_or_else(|| {
+                        broken("the plan asks with a value that it did not compute")
+                    })?,
+                );
             }
             Ok(())
         })?;

@@ -54,7 +54,11 @@ impl BiasAttention {
 
 impl Hook for BiasAttention {
     fn bias(&self, site: Site<'_>, tokens: usize) -> Result<Option<Tensor>> {
-        let Some(region) = self.region.as_ref().filter(|_| self.layers.holds(site.layer)) else {
+        let Some(region) = self
+            .region
+            .as_ref()
+            .filter(|_| self.layers.holds(site.layer))
+        else {
             return Ok(None);
         };
         super::seen_tokens(&self.tokens, tokens)?;

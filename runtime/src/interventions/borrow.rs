@@ -242,7 +242,9 @@ pub fn stacked(rows: &[&Kept], lent: &Lent) -> Result<Kept> {
     let Some(first) = rows.first() else {
         return Ok(Kept::new());
     };
-    let wanted = first.keys().filter(|(layer, piece)| lent.holds(*layer, *piece));
+    let wanted = first
+        .keys()
+        .filter(|(layer, piece)| lent.holds(*layer, *piece));
     let one = |key: &(usize, Piece)| {
         let parts: Option<Vec<&Tensor>> = rows.iter().map(|row| row.get(key)).collect();
         let parts = parts.ok_or_else(|| {

@@ -357,7 +357,9 @@ impl Hooks {
         given: Tensor,
     ) -> Result<Tensor> {
         let mut hooks = self.list.iter();
-        hooks.try_fold(given, |given, hook| hook.weighed(site, scores, values, given))
+        hooks.try_fold(given, |given, hook| {
+            hook.weighed(site, scores, values, given)
+        })
     }
 
     /// Whether any hook changes what this attention adds.

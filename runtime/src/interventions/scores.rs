@@ -43,10 +43,7 @@ impl Scores<'_> {
     /// # Errors
     /// What the tensor library reports.
     pub fn shares(&self, sample: usize, head: usize) -> Result<Tensor> {
-        Ok(candle_nn::ops::softmax(
-            &self.of(sample, head)?,
-            D::Minus1,
-        )?)
+        Ok(candle_nn::ops::softmax(&self.of(sample, head)?, D::Minus1)?)
     }
 }
 

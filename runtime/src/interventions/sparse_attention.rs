@@ -72,7 +72,11 @@ fn entmax(row: &mut [f32], alpha: f64) {
     let largest = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let share = |z: f64, tau: f64| {
         let above = (z - tau).max(0.0);
-        if power == 2.0 { above * above } else { above.powf(power) }
+        if power == 2.0 {
+            above * above
+        } else {
+            above.powf(power)
+        }
     };
     // Between these the shares add up to 1 or more and to 1 or less.
     let (mut low, mut high) = (largest - 1.0, largest);
@@ -112,14 +116,25 @@ mod tests {
                 tau = (sum - 1.0) / (at + 1) as f64;
             }
         }
-        scores.iter().map(|z| (f64::from(*z) - tau).max(0.0) as f32).collect()
+        scores
+            .iter()
+            .map(|z| (f64::from(*z) - tau).max(0.0) as f32)
+            .collect()
     }
 
     #[test]
     fn alpha_2_is_the_projection_onto_the_simplex() {
-        for scores in [&[0.1f32, 1.3, 0.9, -4.0][..], &[5.0, 1.0], &[0.0, 0.0, 0.0], &[7.5]] {
+        for scores in [
+            &[0.1f32, 1.3, 0.9, -4.0][..],
+            &[5.0, 1.0],
+            &[0.0, 0.0, 0.0],
+            &[7.5],
+        ] {
             for (found, wanted) in of(scores, 2.0).iter().zip(sparsemax(scores)) {
-                assert!((found - wanted).abs() < 1e-6, "{scores:?}: {found}, not {wanted}");
+                assert!(
+                    (found - wanted).abs() < 1e-6,
+                    "{scores:?}: {found}, not {wanted}"
+                );
             }
         }
     }

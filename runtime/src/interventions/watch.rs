@@ -170,7 +170,9 @@ impl Hook for Watch {
         if self.sees_features(site.layer) {
             let (height, width) = site.grid;
             let (rows, _, channels) = given.dims3()?;
-            let map = given.transpose(1, 2)?.reshape((rows, channels, height, width))?;
+            let map = given
+                .transpose(1, 2)?
+                .reshape((rows, channels, height, width))?;
             self.see_features(site.layer, &map)?;
         }
         Ok(given)
@@ -334,5 +336,87 @@ mod tests {
         let error = watch.maps().unwrap_err();
         assert_eq!(error.kind, ErrorKind::NoSuchLayers);
         assert!(error.message.starts_with("no self-attention was computed"));
+    }
+
+    /// A block's two attentions make one map; another block's are the mean with it.
+    #[test]
+    fn regions_are_seen_where_a_block_has_both_attentions() -> Result<()> {
+        let names = ["mid.attn.0.self".to_owned(), "mid.attn.0.cross".to_owned()];
+        let look = Look {
+            layers: Layers::of(LayerTerm::Mid),
+            of: Sees::Regions,
+            tokens: Tokens::default(),
+            spread: 2,
+        };
+        let watch = Watch::new([(&look, vec![0, 2])], &names, (4, 6));
+        let places = GRID.0 * GRID.1;
+        let tensor = |seed: f64, rows: usize| {
+            let numbers = numbers(2 * rows * CHANNELS, seed);
+            Tensor::from_vec(numbers, (2, rows, CHANNELS), &Device::Cpu).unwrap()
+        };
+        let (queries, keys, words) = (tensor(0.3, places), tensor(1.9, places), tensor(2.5, 4));
+        let scores = |keys| Scores {
+            queries: &queries,
+            keys,
+            heads: HEADS,
+            bias: None,
+        };
+        let site = |layer| Site {
+            layer,
+            grid: GRID,
+            rows: &[],
+        };
+        watch.attends(site(1), &scores(&words))?;
+        assert!(watch.maps().is_err(), "the text alone tells no regions");
+        watch.attends(site(0), &scores(&keys))?;
+        watch.attends(site(1), &scores(&words))?;
+        let found = watch.maps()?.remove(0);
+        let shares = |keys| regions::shares(&scores(keys));
+        let maps = regions::spread(&shares(&words)?, &shares(&keys)?, 2, &[0, 2])?;
+        let maps = maps
+            .reshape((2, 2, GRID.0, GRID.1))?
+            .upsample_nearest2d(4, 6)?;
+        let wanted = regions::strongest(&maps, &[0, 2])?;
+        assert_eq!(
+            found.flatten_all()?.to_vec1::<f32>()?,
+            wanted.flatten_all()?.to_vec1()?
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn features_are_as_strong_as_their_mean_square() -> Result<()> {
+        let names = ["mid.resnet.0".to_owned(), "mid.attn.0.self".to_owned()];
+        let look = Look {
+            layers: Layers::of(LayerTerm::Mid),
+            of: Sees::Features,
+            tokens: Tokens::default(),
+            spread: 0,
+        };
+        let watch = Watch::new([(&look, Vec::new())], &names, (2, 2));
+        let tensor = |shape: &[usize], values: &[f32]| {
+            Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+        };
+        // Two channels; of the first layer a map, of the second tokens.
+        assert!(watch.sees_residual(0) && watch.reads_output(1));
+        watch.residual(0, &tensor(&[1, 2, 1, 2], &[3.0, 0.0, 4.0, 2.0]))?;
+        let site = Site {
+            layer: 1,
+            grid: (1, 2),
+            rows: &[],
+        };
+        let added = tensor(&[1, 2, 2], &[6.0, 8.0, 0.0, 0.0]);
+        let passed = watch.output(site, added.clone())?;
+        assert_eq!(
+            passed.flatten_all()?.to_vec1::<f32>()?,
+            added.flatten_all()?.to_vec1()?
+        );
+        let found: Vec<f32> = watch.maps()?.remove(0).flatten_all()?.to_vec1()?;
+        let left = 0.5 * (12.5f32.sqrt() + 50f32.sqrt());
+        let right = 0.5 * 2f32.sqrt();
+        for (found, wanted) in found.iter().zip([left, right, left, right]) {
+            assert!((found - wanted).abs() < 1e-6, "{found} is not {wanted}");
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use guide_compiler::plan::{Look, ModelFacts, NoiseTable, Space, Tick, Timetable};
+use guide_compiler::plan::{ModelFacts, NoiseTable, Space, Tick, Timetable};
 
 pub use read::{parse, read};
 pub(crate) use write::File;
@@ -26,7 +26,7 @@ pub struct Recording {
     ticks: Vec<Tick>,
     x: Tensor,
     answers: BTreeMap<String, Tensor>,
-    /// What was seen of evaluations, `[ticks, B, 1, H, W]`, by [`Look::recorded`].
+    /// What was seen of evaluations, `[ticks, B, 1, H, W]`, by [`guide_compiler::plan::Look::recorded`].
     sights: BTreeMap<String, Tensor>,
     gaussian: BTreeMap<String, Tensor>,
     inputs: BTreeMap<String, Tensor>,
@@ -267,5 +267,3 @@ fn of_gradient(label: &str) -> &str {
         .and_then(|inner| inner.strip_suffix(')'))
         .unwrap_or(label)
 }
-
-

@@ -151,7 +151,10 @@ impl Reader<'_> {
                 }
                 continue;
             }
-            let special = OTHERS.iter().chain(&SIGHTS).any(|prefix| name.starts_with(prefix));
+            let special = OTHERS
+                .iter()
+                .chain(&SIGHTS)
+                .any(|prefix| name.starts_with(prefix));
             let view = file.tensor(&name).map_err(damaged)?;
             let as_predictions = view.shape() == x.0;
             if view.dtype() != Dtype::F32 {

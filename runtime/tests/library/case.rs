@@ -231,7 +231,12 @@ fn record(at: &Where, ticks: &[Tick], needs: &Needs) -> Recorded {
             recorded.x.extend(x);
             for name in needs.sights {
                 let places = at.shape[1] * at.shape[2];
-                let map = (0..places).map(|_| narrow(1.0 + 0.5 * draw.normal()));
+                // Regions are whole numbers.
+                let seen = |value: f64| match name.starts_with("regions/") {
+                    true => (3.0 * value).round(),
+                    false => value,
+                };
+                let map = (0..places).map(|_| narrow(seen(1.0 + 0.5 * draw.normal())));
                 recorded.sights.entry(name).or_default().extend(map);
             }
         }

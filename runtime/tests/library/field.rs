@@ -61,12 +61,16 @@ impl Field {
     }
 }
 
-/// What is seen at a point: about 1, as attention is.
+/// What is seen at a point: about 1, as attention is; of regions a whole number.
 fn map(name: &str, x: &[f64]) -> Vec<f32> {
     let [_, height, width] = LATENT;
     let shift = name.len() as f64;
     let one = |i: usize| 1.0 + 0.8 * (1.7 * x[i] + shift).sin();
-    (0..height * width).map(|i| one(i) as f32).collect()
+    let seen = |i: usize| match name.starts_with("regions(") {
+        true => (4.0 * one(i)).round(),
+        false => one(i),
+    };
+    (0..height * width).map(|i| seen(i) as f32).collect()
 }
 
 fn facts(space: Space) -> ModelFacts {

@@ -79,6 +79,7 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     ),
     ("rectified_cfg_pp", "guides half a step ahead"),
     ("seg", "asks for no unconditional prediction"),
+    ("semantic", "each region has a scale of its own"),
     (
         "steer_away",
         "guides inside the network, with one evaluation",

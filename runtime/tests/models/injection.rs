@@ -115,3 +115,32 @@ fn layers_that_have_nothing_to_give_are_refused() -> Result<()> {
     );
     Ok(())
 }
+
+const APART: &str = "    let there = predict(prompt(\"fox\"))\n    \
+    predict(cond, with: push_apart(there, threshold: -1))";
+
+/// Of all that the reference adds the best match of a token is itself, where it is the same evaluation: nothing
+/// moves.
+#[test]
+fn what_is_pushed_apart_from_itself_stays() -> Result<()> {
+    let x = latents(2)?;
+    let itself = "    let there = predict(cond)\n    predict(cond, with: push_apart(there))";
+    let off = support::furthest(&guided(itself, &x)?, &guided(PLAIN, &x)?);
+    assert!(off < 1e-5, "{off}");
+    let apart = support::furthest(&guided(APART, &x)?, &guided(PLAIN, &x)?);
+    assert!(apart > 0.02, "{apart}");
+    Ok(())
+}
+
+/// From another evaluation each sample is pushed apart on its own, whatever stands beside it.
+#[test]
+fn each_sample_is_pushed_apart_from_its_own() -> Result<()> {
+    let x = latents(2)?;
+    let together = guided(APART, &x)?;
+    for sample in 0..2 {
+        let alone = guided(APART, &x.narrow(0, sample, 1)?)?;
+        let off = support::furthest(&together.narrow(0, sample, 1)?, &alone);
+        assert_eq!(off, 0.0, "sample {sample}");
+    }
+    Ok(())
+}

@@ -195,7 +195,12 @@ impl Change for Nag<'_> {
 struct Nasa<'a>(&'a World, f64);
 
 impl Change for Nasa<'_> {
-    fn attended(&self, layer: &str, mut given: Vec<slow::Tokens>, ask: &Ask<'_>) -> Vec<slow::Tokens> {
+    fn attended(
+        &self,
+        layer: &str,
+        mut given: Vec<slow::Tokens>,
+        ask: &Ask<'_>,
+    ) -> Vec<slow::Tokens> {
         if layer.ends_with("cross") {
             let negative = ask(&vec![texts(&self.0.other).remove(0); given.len()]);
             let pairs = given.iter_mut().flatten().flatten();
@@ -275,7 +280,12 @@ fn steering_away_is_that_of_its_paper() -> Result<()> {
 fn a_list_of_interventions_works_in_order() -> Result<()> {
     struct Both<'a>(Vec<&'a dyn Change>);
     impl Change for Both<'_> {
-        fn attended(&self, layer: &str, given: Vec<slow::Tokens>, ask: &Ask<'_>) -> Vec<slow::Tokens> {
+        fn attended(
+            &self,
+            layer: &str,
+            given: Vec<slow::Tokens>,
+            ask: &Ask<'_>,
+        ) -> Vec<slow::Tokens> {
             let one = |given, change: &&dyn Change| change.attended(layer, given, ask);
             self.0.iter().fold(given, one)
         }

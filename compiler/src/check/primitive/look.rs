@@ -41,7 +41,9 @@ impl<'p> Engine<'p> {
         };
         let seen = match layers {
             Some(layers) => self.seen(of, layers),
-            None => self.whose(of).map(|asked| (asked, Layers::of(LayerTerm::All))),
+            None => self
+                .whose(of)
+                .map(|asked| (asked, Layers::of(LayerTerm::All))),
         };
         let (Some((asked, layers)), Some(spread)) = (seen, self.spread(*spread)) else {
             return Value::Error;

@@ -222,7 +222,12 @@ impl Attention {
 
     /// What the queries, `[B, N, C]`, are answered by `from: [1 or B, M, D]`.
     fn attend(&self, q: &Tensor, from: &Tensor) -> Result<Tensor> {
-        self.attend_by(q, &self.to_k.forward(from)?, &self.to_v.forward(from)?, None)
+        self.attend_by(
+            q,
+            &self.to_k.forward(from)?,
+            &self.to_v.forward(from)?,
+            None,
+        )
     }
 
     /// The same with keys and values, `[1 or B, M, C]`, and with what is added to the scores, `[B, N, M]`.
