@@ -154,7 +154,6 @@ fn graph(choices: &[u16]) -> Graph {
                     model: None,
                     condition: d.of(&[0, 1]).pipe_condition(),
                     class: None,
-                    maps: Vec::new(),
                     at: Some((at, format!("p{points}"))),
                     t: None,
                     told: None,

@@ -190,10 +190,26 @@ fn interventions_that_cannot_be() {
             "the `scale` of `steer_away` is inf in step 10",
         ),
         ("scale_features(1.2)", "G0201", "write `scale_skips`"),
+        ("push_apart(image)", "G0301", "`from` is a prediction"),
         (
-            "push_apart(image)",
+            "mask_attention(\"\", alpha > 0)",
             "G0301",
-            "`\"image\"` is none of `\"batch\"`",
+            "no words are no tokens",
+        ),
+        (
+            "bias_attention(\"fox\", 0.5)",
+            "G0301",
+            "`region` is a map, a number for each place",
+        ),
+        (
+            "sparse_attention(alpha: 1)",
+            "G0610",
+            "the `alpha` of `sparse_attention` is 1",
+        ),
+        (
+            "mask_attention(\"fox\", attention(predict(null), mid) > 1, layers: self)",
+            "G0607",
+            "the layers `self` hold no cross-attention, which `mask_attention`",
         ),
         (
             "identity_attention(\"up.1.atn\")",
