@@ -1,6 +1,8 @@
 //! Every command and option, with the help that users read.
 
 #[cfg(feature = "run")]
+pub mod compare;
+#[cfg(feature = "run")]
 mod fit;
 #[cfg(feature = "run")]
 mod invert;
@@ -8,6 +10,8 @@ mod invert;
 mod parts;
 #[cfg(feature = "run")]
 mod sdxl;
+#[cfg(feature = "run")]
+mod shard;
 
 use std::path::PathBuf;
 
@@ -17,6 +21,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use guide_compiler::schedule::PASSES;
 
 #[cfg(feature = "run")]
+pub use compare::{Compare, Merge, Sweep, Together};
+#[cfg(feature = "run")]
 pub use fit::Fit;
 #[cfg(feature = "run")]
 pub use invert::Invert;
@@ -24,6 +30,8 @@ pub use invert::Invert;
 pub use parts::Parts;
 #[cfg(feature = "run")]
 pub use sdxl::Sdxl;
+#[cfg(feature = "run")]
+pub use shard::Shard;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -62,6 +70,18 @@ pub enum Command {
     #[cfg(feature = "run")]
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<Run>),
+    /// Make the same pictures by several rules, and a report of what differs
+    #[cfg(feature = "run")]
+    #[command(after_help = compare::COMPARE_EXAMPLES)]
+    Compare(Box<Compare>),
+    /// Make the same pictures with several values of a rule's parameters, and a report
+    #[cfg(feature = "run")]
+    #[command(after_help = compare::SWEEP_EXAMPLES)]
+    Sweep(Box<Sweep>),
+    /// Join what shards of a comparison have written
+    #[cfg(feature = "run")]
+    #[command(after_help = compare::MERGE_EXAMPLES)]
+    Merge(Merge),
     /// Parse and type-check guides, and say everything that is wrong with them
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
@@ -529,4 +549,18 @@ pub fn given_twice(set: &[(String, String)]) -> Option<&str> {
         .enumerate()
         .find(|(at, name)| set[..*at].iter().any(|(n, _)| n == name))
         .map(|(_, n)| n)
+}
+
+#[cfg(feature = "run")]
+impl Run {
+    /// A run of a file, with nothing else said.
+    pub fn of_file(file: &str) -> Self {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            run: Run,
+        }
+        // INVARIANT: a run needs nothing but a file, and what stands after `--` is one.
+        Alone::parse_from(["run", "--", file]).run
+    }
 }

@@ -34,6 +34,12 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         #[cfg(feature = "run")]
         Command::Run(args) => commands::run::run(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Compare(args) => commands::compare::compare(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Sweep(args) => commands::compare::sweep(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Merge(args) => commands::compare::merge(&args, ui),
         Command::Check(args) => commands::check::check(&args, ui),
         Command::Plan(args) => commands::plan::plan(&args, ui),
         #[cfg(feature = "run")]

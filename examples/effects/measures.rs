@@ -6,6 +6,7 @@ use guide_compiler::plan::Shown;
 use guide_runtime::device::{DType, Tensor};
 use guide_runtime::image::Picture;
 use guide_runtime::latents;
+use guide_runtime::measures;
 use guide_runtime::models::judge::{Judge, Sight};
 
 /// What the model computes with.
@@ -58,15 +59,17 @@ impl Measures {
         self.evaluations += made.evaluations;
         for (tensor, picture) in made.pictures {
             self.pictures += 1.0;
-            self.saturation += saturation(picture);
-            self.sharpness += sharpness(picture);
+            let of_picture = measures::Measures::of(picture);
+            self.saturation += of_picture.saturation;
+            self.sharpness += of_picture.sharpness;
             if let Some(class) = made.class {
                 let showing = made.judge.config().shown(Shown::default());
                 let logits = made.judge.logits(Sight::Picture(tensor), 0.0, &showing)?;
                 self.right += f64::from(u8::from(largest(&logits) == Some(class)));
             }
         }
-        self.diversity += diversity(made.pictures);
+        let pictures: Vec<&Picture> = made.pictures.iter().map(|(_, picture)| picture).collect();
+        self.diversity += measures::diversity(&pictures);
         self.distance += distance(made.latents, made.data)?;
         Ok(())
     }
@@ -95,50 +98,6 @@ impl Measures {
 fn largest(logits: &[f64]) -> Option<usize> {
     let places = logits.iter().enumerate();
     places.max_by(|a, b| a.1.total_cmp(b.1)).map(|(at, _)| at)
-}
-
-/// The mean of HSV's saturation, in 0..1.
-fn saturation(picture: &Picture) -> f64 {
-    let pixels = picture.rgb.as_chunks::<3>().0;
-    let of = |pixel: &[u8; 3]| {
-        let most = f64::from(pixel.iter().copied().max().unwrap_or(0));
-        let least = f64::from(pixel.iter().copied().min().unwrap_or(0));
-        (most - least) / most.max(1.0)
-    };
-    pixels.iter().map(of).sum::<f64>() / pixels.len().max(1) as f64
-}
-
-/// The mean size of the Laplacian of the grey picture, in levels of 256.
-fn sharpness(picture: &Picture) -> f64 {
-    let grey: Vec<f64> = picture
-        .rgb
-        .as_chunks::<3>()
-        .0
-        .iter()
-        .map(|[r, g, b]| 0.299 * f64::from(*r) + 0.587 * f64::from(*g) + 0.114 * f64::from(*b))
-        .collect();
-    let (width, height) = (picture.width, picture.height);
-    let mut sum = 0.0;
-    for y in 1..height.saturating_sub(1) {
-        for x in 1..width.saturating_sub(1) {
-            let at = y * width + x;
-            let round = grey[at - 1] + grey[at + 1] + grey[at - width] + grey[at + width];
-            sum += (4.0 * grey[at] - round).abs();
-        }
-    }
-    sum / (width.saturating_sub(2) * height.saturating_sub(2)).max(1) as f64
-}
-
-/// The mean difference between every two pictures, in levels of 256.
-fn diversity(pictures: &[(Tensor, Picture)]) -> f64 {
-    let (mut sum, mut pairs) = (0.0, 0.0);
-    for (at, (_, one)) in pictures.iter().enumerate() {
-        for (_, other) in &pictures[..at] {
-            sum += one.levels_apart(other);
-            pairs += 1.0;
-        }
-    }
-    sum / f64::max(pairs, 1.0)
 }
 
 /// How far the mean of the latents lies from the data's, as a share of the data's norm.

@@ -98,7 +98,8 @@ pub fn bind(
 /// `NotBound`, with all that are not.
 pub fn complete(plan: &Plan, bound: &Bound) -> Result<()> {
     let is_bound = |at: usize, input: &Input| {
-        bound.prompts.contains_key(&InputId(at as u32))
+        !plan.needs_input(at)
+            || bound.prompts.contains_key(&InputId(at as u32))
             || bound.bindings.inputs.contains_key(&input.name)
             || input.default.is_some()
     };

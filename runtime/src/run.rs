@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use guide_compiler::plan::{ModelFacts, Plan, Tick};
+use guide_compiler::plan::{ModelFacts, Plan, Space, Tick};
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::exec::{Binding, Bindings, Executor, Guided};
+use crate::models::convert::convert;
 use crate::noise::{NoiseSource, Seeded};
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::samplers::solver;
@@ -82,6 +83,24 @@ pub struct Progress<'a> {
     pub took: Took,
     /// How many samples each forward pass of a network took.
     pub passes: &'a [usize],
+}
+
+impl Progress<'_> {
+    /// The clean latents that the tick aims at, of a model that predicts in `space`: `[samples, C, H, W]`.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn clean(&self, space: Space) -> Result<Tensor> {
+        let Tick { alpha, sigma, .. } = *self.tick;
+        convert(
+            &self.guided.denoise,
+            space,
+            Space::X0,
+            self.before,
+            alpha,
+            sigma,
+        )
+    }
 }
 
 /// What a tick took.

@@ -95,7 +95,6 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 told: None,
                 class: None,
                 maps: Vec::new(),
-                maps: Vec::new(),
                 seeds: vec![0; 2],
                 drawn: None,
                 sights: Vec::new(),

@@ -5,10 +5,10 @@ mod support;
 
 use std::process::Command;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::{
-    Attends, Condition, Intervention, LayerTerm, Layers, Look, Prediction, PredictionId, Tick,
-    Tokens,
+    ArgValue, Condition, Intervention, InterventionArg, LayerTerm, Layers, Look, Prediction,
+    PredictionId, Sees, Tick, Tokens,
 };
 use guide_runtime::error::Result;
 use guide_runtime::models::{Conditions, Pipeline};
@@ -57,19 +57,50 @@ fn latents(batch: usize) -> Result<Tensor> {
 }
 
 /// What is looked at besides the answers.
-fn looks() -> [Look; 2] {
+fn looks() -> [Look; 4] {
     let all = || Layers::of(LayerTerm::All);
-    let own = Look {
+    let look = |of, tokens, spread| Look {
         layers: all(),
-        of: Attends::Own,
-        tokens: Tokens::default(),
+        of,
+        tokens,
+        spread,
     };
-    let words = Look {
-        layers: all(),
-        of: Attends::Cross,
-        tokens: Tokens::Words("fox".into()),
+    [
+        look(Sees::Own, Tokens::default(), 0),
+        look(Sees::Cross, Tokens::Words("fox".into()), 0),
+        look(Sees::Regions, Tokens::default(), 4),
+        look(Sees::Features, Tokens::default(), 0),
+    ]
+}
+
+/// Interventions that write the scores out, one by a region of each sample's own.
+fn by_scores() -> [Intervention; 2] {
+    let arg = |name: &str, value| InterventionArg {
+        name: name.into(),
+        value,
     };
-    [own, words]
+    let layers = || arg("layers", ArgValue::Layers(Layers::of(LayerTerm::Cross)));
+    let region = ArgValue::Map {
+        name: "region".into(),
+        at: 0,
+    };
+    let masked = Intervention {
+        name: "mask_attention".into(),
+        args: vec![
+            arg("tokens", ArgValue::Tokens(Tokens::Places(vec![1]))),
+            arg("region", region),
+            layers(),
+        ],
+    };
+    let sparse = Intervention {
+        name: "sparse_attention".into(),
+        args: vec![
+            layers(),
+            arg("scale", ArgValue::Number(2.0)),
+            arg("alpha", ArgValue::Number(1.5)),
+        ],
+    };
+    [masked, sparse]
 }
 
 /// The answers for a batch, as bits: for each sample, those to `cond`, `uncond` and a perturbed `cond`, and
@@ -80,11 +111,14 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
         prediction(Condition::Uncond, vec![]),
         prediction(
             Condition::Cond,
-            vec![support::intervention(
+            [support::intervention(
                 "blur_attention",
                 &["mid", "up"],
                 Some(1.0),
-            )],
+            )]
+            .into_iter()
+            .chain(by_scores())
+            .collect(),
         ),
         prediction(Condition::Text("fox".into()), vec![]),
     ];
@@ -105,8 +139,15 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                 sigma: tick.sigma,
                 told: None,
                 class: None,
-                maps: Vec::new(),
-                maps: Vec::new(),
+                maps: match prediction.maps() {
+                    0 => Vec::new(),
+                    _ => vec![
+                        latents(batch)?
+                            .narrow(1, 0, 1)?
+                            .gt(0.0)?
+                            .to_dtype(DType::F32)?,
+                    ],
+                },
                 seeds: vec![0; rows.len()],
                 drawn: None,
                 sights: match &prediction.condition {

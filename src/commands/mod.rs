@@ -1,6 +1,8 @@
 //! One file a command.
 
 pub mod check;
+#[cfg(feature = "run")]
+pub mod compare;
 pub mod completions;
 pub mod debug;
 pub mod doc;

@@ -22,6 +22,18 @@ fn run() {
 }
 
 #[test]
+#[cfg(feature = "run")]
+fn compare() {
+    insta::assert_snapshot!(help(&["compare"]));
+}
+
+#[test]
+#[cfg(feature = "run")]
+fn sweep_and_merge() {
+    insta::assert_snapshot!(help(&["sweep"]) + &help(&["merge"]));
+}
+
+#[test]
 fn check() {
     insta::assert_snapshot!(help(&["check"]));
 }

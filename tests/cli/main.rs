@@ -6,6 +6,8 @@ mod broken_models;
 mod check;
 #[cfg(feature = "run")]
 mod classifiers;
+#[cfg(feature = "run")]
+mod compare;
 mod doc;
 #[cfg(feature = "download")]
 mod download;

@@ -190,7 +190,7 @@ fn interventions_that_cannot_be() {
             "the `scale` of `steer_away` is inf in step 10",
         ),
         ("scale_features(1.2)", "G0201", "write `scale_skips`"),
-        ("push_apart(image)", "G0301", "`from` is a prediction"),
+        ("push_apart(image)", "G0301", "`from` must be a prediction"),
         (
             "mask_attention(\"\", alpha > 0)",
             "G0301",

@@ -369,6 +369,8 @@ fn a_trace_says_what_each_step_asked_and_took() {
         &[
             "run",
             "std::rules::adaptive",
+            "--prompt",
+            "fox",
             "--steps",
             "4",
             "--batch",
@@ -391,6 +393,15 @@ fn a_trace_says_what_each_step_asked_and_took() {
         serde_json::json!({"cond": [0, 1], "uncond": [0, 1]})
     );
     assert_eq!(lines[2]["evaluated"], serde_json::json!({"cond": [0, 1]}));
+    // Plain guidance in the first step: its scale is the one in force.
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    assert!((number(&lines[1]["scale"][1]) - 7.5).abs() < 1e-3);
+    assert!(number(&lines[1]["cosine"][0]) <= 1.0 + 1e-9);
+    assert!(lines[2].get("scale").is_none() && number(&lines[2]["update"][0]) > 0.0);
+    assert_eq!(
+        lines[1]["norms"]["uncond"].as_array().map(Vec::len),
+        Some(2)
+    );
     let evaluations: usize = lines[1..5]
         .iter()
         .flat_map(|line| line["evaluated"].as_object().expect("labels").values())

@@ -224,6 +224,14 @@ pub struct Prediction {
     pub control: f64,
 }
 
+impl Plan {
+    /// Whether some step reads the input at this place of the plan's list.
+    pub fn needs_input(&self, at: usize) -> bool {
+        let mut needs = self.head.needs.iter();
+        needs.any(|need| matches!(need, Need::Input(id) if id.index() == at))
+    }
+}
+
 impl Prediction {
     /// The predictions whose evaluations its interventions take something from.
     pub fn takes_from(&self) -> impl Iterator<Item = PredictionId> {

@@ -80,8 +80,13 @@ pub(super) fn bind(
     let bound = plan
         .inputs
         .iter()
-        .map(|input| {
+        .enumerate()
+        .map(|(at, input)| {
             let binding = bindings.inputs.get(&input.name);
+            // What no step reads is not asked for; what is bound all the same must fit.
+            if binding.is_none() && !plan.needs_input(at) {
+                return Ok(Bound::Nothing);
+            }
             match (input.kind.as_str(), binding) {
                 ("Trajectory", Some(binding)) => trajectory(plan, input, binding, dims, device),
                 _ => bind_one(input, binding, dims, device),

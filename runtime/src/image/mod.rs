@@ -8,7 +8,7 @@ mod sheet;
 
 pub use mask::{area_resize, read_mask};
 pub use png::{KEY, encode_png, read_record, write_png};
-pub use read::read_picture;
+pub use read::{read_picture, read_rgb};
 pub use sheet::{Grid, contact_sheet};
 
 use candle_core::{DType, Device, Tensor};

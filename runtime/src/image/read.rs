@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
 
+use super::Picture;
 use super::mask::open;
 use crate::error::Result;
 
@@ -28,4 +29,17 @@ pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Tensor> 
         (1, 3, height, width),
         &Device::Cpu,
     )?)
+}
+
+/// A picture file as it is. What is transparent is as its colour says.
+///
+/// # Errors
+/// A file that cannot be read or is no picture.
+pub fn read_rgb(path: &Path) -> Result<Picture> {
+    let picture = open(path)?.to_rgb8();
+    Ok(Picture {
+        width: picture.width() as usize,
+        height: picture.height() as usize,
+        rgb: picture.into_raw(),
+    })
 }

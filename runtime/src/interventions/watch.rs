@@ -379,7 +379,7 @@ mod tests {
         let wanted = regions::strongest(&maps, &[0, 2])?;
         assert_eq!(
             found.flatten_all()?.to_vec1::<f32>()?,
-            wanted.flatten_all()?.to_vec1()?
+            wanted.flatten_all()?.to_vec1::<f32>()?
         );
         Ok(())
     }
@@ -409,7 +409,7 @@ mod tests {
         let passed = watch.output(site, added.clone())?;
         assert_eq!(
             passed.flatten_all()?.to_vec1::<f32>()?,
-            added.flatten_all()?.to_vec1()?
+            added.flatten_all()?.to_vec1::<f32>()?
         );
         let found: Vec<f32> = watch.maps()?.remove(0).flatten_all()?.to_vec1()?;
         let left = 0.5 * (12.5f32.sqrt() + 50f32.sqrt());

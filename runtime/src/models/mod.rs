@@ -6,7 +6,7 @@
 mod answer;
 mod autoencoder;
 mod conditions;
-mod convert;
+pub(crate) mod convert;
 pub mod embedded;
 mod fields;
 mod gradient;

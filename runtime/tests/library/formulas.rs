@@ -10,6 +10,7 @@ use crate::judged::{
     ALONG, EXPERTS, RIVAL, classifier_guidance, experts, gradient_free, gradient_free_auto,
 };
 use crate::planes::{Plane, channels};
+use crate::regions::{REGIONS, semantic};
 
 const PAIR: Needs = Needs {
     labels: &["cond", "uncond"],
@@ -121,12 +122,6 @@ const LOOKED_AT: Needs = Needs {
     judges: &[],
     weights: &[],
     sights: &["attention/uncond/mid"],
-};
-const REGIONS: Needs = Needs {
-    labels: &["cond", "uncond"],
-    judges: &[],
-    weights: &[],
-    sights: &["regions/cond/all"],
 };
 pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("adaptive", PAIR, adaptive),
@@ -556,31 +551,6 @@ fn sag(now: &Now<'_>, _: &mut Memory) -> Made {
     let made = mixed(&[(factors[0], &c), (factors[1], &u), (factors[2], &p)]);
     // The blurred picture needs the unconditional prediction, also where the sum does not.
     Made::new(now.output_of_eps(&made), asked(&[scale, 1.0, strength]))
-}
-
-/// Each region's scale by how far apart the predictions lie in it, against the whole picture.
-fn semantic(now: &Now<'_>, _: &mut Memory) -> Made {
-    let (c, u) = (now.native("cond"), now.native("uncond"));
-    let d = minus(&c, &u);
-    let [count, height, width] = now.shape;
-    let area = height * width;
-    let at = |place: usize| (0..count).map(move |channel| channel * area + place);
-    let apart: Vec<f64> = (0..area)
-        .map(|place| at(place).map(|i| d[i] * d[i]).sum::<f64>().sqrt())
-        .collect();
-    let regions = now.sight(REGIONS.sights[0]);
-    let (least, most) = (now.num("least", 0.8), now.num("most", 3.0));
-    let scale = now.num("scale", 7.5);
-    let mut made = c.clone();
-    for place in 0..area {
-        let alike = (0..area).filter(|other| regions[*other] == regions[place]);
-        let near: Vec<f64> = alike.map(|other| apart[other]).collect();
-        let rate = (mean(&apart) / mean(&near)).clamp(least, most);
-        for i in at(place) {
-            made[i] += (scale * rate - 1.0) * d[i];
-        }
-    }
-    Made::new(made, 2)
 }
 
 /// Plain guidance and another direction from the conditional prediction.

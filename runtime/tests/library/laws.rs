@@ -35,6 +35,10 @@ const NEVER_NEUTRAL: &[(&str, &str)] = &[
         "it guides the unconditional prediction",
     ),
     ("experts", "they guide the unconditional prediction"),
+    (
+        "semantic",
+        "each region's scale is a multiple of the rule's",
+    ),
 ];
 
 /// Rules that have no plain guidance in them, and why.

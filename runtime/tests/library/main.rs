@@ -14,6 +14,7 @@ mod laws;
 #[path = "../pipeline/mod.rs"]
 mod pipeline;
 mod planes;
+mod regions;
 mod spaces;
 mod ticks;
 mod walk;

@@ -56,8 +56,10 @@ pub fn of_intervention(intervention: &InterventionSignature) -> String {
     if !intervention.supported {
         out.push_str("Note    this version checks it and cannot run it yet\n");
     }
-    if intervention.couples_by.is_some() {
-        out.push_str("Note    the samples of a batch see each other\n");
+    if let Some(word) = intervention.couples_by {
+        out.push_str(&format!(
+            "Note    with `{word}` the samples of a batch see each other\n"
+        ));
     }
     out
 }

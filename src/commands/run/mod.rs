@@ -21,6 +21,8 @@ use guide_runtime::exec::Bindings;
 use guide_runtime::image::{self, Picture};
 use guide_runtime::inputs::{self, Sizes};
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, Tiling};
+use guide_runtime::predictor::Predictor;
+use guide_runtime::probe::Probe;
 use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request, Start};
 use guide_runtime::weights::Source;
@@ -55,11 +57,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let output = Output::prepare(args, &plan)?;
     let device = device::of(&args.device)?;
     let mut pipeline = load(&args.target, args.dtype, &plan, &device, search, ui)?;
-    if let Some((width, height)) = args.size {
-        let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
-        // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
-        plan.head.model.latent[1..].copy_from_slice(&[height as u32, width as u32]);
-    }
+    sized(args, &mut plan, &pipeline)?;
     let latent = plan.head.model.latent.map(|side| side as usize);
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
@@ -114,6 +112,16 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Gives a plan the size that is asked for.
+pub fn sized(args: &Run, plan: &mut Plan, pipeline: &Pipeline) -> Result<()> {
+    if let Some((width, height)) = args.size {
+        let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
+        // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
+        plan.head.model.latent[1..].copy_from_slice(&[height as u32, width as u32]);
+    }
+    Ok(())
+}
+
 /// What the first latents are made of; `size` is the picture's height and width.
 fn start(args: &Run, size: (usize, usize), pipeline: &Pipeline) -> Result<Start> {
     if let Some(noise) = source::noise(args)? {
@@ -135,6 +143,18 @@ fn sample(
     args: &Run,
     request: &Request<'_>,
     pipeline: &mut Pipeline,
+    watch: &mut Watch,
+) -> Result<Finished> {
+    let Some(heard) = watch.heard() else {
+        return sample_by(args, request, pipeline, watch);
+    };
+    sample_by(args, request, &mut Probe::new(pipeline, &heard), watch)
+}
+
+fn sample_by(
+    args: &Run,
+    request: &Request<'_>,
+    pipeline: &mut dyn Predictor,
     watch: &mut Watch,
 ) -> Result<Finished> {
     match &args.record {
@@ -198,7 +218,7 @@ pub fn bind(
 }
 
 /// The class to aim at, for each picture: the one that is asked for, else the one that the prompt names.
-fn target(args: &Run, plan: &Plan, pipeline: &Pipeline) -> Result<Option<Vec<u32>>> {
+pub fn target(args: &Run, plan: &Plan, pipeline: &Pipeline) -> Result<Option<Vec<u32>>> {
     let class = match &args.aim {
         Some(text) => pipeline.class(text)?,
         None if !plan.head.needs.contains(&Need::Target) => return Ok(None),
@@ -217,7 +237,7 @@ fn target(args: &Run, plan: &Plan, pipeline: &Pipeline) -> Result<Option<Vec<u32
 }
 
 /// What the options ask for.
-fn conditions(args: &Run) -> Conditions {
+pub fn conditions(args: &Run) -> Conditions {
     let sdxl = &args.sdxl;
     // The options name what lies along the width first, the network what lies along the height.
     let turned = |pair: Option<(u32, u32)>| pair.map(|(x, y)| (y as usize, x as usize));
@@ -276,7 +296,7 @@ fn strength(args: &Run) -> Result<Option<f64>> {
 }
 
 /// The plan: of a guide, or read from a file that `guidec plan --format json` wrote.
-fn plan(args: &Run, ui: Ui) -> Result<Plan> {
+pub fn plan(args: &Run, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
         return saved::read(args);
     }

@@ -158,8 +158,20 @@ fn side_by_side(pictures: &[Picture]) -> Grid {
 
 /// `GUIDE-PROMPT-seedN`, or `GUIDE-PROMPT-seedsN-M` for a batch.
 fn named(guide: &str, prompt: &str, seed: u64, batch: u32) -> String {
+    let words = words_of(prompt, "unprompted");
+    match batch {
+        0 | 1 => format!("{guide}-{words}-seed{seed}"),
+        _ => format!(
+            "{guide}-{words}-seeds{seed}-{}",
+            seed.wrapping_add(u64::from(batch) - 1)
+        ),
+    }
+}
+
+/// The words of a text as a part of a file's name; `none` where it has none.
+pub fn words_of(text: &str, none: &str) -> String {
     let mut words = String::new();
-    for c in prompt.chars().flat_map(char::to_lowercase) {
+    for c in text.chars().flat_map(char::to_lowercase) {
         if c.is_alphanumeric() {
             words.push(c);
         } else if !words.is_empty() && !words.ends_with('-') {
@@ -167,18 +179,9 @@ fn named(guide: &str, prompt: &str, seed: u64, batch: u32) -> String {
         }
     }
     let words: String = words.chars().take(MOST_OF_PROMPT).collect();
-    let words = words.trim_end_matches('-');
-    let words = if words.is_empty() {
-        "unprompted"
-    } else {
-        words
-    };
-    match batch {
-        0 | 1 => format!("{guide}-{words}-seed{seed}"),
-        _ => format!(
-            "{guide}-{words}-seeds{seed}-{}",
-            seed.wrapping_add(u64::from(batch) - 1)
-        ),
+    match words.trim_end_matches('-') {
+        "" => none.to_owned(),
+        words => words.to_owned(),
     }
 }
 
@@ -235,6 +238,19 @@ fn folder_of_new_name(folder: &Path, name: &str, files: &[(String, &[u8])]) -> i
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Makes a folder of a name that nothing has.
+pub fn new_folder(within: &Path, name: &str) -> Result<PathBuf> {
+    for name in names(name) {
+        let place = within.join(name);
+        match fs::create_dir(&place) {
+            Ok(()) => return Ok(place),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Failure::unwritable(&place, error)),
+        }
+    }
+    Err(Failure::unwritable(within, "every name is taken"))
 }
 
 /// Tries out the folder of a file, which must not be a folder itself.

@@ -1,10 +1,14 @@
 //! `--trace`: a line for each evaluation of the rule, as JSON.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use guide_compiler::plan::Plan;
 use guide_runtime::error::Result;
+use guide_runtime::probe::{Heard, Measured};
 use guide_runtime::run::{Finished, Observer, Progress};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +31,7 @@ struct Trace {
     labels: Vec<String>,
     judgements: Vec<String>,
     lines: String,
+    heard: Rc<RefCell<Heard>>,
 }
 
 impl Watch {
@@ -38,11 +43,17 @@ impl Watch {
                 labels: plan.predictions.iter().map(|p| p.label.clone()).collect(),
                 judgements: plan.judgements.iter().map(|j| j.label.clone()).collect(),
                 lines: String::new(),
+                heard: Rc::default(),
             };
             trace.line(&head(plan));
             trace
         });
         Self { bar, trace }
+    }
+
+    /// What is to note what the networks answer, where there is a trace.
+    pub fn heard(&self) -> Option<Rc<RefCell<Heard>>> {
+        self.trace.as_ref().map(|trace| Rc::clone(&trace.heard))
     }
 
     /// Writes the trace, with what the whole run took as its last line.
@@ -67,7 +78,9 @@ impl Watch {
 impl Observer for Watch {
     fn tick(&mut self, progress: &Progress<'_>) -> Result<()> {
         if let Some(trace) = &mut self.trace {
-            let line = tick(progress, &trace.labels, &trace.judgements)?;
+            let measured = trace.heard.borrow_mut().measured(progress)?;
+            let mut line = tick(progress, &trace.labels, &trace.judgements);
+            add(&mut line, &measured);
             trace.line(&line);
         }
         self.bar.tick(progress)
@@ -96,7 +109,7 @@ fn head(plan: &Plan) -> Value {
     })
 }
 
-fn tick(progress: &Progress<'_>, labels: &[String], judgements: &[String]) -> Result<Value> {
+fn tick(progress: &Progress<'_>, labels: &[String], judgements: &[String]) -> Value {
     let (tick, guided) = (progress.tick, progress.guided);
     let first = progress.samples.start;
     let asked = guided.evaluated.by_prediction.iter();
@@ -124,7 +137,6 @@ fn tick(progress: &Progress<'_>, labels: &[String], judgements: &[String]) -> Re
         "evaluated": asked,
         "passes": progress.passes,
         "held": guided.hold.iter().filter(|held| **held).count(),
-        "norm": norms(&guided.denoise)?,
         "seconds": {
             "network": seconds(progress.took.network),
             "rule": seconds(progress.took.rule),
@@ -137,19 +149,32 @@ fn tick(progress: &Progress<'_>, labels: &[String], judgements: &[String]) -> Re
     {
         fields.insert("judged".to_owned(), Value::from(judged));
     }
-    Ok(line)
+    line
 }
 
-/// The length of each sample's guided prediction.
-fn norms(of: &guide_runtime::device::Tensor) -> Result<Vec<f64>> {
-    let rows: Vec<Vec<f32>> = of.flatten_from(1)?.to_vec2()?;
-    let norm = |row: &Vec<f32>| {
-        row.iter()
-            .map(|v| f64::from(*v).powi(2))
-            .sum::<f64>()
-            .sqrt()
+/// What the tick did to each of its samples; of each prediction the lengths for those that asked it.
+fn add(line: &mut Value, measured: &[Measured]) {
+    let Some(fields) = line.as_object_mut() else {
+        return;
     };
-    Ok(rows.iter().map(norm).collect())
+    let each = |of: &dyn Fn(&Measured) -> Value| measured.iter().map(of).collect::<Value>();
+    fields.insert("norm".to_owned(), each(&|m| json!(m.norm)));
+    fields.insert("update".to_owned(), each(&|m| json!(m.update)));
+    // Only where both halves of plain guidance were asked.
+    for (name, of) in [
+        ("apart", (|m| m.apart) as fn(&Measured) -> Option<f64>),
+        ("cosine", |m| m.cosine),
+        ("scale", |m| m.scale),
+    ] {
+        if measured.iter().any(|m| of(m).is_some()) {
+            fields.insert(name.to_owned(), each(&|m| json!(of(m))));
+        }
+    }
+    let mut norms: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (label, norm) in measured.iter().flat_map(|m| &m.norms) {
+        norms.entry(label).or_default().push(*norm);
+    }
+    fields.insert("norms".to_owned(), json!(norms));
 }
 
 /// To the microsecond.

@@ -35,16 +35,19 @@ impl Pipeline {
 
     /// The class that the prompt names: all of it, or what stands before its first comma.
     pub fn class_of_prompt(&self) -> Option<u32> {
+        let class = self.class_among(self.judges.names()?)?;
+        Some(class as u32)
+    }
+
+    /// The one of these names that the prompt names: all of it, or what stands before its first comma.
+    pub fn class_among(&self, names: &[String]) -> Option<usize> {
         let prompt = self.conditions.prompt.as_str();
         let first = prompt.split(',').next().unwrap_or(prompt);
-        self.class_called(prompt)
-            .or_else(|| self.class_called(first))
+        place(names, prompt).or_else(|| place(names, first))
     }
 
     fn class_called(&self, name: &str) -> Option<u32> {
-        let names = self.judges.names()?;
-        let found = |known: &String| known.eq_ignore_ascii_case(name.trim());
-        names.iter().position(found).map(|at| at as u32)
+        place(self.judges.names()?, name).map(|at| at as u32)
     }
 
     /// Whether a list of prompts has one for each class that the run may ask it for.
@@ -66,4 +69,10 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Where a name stands in a list, in whatever letters.
+fn place(names: &[String], name: &str) -> Option<usize> {
+    let mut names = names.iter();
+    names.position(|known| known.eq_ignore_ascii_case(name.trim()))
 }
