@@ -4,6 +4,7 @@
 pub mod compare;
 #[cfg(feature = "run")]
 mod fit;
+mod init;
 #[cfg(feature = "run")]
 mod invert;
 #[cfg(feature = "run")]
@@ -12,6 +13,7 @@ mod parts;
 mod sdxl;
 #[cfg(feature = "run")]
 mod shard;
+mod test;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,7 @@ use guide_compiler::schedule::PASSES;
 pub use compare::{Compare, Merge, Sweep, Together};
 #[cfg(feature = "run")]
 pub use fit::Fit;
+pub use init::Init;
 #[cfg(feature = "run")]
 pub use invert::Invert;
 #[cfg(feature = "run")]
@@ -32,6 +35,7 @@ pub use parts::Parts;
 pub use sdxl::Sdxl;
 #[cfg(feature = "run")]
 pub use shard::Shard;
+pub use test::{Test, TestFormat, TestLine};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -45,6 +49,7 @@ Examples:
   guidec run std::rules::apg --set scale=4 --prompt \"red apple\" --seed 3
   guidec check my_rule.guide
   guidec plan std::rules::adaptive --steps 30
+  guidec test my_rules
   guidec doc apg
 
 Exit codes: 0 done, 1 the guide or the request is wrong or a difference was found,
@@ -103,6 +108,12 @@ pub enum Command {
     /// Format guides in place
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),
+    /// Compare the plans of guides with the snapshots beside them
+    #[command(after_help = test::EXAMPLES)]
+    Test(Test),
+    /// Begin a folder of guides, with a first rule and what tests it
+    #[command(after_help = init::EXAMPLES)]
+    Init(Init),
     /// Make a guide from diffusers' saved guider or a ComfyUI workflow
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),

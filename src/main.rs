@@ -49,6 +49,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "run")]
         Command::Invert(args) => commands::invert::invert(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
+        Command::Test(args) => commands::test::test(&args, ui),
+        Command::Init(args) => commands::init::init(&args, ui),
         Command::Import(args) => commands::import::import(&args, ui),
         Command::Lsp(args) => commands::lsp::lsp(&args, ui),
         Command::Explain { code } => commands::explain::explain(code.as_deref(), ui),

@@ -61,6 +61,15 @@ impl Disk {
         self
     }
 
+    /// For a text that lies nowhere, and uses files as if it lay beside `neighbour`.
+    pub fn beside_file(name: &str, neighbour: &Path, allowed: &[PathBuf]) -> Self {
+        let mut disk = Self::new(&neighbour.to_string_lossy(), allowed);
+        let own = disk.folders.first().cloned().unwrap_or_default();
+        let file = Path::new(name).file_name().unwrap_or_default();
+        disk.places = RefCell::new(BTreeMap::from([(name.to_owned(), own.join(file))]));
+        disk
+    }
+
     fn is_allowed(&self, place: &Path) -> bool {
         self.folders.iter().any(|folder| place.starts_with(folder))
     }

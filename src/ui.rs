@@ -10,6 +10,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::{Failure, Result};
 
+/// What a piece of text for people is about, by its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be, or what is new.
+    Good,
+    /// Not as it should be, or what is gone.
+    Bad,
+    /// To be looked at.
+    Notable,
+    /// Where something stands.
+    Place,
+}
+
 /// The two streams.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
@@ -42,6 +55,20 @@ impl Ui {
             }
             bar
         })
+    }
+
+    /// A text for stderr, in colour where people see colours.
+    pub fn toned(self, tone: Tone, text: &str) -> String {
+        if !self.colour || text.is_empty() {
+            return text.to_owned();
+        }
+        let colour = match tone {
+            Tone::Good => 32,
+            Tone::Bad => 31,
+            Tone::Notable => 33,
+            Tone::Place => 36,
+        };
+        format!("\u{1b}[{colour}m{text}\u{1b}[0m")
     }
 
     /// Data, to stdout.

@@ -15,11 +15,11 @@ fn every_program_of_the_reference_is_what_it_says() {
     for entry in std::fs::read_dir(folder).expect("the reference") {
         let path = entry.expect("an entry").path();
         let page = std::fs::read_to_string(&path).expect("a readable page");
-        for part in page.split("```guide").skip(1) {
+        for part in page.split("\n```guide").skip(1) {
             let Some((tag, rest)) = part.split_once('\n') else {
                 continue;
             };
-            let text = rest.split("```").next().unwrap_or_default();
+            let text = rest.split("\n```").next().unwrap_or_default();
             if tag.trim() == "fragment" {
                 continue;
             }

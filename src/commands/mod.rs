@@ -13,6 +13,7 @@ pub mod explain;
 pub mod fit;
 pub mod fmt;
 pub mod import;
+pub mod init;
 #[cfg(feature = "run")]
 pub mod invert;
 pub mod lsp;
@@ -21,3 +22,4 @@ pub mod models;
 pub mod plan;
 #[cfg(feature = "run")]
 pub mod run;
+pub mod test;

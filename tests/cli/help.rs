@@ -66,6 +66,16 @@ fn lsp() {
 }
 
 #[test]
+fn test() {
+    insta::assert_snapshot!(help(&["test"]));
+}
+
+#[test]
+fn init() {
+    insta::assert_snapshot!(help(&["init"]));
+}
+
+#[test]
 fn import() {
     insta::assert_snapshot!(help(&["import"]));
 }

@@ -25,7 +25,10 @@ mod hub;
 mod import;
 mod import_refused;
 mod imports;
+mod init;
 mod invert;
+#[cfg(feature = "run")]
+mod manual;
 #[cfg(feature = "run")]
 mod misfits;
 #[cfg(feature = "run")]
@@ -42,4 +45,5 @@ mod run;
 mod sandbox;
 #[cfg(feature = "run")]
 mod start;
+mod test;
 mod windows;

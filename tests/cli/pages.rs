@@ -34,8 +34,9 @@ fn page(code: Code) -> Option<Page> {
     let guides = text.match_indices("```guide file ").map(|(at, opening)| {
         let rest = &text[at + opening.len()..];
         let (name, rest) = rest.split_once('\n').expect("a name");
-        let guide = rest.split_once("```").expect("a closed block").0;
-        (name.to_owned(), guide.to_owned())
+        // A fence inside a comment of the guide does not begin a line.
+        let guide = rest.split_once("\n```").expect("a closed block").0;
+        (name.to_owned(), format!("{guide}\n"))
     });
     let guides = guides.collect();
     let said = (start + line.len() + 1, end);
@@ -57,7 +58,7 @@ fn block(page: &str, tag: &str) -> Option<(usize, usize)> {
 }
 
 /// Words as a shell parts them, with double quotes.
-fn words_of(line: &str) -> Vec<String> {
+pub fn words_of(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('"').enumerate() {
         if at % 2 == 1 {

@@ -134,6 +134,7 @@ codes! {
     Error "G0711" BadSize "a picture size that the model cannot make";
     Error "G0712" BadImport "a file of another tool that cannot be imported";
     Warning "G0713" ConfigIgnored "a setting of a config that is not honoured";
+    Error "G0714" BadTestLine "a line for tests that cannot be used";
 
     Error "G0801" LabelMissing "a recording without a prediction that the rule asks for";
     Error "G0802" NotFinite "a NaN or infinity in a result";
@@ -142,4 +143,5 @@ codes! {
     Error "G0805" OutOfMemory "more memory than the machine has";
     Error "G0806" BadRecording "a recording that cannot be used";
     Error "G0807" BadPlan "a saved plan that cannot be used";
+    Error "G0808" ExampleDiffers "an example that does not do what it says";
 }

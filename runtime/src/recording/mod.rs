@@ -1,5 +1,6 @@
 //! Recorded predictions (`guide-recording/1`): rules without a network.
 
+mod example;
 mod read;
 mod write;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use guide_compiler::plan::{ModelFacts, NoiseTable, Space, Tick, Timetable};
 
+pub use example::example;
 pub use read::{parse, read};
 pub(crate) use write::File;
 pub use write::Recorder;

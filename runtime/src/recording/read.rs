@@ -359,7 +359,7 @@ impl Reader<'_> {
 }
 
 /// Ho et al. 2020, arXiv 2006.11239, equation 7, for any alpha and sigma.
-fn posterior_variance(alpha: f64, sigma: f64, alpha_next: f64, sigma_next: f64) -> f64 {
+pub(super) fn posterior_variance(alpha: f64, sigma: f64, alpha_next: f64, sigma_next: f64) -> f64 {
     let kept = alpha * sigma_next / (alpha_next * sigma);
     if kept.is_finite() {
         sigma_next * sigma_next * (1.0 - kept * kept).max(0.0)
