@@ -99,7 +99,9 @@ impl Neighbour<'_> {
         let mut codes: Vec<&str> = found.iter().map(|code| code.number()).collect();
         codes.sort_unstable();
         codes.dedup();
-        if codes == wanted {
+        let mut sorted = wanted.to_vec();
+        sorted.sort_unstable();
+        if codes == sorted {
             return;
         }
         let found = match codes.is_empty() {
