@@ -11,7 +11,6 @@ use guide_grammar::span::Span;
 
 use super::documents::Document;
 use super::position::Lines;
-use super::uri::uri_of;
 use super::workspace::{ROOT, Workspace, canonical};
 
 /// The most files of the editor's folders that are searched for uses.
@@ -98,25 +97,35 @@ pub fn references(
     byte: u32,
     with_definition: bool,
 ) -> Option<Vec<Location>> {
-    let found = everywhere(workspace, document, byte)?;
-    let mut locations = Vec::new();
-    for (text, found) in found {
-        if found.defines && !with_definition {
-            continue;
-        }
-        let range = Lines::new(&text, workspace.encoding).range(&text, found.span);
-        let uri = workspace.uri_of(&found.path)?.into();
-        locations.push(Location { uri, range });
+    let all = everywhere(workspace, document, byte)?;
+    let mut files: BTreeMap<&str, (String, Lines)> = BTreeMap::new();
+    for (path, text) in &all.texts {
+        let uri = workspace.uri_of(path)?;
+        files.insert(path, (uri, Lines::new(text, workspace.encoding)));
     }
-    Some(locations)
+    let found = all.found.iter();
+    let found = found.filter(|found| with_definition || !found.defines);
+    let locations = found.filter_map(|found| {
+        let (uri, lines) = files.get(found.path.as_str())?;
+        Some(Location {
+            uri: uri.clone().into(),
+            range: lines.range(all.texts.get(&found.path)?, found.span),
+        })
+    });
+    Some(locations.collect())
 }
 
-/// The same, with the texts of the files.
-pub fn everywhere(
-    workspace: &Workspace,
-    document: &Document,
-    byte: u32,
-) -> Option<Vec<(String, Found)>> {
+/// Every place of a name, with the texts of the files.
+#[derive(Default)]
+pub struct Everywhere {
+    /// In order of file and place.
+    pub found: BTreeSet<Found>,
+    /// By path.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// Every place of the name at a byte, as [`references`] gives them.
+pub fn everywhere(workspace: &Workspace, document: &Document, byte: u32) -> Option<Everywhere> {
     let snapshot = workspace.snapshot(document);
     let indexed = &snapshot.indexed;
     let meaning = indexed.name_at(ROOT, byte)?.meaning.clone();
@@ -125,21 +134,18 @@ pub fn everywhere(
         let names = indexed.names().iter();
         let same = names.filter(|name| name.span.file == ROOT && name.meaning == meaning);
         let path = workspace.name_of(document);
-        let same = same.map(|name| (document.text.to_string(), found(&path, name.span, false)));
-        return Some(same.collect());
+        let same = same.map(|name| found(&path, name.span, false));
+        return Some(Everywhere {
+            found: same.collect(),
+            texts: BTreeMap::from([(path.clone(), document.text.to_string())]),
+        });
     };
-    let mut all: BTreeSet<Found> = BTreeSet::new();
-    let mut texts: BTreeMap<String, String> = BTreeMap::new();
-    add(indexed, &wanted, &mut all, &mut texts);
+    let mut all = Everywhere::default();
+    add(indexed, &wanted, &mut all);
     let name = name_of(indexed, &meaning)?;
     for other in workspace.documents.values() {
         if other.uri != document.uri && other.text.contains(&name) {
-            add(
-                &workspace.snapshot(other).indexed,
-                &wanted,
-                &mut all,
-                &mut texts,
-            );
+            add(&workspace.snapshot(other).indexed, &wanted, &mut all);
         }
     }
     for path in closed_guides(workspace) {
@@ -149,14 +155,10 @@ pub fn everywhere(
         if text.contains(&name) {
             let path = path.to_string_lossy().into_owned();
             let other = workspace.read_file(path, &text, workspace.open_texts());
-            add(&other, &wanted, &mut all, &mut texts);
+            add(&other, &wanted, &mut all);
         }
     }
-    let all = all.into_iter().map(|found| {
-        let text = texts.get(&found.path).cloned().unwrap_or_default();
-        (text, found)
-    });
-    Some(all.collect())
+    Some(all)
 }
 
 fn found(path: &str, span: Span, defines: bool) -> Found {
@@ -177,12 +179,7 @@ pub fn name_of(indexed: &Indexed, meaning: &Meaning) -> Option<String> {
 }
 
 /// Adds the places in all files of an analysis.
-fn add(
-    indexed: &Indexed,
-    wanted: &Defined,
-    all: &mut BTreeSet<Found>,
-    texts: &mut BTreeMap<String, String>,
-) {
+fn add(indexed: &Indexed, wanted: &Defined, all: &mut Everywhere) {
     let files = &indexed.analysis.files;
     // Two analyses may name one file differently; the place is one.
     let places: Vec<PathBuf> = files
@@ -203,8 +200,8 @@ fn add(
     {
         let path = place(name).map_or_else(String::new, |p| p.to_string_lossy().into_owned());
         let text = || files.text(name.span.file).to_owned();
-        texts.entry(path.clone()).or_insert_with(text);
-        all.insert(found(&path, name.span, name.defines));
+        all.texts.entry(path.clone()).or_insert_with(text);
+        all.found.insert(found(&path, name.span, name.defines));
     }
 }
 
@@ -242,11 +239,4 @@ fn closed_guides(workspace: &Workspace) -> Vec<PathBuf> {
         }
     }
     files.into_iter().take(MAX_FILES).collect()
-}
-
-/// The URI of a file that a search has found.
-pub fn uri_of_found(workspace: &Workspace, found: &Found) -> String {
-    workspace
-        .uri_of(&found.path)
-        .unwrap_or_else(|| uri_of(found.path.as_ref()))
 }

@@ -16,6 +16,7 @@ use guide_grammar::span::Span;
 use super::define::{self, Found};
 use super::documents::Document;
 use super::position::Lines;
+use super::uri::uri_of;
 use super::workspace::{ROOT, Workspace, canonical};
 use crate::sources::STD_FOLDER;
 
@@ -76,21 +77,21 @@ pub fn rename(
 ) -> Result<WorkspaceEdit, String> {
     let (_, old_name) = renamable(workspace, document, byte)?;
     refuse_bad(new_name)?;
-    let found = define::everywhere(workspace, document, byte);
-    let found = found.ok_or("there is no name that could be changed")?;
+    let all = define::everywhere(workspace, document, byte);
+    let all = all.ok_or("there is no name that could be changed")?;
     let mut files: BTreeMap<String, Edited> = BTreeMap::new();
-    for (text, found) in found {
+    for (path, text) in all.texts {
         // Under another name it keeps that.
-        if found.span.text(&text) != old_name {
-            continue;
+        let here = all
+            .found
+            .iter()
+            .filter(|found| found.path == path && found.span.text(&text) == old_name);
+        let places: Vec<Found> = here.cloned().collect();
+        if !places.is_empty() {
+            let uri = workspace.uri_of(&path);
+            let uri = uri.unwrap_or_else(|| uri_of(path.as_ref()));
+            files.insert(uri, Edited { path, text, places });
         }
-        let uri = define::uri_of_found(workspace, &found);
-        let file = files.entry(uri).or_insert_with(|| Edited {
-            path: found.path.clone(),
-            text,
-            places: Vec::new(),
-        });
-        file.places.push(found);
     }
     if new_name != old_name {
         try_out(workspace, &files, new_name)?;
@@ -161,10 +162,20 @@ fn try_out(
                 }
                 _ => workspace.read_file(file.path.clone(), text, open.clone()),
             };
-        let old = read(&before, &file.text);
         let new = read(&after, &file.after(new_name));
-        let same = meanings(&old) == meanings(&new);
-        if !same || errors(&new) > errors(&old) {
+        // What is open was read already.
+        let open = workspace.documents.get(uri);
+        let known = open.map(|document| workspace.snapshot(document));
+        let unread;
+        let old = match &known {
+            Some(known) => &known.indexed,
+            None => {
+                unread = read(&before, &file.text);
+                &unread
+            }
+        };
+        let same = meanings(old) == meanings(&new);
+        if !same || errors(&new) > errors(old) {
             return Err(format!(
                 "`{new_name}` means something else already where this name is used"
             ));

@@ -113,7 +113,9 @@ fn main() {
         ("codeLens", whole(&uri)),
     ];
     for (name, params) in &mut places {
-        params["context"] = json!({ "includeDeclaration": true, "diagnostics": [] });
+        if *name == "references" {
+            params["context"] = json!({ "includeDeclaration": true });
+        }
         params["newName"] = json!("other");
         let method = name.split([' ', ',']).next().unwrap_or(name);
         let method = format!("textDocument/{method}");
