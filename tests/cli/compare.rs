@@ -1,4 +1,5 @@
 //! `guidec compare`, `guidec sweep` and `guidec merge`: pictures, numbers and the report.
+#![allow(clippy::print_stdout, reason = "a test says why it tried nothing")]
 
 use std::fs;
 
@@ -278,4 +279,62 @@ fn rules_may_declare_different_things() {
     ];
     sandbox.run(&[&args[..], &asked].concat()).with(0);
     assert!(sandbox.path("o/pictures/two-prompts/seed0.png").is_file());
+}
+
+/// Moves the slider and opens a picture as a reader would; what happened stands in the page's own tree.
+const READER: &str = "<script>
+const cut = document.getElementById('cut');
+cut.value = 20;
+cut.dispatchEvent(new Event('input'));
+document.querySelector('#grid img').click();
+const said = document.documentElement.dataset;
+said.cut = document.getElementById('slider').style.getPropertyValue('--cut');
+said.open = document.getElementById('large').open;
+said.pictures = document.querySelectorAll('#grid img').length;
+said.curves = document.querySelectorAll('#curves svg').length;
+said.errors = window.errors.length;
+</script>";
+
+/// In a browser: no error, the slider moves, a picture opens. Without one on this machine there is nothing to try.
+#[test]
+fn the_report_in_a_browser() {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let mut found = names.iter().filter(|name| {
+        let asked = std::process::Command::new(name).arg("--version").output();
+        asked.is_ok_and(|output| output.status.success())
+    });
+    let Some(browser) = found.next() else {
+        println!("skipped: none of {names:?} is installed");
+        return;
+    };
+    let sandbox = Sandbox::new();
+    sandbox.run(&compare(&["--out", "two"])).with(0);
+    let watch = "<head><script>window.errors = []; \
+        window.addEventListener('error', (event) => window.errors.push(event.message));</script>";
+    let page = sandbox.read("two/report.html").replacen("<head>", watch, 1);
+    fs::write(
+        sandbox.path("two/read.html"),
+        page.replace("</body>", &format!("{READER}</body>")),
+    )
+    .expect("a page");
+    let address = format!("file://{}", sandbox.path("two/read.html").display());
+    let options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"];
+    let output = std::process::Command::new(browser)
+        .args(options)
+        .arg(address)
+        .output();
+    let tree = String::from_utf8(output.expect("a browser").stdout).expect("text");
+    let root = tree
+        .lines()
+        .find(|line| line.contains("<html"))
+        .expect("a page");
+    for said in [
+        "data-cut=\"20%\"",
+        "data-open=\"true\"",
+        "data-pictures=\"6\"",
+        "data-curves=\"6\"",
+        "data-errors=\"0\"",
+    ] {
+        assert!(root.contains(said), "{said} is not in {root}");
+    }
 }
