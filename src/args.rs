@@ -2,11 +2,14 @@
 
 #[cfg(feature = "run")]
 pub mod compare;
+mod drawn;
 #[cfg(feature = "run")]
 mod fit;
 mod init;
 #[cfg(feature = "run")]
 mod invert;
+#[cfg(feature = "run")]
+mod optimise;
 #[cfg(feature = "run")]
 mod parts;
 #[cfg(feature = "run")]
@@ -24,11 +27,14 @@ use guide_compiler::schedule::PASSES;
 
 #[cfg(feature = "run")]
 pub use compare::{Compare, Merge, Sweep, Together};
+pub use drawn::Drawn;
 #[cfg(feature = "run")]
 pub use fit::Fit;
 pub use init::Init;
 #[cfg(feature = "run")]
 pub use invert::Invert;
+#[cfg(feature = "run")]
+pub use optimise::{Optimise, What};
 #[cfg(feature = "run")]
 pub use parts::Parts;
 #[cfg(feature = "run")]
@@ -105,6 +111,10 @@ pub enum Command {
     #[cfg(feature = "run")]
     #[command(after_help = invert::EXAMPLES)]
     Invert(Box<Invert>),
+    /// Go down the gradient of an objective until it is a picture
+    #[cfg(feature = "run")]
+    #[command(after_help = optimise::EXAMPLES)]
+    Optimise(Box<Optimise>),
     /// Format guides in place
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),
@@ -265,7 +275,7 @@ pub struct Target {
     #[cfg(feature = "run")]
     #[command(flatten)]
     pub parts: Parts,
-    /// Number of sampling steps [default: 20]
+    /// Number of sampling steps [default: 20]; of an objective, of turns [default: 300]
     #[arg(long, value_name = "N", help_heading = SAMPLING)]
     pub steps: Option<u64>,
     /// The sampler: ddim, ddpm, pndm, euler, euler_a, heun, lms, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s,
@@ -294,6 +304,7 @@ pub struct Target {
 
 const GUIDE: &str = "Guide";
 const SAMPLING: &str = "Sampling";
+const OPTIMISING: &str = "Optimising";
 #[cfg(feature = "run")]
 const OUTPUT: &str = "Output";
 
@@ -320,6 +331,9 @@ pub struct Plan {
     /// For what.
     #[command(flatten)]
     pub target: Target,
+    /// What an objective draws.
+    #[command(flatten)]
+    pub drawn: Drawn,
     /// How the plan is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: PlanFormat,

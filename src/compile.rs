@@ -8,7 +8,7 @@ use guide_compiler::schedule::KnownClassifier;
 use guide_compiler::sources::SourceMap;
 use guide_compiler::timetable::{Sampler, Spacing};
 
-use crate::args::{Source, Target, given_twice};
+use crate::args::{Drawn, Source, Target, given_twice};
 use crate::exit::{Failure, Result};
 use crate::sources::{self, Disk};
 
@@ -63,6 +63,44 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
     })
 }
 
+/// The turns of an objective where nothing is said.
+const TURNS: u64 = 300;
+/// Where their times are drawn, as shares of the noise: as usual, without its ends.
+const RANGE: (f64, f64) = (0.02, 0.98);
+
+/// The same for an objective, which takes turns instead of a sampler's steps.
+///
+/// # Errors
+/// Options that only samplers have.
+pub fn turns(request: Request, target: &Target, drawn: &Drawn) -> Result<Request> {
+    let of_samplers = [
+        ("--sampler", target.sampler.is_some()),
+        ("--spacing", target.spacing.is_some()),
+        ("--eta", target.eta.is_some()),
+        ("--strength", target.strength.is_some()),
+    ];
+    if let Some((option, _)) = of_samplers.iter().find(|(_, given)| *given) {
+        let message = format!("{option} is for samplers; an objective is optimised with Adam");
+        return Err(Failure::Usage(message));
+    }
+    let scheduler = match request.times {
+        Times::Sampler { scheduler, .. } => scheduler,
+        _ => {
+            return Err(Failure::Usage(
+                "an objective needs a model's noise".to_owned(),
+            ));
+        }
+    };
+    Ok(Request {
+        times: Times::Turns {
+            scheduler,
+            range: drawn.times.unwrap_or(RANGE),
+        },
+        steps: u32::try_from(target.steps.unwrap_or(TURNS)).unwrap_or(u32::MAX),
+        ..request
+    })
+}
+
 /// Reads and checks the file of a guide.
 pub fn read(source: &Source) -> Result<Analysis> {
     let root = sources::root(&source.file)?;
@@ -73,13 +111,18 @@ pub fn read(source: &Source) -> Result<Analysis> {
 }
 
 /// Compiles a guide for a request.
+#[cfg(feature = "run")]
 pub fn compile(source: &Source, request: &Request) -> Result<Compiled> {
+    compiled(read(source)?, request)
+}
+
+/// Compiles what was read.
+pub fn compiled(analysis: Analysis, request: &Request) -> Result<Compiled> {
     if let Some(name) = given_twice(&request.settings) {
         return Err(Failure::Usage(format!(
             "the parameter '{name}' is set twice"
         )));
     }
-    let analysis = read(source)?;
     match pipeline::compile(&analysis, request) {
         Ok(compiled) => Ok(Compiled {
             plan: compiled.plan,

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         Command::Fit(args) => commands::fit::fit(&args, ui),
         #[cfg(feature = "run")]
         Command::Invert(args) => commands::invert::invert(&args, ui),
+        #[cfg(feature = "run")]
+        Command::Optimise(args) => commands::optimise::optimise(&args, ui),
         Command::Fmt(args) => commands::fmt::fmt(&args, ui),
         Command::Test(args) => commands::test::test(&args, ui),
         Command::Init(args) => commands::init::init(&args, ui),

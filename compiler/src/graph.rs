@@ -51,6 +51,8 @@ pub struct Graph {
     pub tables: BTreeMap<String, Vec<Vec<f64>>>,
     /// `guide … per evaluation`: each substep is a tick of its own.
     pub per_evaluation: bool,
+    /// An `objective`: what it returns is a direction, and the noise is drawn for each sample.
+    pub objective: bool,
 }
 
 /// One computed thing.
@@ -409,4 +411,29 @@ pub enum TickName {
     AlphaNext,
     SigmaNext,
     TNext,
+}
+
+impl TickName {
+    /// Whether it speaks of the noise, which an objective draws for each sample.
+    pub fn is_of_noise(self) -> bool {
+        !matches!(
+            self,
+            TickName::Step
+                | TickName::Steps
+                | TickName::Substep
+                | TickName::Progress
+                | TickName::Fraction
+        )
+    }
+
+    /// Whether it speaks of the way from one step to the next, which an objective has not.
+    pub fn is_of_the_way(self) -> bool {
+        matches!(
+            self,
+            TickName::PosteriorVariance
+                | TickName::AlphaNext
+                | TickName::SigmaNext
+                | TickName::TNext
+        )
+    }
 }

@@ -6,12 +6,12 @@ use crate::check::{self, Inline};
 use crate::diagnostics::{Bag, Code, Diagnostic, suggest};
 use crate::graph::Graph;
 use crate::model::Model;
-use crate::plan::{ModelFacts, Plan, Timetable};
+use crate::plan::{ModelFacts, Objective, Plan, Timetable};
 use crate::resolve::resolve;
 use crate::resolved::{ItemId, ItemKind, Program};
 use crate::schedule::{self, KnownClassifier, Target};
 use crate::sources::{Loaded, SourceMap, Sources};
-use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, inverse, shortened};
+use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, inverse, shortened, turns};
 use guide_grammar::ast::FunctionKind;
 
 /// A file and all that it uses, resolved and checked.
@@ -69,6 +69,8 @@ pub struct Request {
 
 /// The name of the solver that walks backwards, in plans.
 const INVERSE: &str = "ddim_inverse";
+/// The name of what goes down the gradient of an objective, in plans.
+const OPTIMISER: &str = "adam";
 
 /// Where the ticks of a plan come from.
 #[derive(Clone, Debug)]
@@ -88,6 +90,13 @@ pub enum Times {
         scheduler: SchedulerConfig,
         /// How the steps are spread; without it, as the model says.
         spacing: Option<Spacing>,
+    },
+    /// They are an objective's turns.
+    Turns {
+        /// The model's noise.
+        scheduler: SchedulerConfig,
+        /// From where to where in the noise times are drawn: shares of it, 0 to 1.
+        range: (f64, f64),
     },
     /// They are those of a recording, which follows any outcome.
     Recording(Timetable),
@@ -143,7 +152,24 @@ impl Request {
                 let run = shortened(scheduler, Sampler::Ddim, *spacing, self.steps, skipped)?;
                 Ok(inverse(&run))
             }
+            Times::Turns { scheduler, range } => Ok(turns(scheduler, *range, self.steps).0),
             Times::Recording(timetable) => Ok(timetable.clone()),
+        }
+    }
+
+    /// What an objective draws, where one is compiled.
+    fn objective(&self) -> Option<Objective> {
+        match &self.times {
+            Times::Turns { scheduler, range } => Some(turns(scheduler, *range, 0).1),
+            _ => None,
+        }
+    }
+
+    /// What is looked for in the file.
+    fn wanted(&self) -> FunctionKind {
+        match self.times {
+            Times::Turns { .. } => FunctionKind::Objective,
+            _ => FunctionKind::Guide,
         }
     }
 
@@ -159,6 +185,15 @@ impl Request {
                     shift: false,
                     moves: false,
                     hold: true,
+                },
+            ),
+            Times::Turns { .. } => (
+                OPTIMISER.to_owned(),
+                SolverFacts {
+                    renoise: false,
+                    shift: false,
+                    moves: false,
+                    hold: false,
                 },
             ),
             Times::Recording(_) => (
@@ -251,6 +286,7 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
         steps: request.taken(),
         negative: request.negative,
         classifiers: request.classifiers.clone(),
+        objective: request.objective(),
     };
     Ok((graph, target, bag))
 }
@@ -267,7 +303,7 @@ pub fn graph(analysis: &Analysis, request: &Request) -> Result<Graph, Bag> {
 }
 
 fn graph_of(analysis: &Analysis, request: &Request) -> Result<(ItemId, Graph, Bag), Bag> {
-    let item = choose(analysis, request.guide.as_deref()).map_err(|refused| {
+    let item = choose(analysis, request.guide.as_deref(), request.wanted()).map_err(|refused| {
         let mut bag = Bag::default();
         bag.push(refused);
         bag
@@ -287,58 +323,113 @@ fn graph_of(analysis: &Analysis, request: &Request) -> Result<(ItemId, Graph, Ba
     }
 }
 
-/// The guide of that name in the root file; without a name the only one, or the one named like the
-/// file.
+/// The guide or objective of that name in the root file; without a name the only one, or the one named
+/// like the file.
 ///
 /// # Errors
-/// `G0213`, with the guides that there are.
-pub fn choose(analysis: &Analysis, name: Option<&str>) -> Result<ItemId, Diagnostic> {
+/// `G0213`, with those that there are.
+pub fn choose(
+    analysis: &Analysis,
+    name: Option<&str>,
+    kind: FunctionKind,
+) -> Result<ItemId, Diagnostic> {
+    let program = &analysis.program;
+    let found = of_kind(analysis, kind);
+    let names: Vec<&str> = found.iter().map(|item| name_of(program, *item)).collect();
+    let stem = analysis.path.rsplit(['/', '\\']).next().unwrap_or("");
+    let stem = stem.strip_suffix(".guide").unwrap_or(stem);
+    let wanted = name.unwrap_or(stem);
+    let named = found.iter().zip(&names).find(|(_, name)| **name == wanted);
+    if let Some((item, _)) = named {
+        return Ok(*item);
+    }
+    if let Some(name) = name {
+        return Err(unknown(analysis, name, kind, &names));
+    }
+    match found.as_slice() {
+        [only] => Ok(*only),
+        _ => Err(which(analysis, kind, &names)),
+    }
+}
+
+/// Whether a name, or without one the file, means an objective rather than a guide.
+pub fn means_objective(analysis: &Analysis, name: Option<&str>) -> bool {
+    choose(analysis, name, FunctionKind::Guide).is_err()
+        && choose(analysis, name, FunctionKind::Objective).is_ok()
+}
+
+/// The root file's items of a kind.
+fn of_kind(analysis: &Analysis, kind: FunctionKind) -> Vec<ItemId> {
     let program = &analysis.program;
     let items = program
         .modules
         .first()
         .map_or(&[][..], |module| module.items.as_slice());
-    let guides: Vec<ItemId> = items
-        .iter()
-        .copied()
-        .filter(|item| is_guide(program, *item))
-        .collect();
-    let names: Vec<&str> = guides.iter().map(|item| name_of(program, *item)).collect();
-    let stem = analysis.path.rsplit(['/', '\\']).next().unwrap_or("");
-    let stem = stem.strip_suffix(".guide").unwrap_or(stem);
-    let wanted = name.unwrap_or(stem);
-    if let Some(at) = names.iter().position(|name| *name == wanted) {
-        return guides
-            .get(at)
-            .copied()
-            .ok_or_else(|| which(&analysis.path, &names));
-    }
-    if let Some(name) = name {
-        let message = format!("`{}` has no guide `{name}`", analysis.path);
-        let near = suggest::nearest(name, names.iter().copied());
-        let help = near.map(|near| format!("write `--guide {near}`"));
-        let help = help
-            .or_else(|| (!names.is_empty()).then(|| format!("choose one of {}", listed(&names))));
-        let unknown = Diagnostic::new(Code::WhichGuide, message);
-        return Err(match help {
-            Some(help) => unknown.help(help),
-            None => unknown,
-        });
-    }
-    match guides.as_slice() {
-        [only] => Ok(*only),
-        _ => Err(which(&analysis.path, &names)),
+    let is = |item: &ItemId| {
+        let kind_of = program.items.get(item.index()).map(|item| &item.kind);
+        matches!(kind_of, Some(ItemKind::Function(function)) if function.kind == kind)
+    };
+    items.iter().copied().filter(is).collect()
+}
+
+/// What the other kind of item is called, what runs it, and what there is of it in the file.
+fn others(analysis: &Analysis, kind: FunctionKind) -> (&'static str, &'static str, Vec<&str>) {
+    let (called, command, other) = match kind {
+        FunctionKind::Objective => ("guide", "run", FunctionKind::Guide),
+        _ => ("objective", "optimise", FunctionKind::Objective),
+    };
+    let items = of_kind(analysis, other);
+    let names = items.iter().map(|item| name_of(&analysis.program, *item));
+    (called, command, names.collect())
+}
+
+fn word(kind: FunctionKind) -> &'static str {
+    match kind {
+        FunctionKind::Objective => "objective",
+        _ => "guide",
     }
 }
 
-fn which(path: &str, names: &[&str]) -> Diagnostic {
-    if names.is_empty() {
-        return Diagnostic::new(Code::WhichGuide, format!("`{path}` holds no guide"))
-            .help("write one: `guide name() { predict(cond) }`");
+fn unknown(analysis: &Analysis, name: &str, kind: FunctionKind, names: &[&str]) -> Diagnostic {
+    let word = word(kind);
+    let (called, command, others) = others(analysis, kind);
+    let path = &analysis.path;
+    if others.contains(&name) {
+        let message = format!("`{name}` is no {word}: it is declared as `{called}`");
+        return Diagnostic::new(Code::WhichGuide, message)
+            .help(format!("write `guidec {command} {path} --guide {name}`"));
     }
-    let message = format!("`{path}` holds several guides: {}", listed(names));
-    Diagnostic::new(Code::WhichGuide, message)
-        .help(format!("choose one, as in `--guide {}`", names[0]))
+    let message = format!("`{path}` has no {word} `{name}`");
+    let near = suggest::nearest(name, names.iter().copied());
+    let help = near.map(|near| format!("write `--guide {near}`"));
+    let help =
+        help.or_else(|| (!names.is_empty()).then(|| format!("choose one of {}", listed(names))));
+    let unknown = Diagnostic::new(Code::WhichGuide, message);
+    match help {
+        Some(help) => unknown.help(help),
+        None => unknown,
+    }
+}
+
+fn which(analysis: &Analysis, kind: FunctionKind, names: &[&str]) -> Diagnostic {
+    let (path, word) = (&analysis.path, word(kind));
+    if let [first, ..] = names {
+        let message = format!("`{path}` holds several {word}s: {}", listed(names));
+        return Diagnostic::new(Code::WhichGuide, message)
+            .help(format!("choose one, as in `--guide {first}`"));
+    }
+    let (called, command, others) = others(analysis, kind);
+    if let [other, ..] = others.as_slice() {
+        let message = format!("`{path}` holds no {word}, but the {called} `{other}`");
+        return Diagnostic::new(Code::WhichGuide, message)
+            .help(format!("write `guidec {command} {path}`"));
+    }
+    let message = format!("`{path}` holds no {word}");
+    let example = match kind {
+        FunctionKind::Objective => "objective name() { eps(predict(cond)) - noise }",
+        _ => "guide name() { predict(cond) }",
+    };
+    Diagnostic::new(Code::WhichGuide, message).help(format!("write one: `{example}`"))
 }
 
 fn listed(names: &[&str]) -> String {
@@ -347,11 +438,6 @@ fn listed(names: &[&str]) -> String {
         .map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn is_guide(program: &Program, item: ItemId) -> bool {
-    let kind = program.items.get(item.index()).map(|item| &item.kind);
-    matches!(kind, Some(ItemKind::Function(function)) if function.kind == FunctionKind::Guide)
 }
 
 fn name_of(program: &Program, item: ItemId) -> &str {

@@ -6,9 +6,13 @@ mod library;
 
 use fixture::target;
 use guide_compiler::diagnostics::Code;
+use guide_compiler::memory::Memory;
+use guide_compiler::model;
+use guide_compiler::pipeline::{Request, Times, compile, read};
 use guide_compiler::plan::{Plan, Space};
 use guide_compiler::show;
-use guide_compiler::timetable::Sampler;
+use guide_compiler::sources::Loaded;
+use guide_compiler::timetable::{Sampler, SchedulerConfig};
 
 /// The files of the library that hold a guide: path, name and text.
 fn guides() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
@@ -69,4 +73,76 @@ fn every_rule_has_a_plan_in_every_space() {
             assert_eq!(read, plan, "{path} in {space:?}");
         }
     }
+}
+
+/// The plan of an objective in six turns.
+fn of_objective(path: &str, text: &str, space: Space) -> Plan {
+    let mut request = Request::new(model::known("sd15").expect("a model"));
+    request.facts.space = space;
+    let scheduler = match space {
+        Space::Flow => {
+            let config = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler"}"#;
+            SchedulerConfig::parse(config, None).expect("a config")
+        }
+        space => SchedulerConfig::stable_diffusion(space),
+    };
+    request.times = Times::Turns {
+        scheduler,
+        range: (0.02, 0.98),
+    };
+    request.steps = 6;
+    let root = Loaded {
+        path: format!("stdlib/{path}"),
+        text: text.to_owned(),
+    };
+    let sources = Memory::with_library(guide_stdlib::files().iter().copied());
+    match compile(&read(root, &sources), &request) {
+        Ok(compiled) => compiled.plan,
+        Err(bag) => panic!("{path}: {:?}", bag.into_sorted()),
+    }
+}
+
+#[test]
+fn every_objective_of_the_library_has_a_readable_plan() {
+    let mut objectives = 0;
+    for (path, text) in guide_stdlib::files() {
+        let Some(name) = path.strip_prefix("objectives/") else {
+            continue;
+        };
+        for space in [Space::Eps, Space::V, Space::X0, Space::Flow, Space::Score] {
+            let plan = of_objective(path, text, space);
+            assert_eq!(plan.check(), Ok(()), "{path} in {space:?}");
+            let read: Plan = serde_json::from_str(&show::json(&plan)).expect("what was written");
+            assert_eq!(read, plan, "{path} in {space:?}");
+        }
+        let name = name.trim_end_matches(".guide");
+        let plan = of_objective(path, text, Space::V);
+        insta::with_settings!({ snapshot_suffix => name, omit_expression => true }, {
+            insta::assert_snapshot!("objective", show::text(&plan));
+        });
+        objectives += 1;
+    }
+    assert!(objectives >= 3, "the library has {objectives} objectives");
+}
+
+/// A saved plan may say anything; what an objective's turn asks must be a number's worth.
+#[test]
+fn a_saved_turn_is_checked() {
+    let text = "objective o() { eps(predict(cond)) - noise }\n";
+    let plan = of_objective("o.guide", text, Space::Eps);
+    let saved: serde_json::Value = serde_json::from_str(&show::json(&plan)).expect("json");
+    let with = |path: &str, value: serde_json::Value| {
+        let mut changed = saved.clone();
+        *changed.pointer_mut(path).expect("it is there") = value;
+        let read: Plan = serde_json::from_value(changed).expect("a plan");
+        read.check()
+    };
+    let segment = "/segments/0";
+    let ask = format!("{segment}/waves/1/evaluate/0/uses/0/time");
+    let refused = with(&ask, serde_json::json!("latent")).expect_err("a tensor is no time");
+    assert!(refused.contains("a time that is not a number"), "{refused}");
+    let shift = format!("{segment}/result/shift");
+    let refused = with(&shift, serde_json::json!("latent")).expect_err("more than a direction");
+    assert!(refused.contains("more than a direction"), "{refused}");
+    assert!(with("/head/steps", serde_json::json!(10_001)).is_err());
 }

@@ -15,6 +15,7 @@ pub mod memo;
 pub mod models;
 pub mod noise;
 pub mod ops;
+pub mod optimise;
 pub mod predictor;
 pub mod probe;
 pub mod prompt;

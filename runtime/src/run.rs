@@ -225,12 +225,7 @@ impl Whole {
             &bindings,
         )?;
         let mut solver = solver(&plan.head.sampler, &plan.timetable, plan.head.model.space)?;
-        let mut timed = Timed {
-            inner: predictor,
-            spent: Duration::ZERO,
-            passes: Vec::new(),
-            stop: request.stop,
-        };
+        let mut timed = Timed::new(predictor, request.stop);
         let mut x = start::first(request, &samples, noise)?;
         let before = self.evaluations.len();
         self.evaluations.resize(before + samples.len(), 0);
@@ -335,12 +330,29 @@ fn bindings(request: &Request<'_>, samples: &Range<usize>) -> Result<Bindings> {
 }
 
 /// A predictor with a clock beside it, that stops when asked to.
-struct Timed<'a> {
+pub(crate) struct Timed<'a> {
     inner: &'a mut dyn Predictor,
     spent: Duration,
     /// Of the tick at hand.
     passes: Vec<usize>,
     stop: &'a AtomicBool,
+}
+
+impl<'a> Timed<'a> {
+    /// Beside a predictor, until `stop` is set.
+    pub(crate) fn new(inner: &'a mut dyn Predictor, stop: &'a AtomicBool) -> Self {
+        Self {
+            inner,
+            spent: Duration::ZERO,
+            passes: Vec::new(),
+            stop,
+        }
+    }
+
+    /// Time spent in the predictor.
+    pub(crate) fn spent(&self) -> Duration {
+        self.spent
+    }
 }
 
 impl Predictor for Timed<'_> {

@@ -19,6 +19,8 @@ pub mod invert;
 pub mod lsp;
 #[cfg(feature = "run")]
 pub mod models;
+#[cfg(feature = "run")]
+pub mod optimise;
 pub mod plan;
 #[cfg(feature = "run")]
 pub mod run;

@@ -3,7 +3,7 @@
 use guide_compiler::{pipeline, show};
 
 use crate::args::{Plan, PlanFormat};
-use crate::compile::{Compiled, compile, read, request};
+use crate::compile::{Compiled, compiled, read, request, turns};
 use crate::describe::describe;
 use crate::exit::{Exit, Failure, Result};
 use crate::ui::Ui;
@@ -13,9 +13,15 @@ pub fn plan(args: &Plan, ui: Ui) -> Result<Exit> {
     let model = describe(&args.target)?;
     // A plan is made for a negative prompt unless the user says that there is none.
     let negative = args.target.negative.as_deref() != Some("");
-    let request = request(&args.source, &args.target, model, negative)?;
+    let mut request = request(&args.source, &args.target, model, negative)?;
+    let analysis = read(&args.source)?;
+    if pipeline::means_objective(&analysis, args.source.guide.as_deref()) {
+        request = turns(request, &args.target, &args.drawn)?;
+    } else if args.drawn.times.is_some() {
+        let message = "--times is for objectives; a guide's times are its sampler's";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     if let Some(pass) = &args.after {
-        let analysis = read(&args.source)?;
         let text = pipeline::after(&analysis, &request, pass).map_err(|bag| Failure::Said {
             diagnostics: bag.into_sorted(),
             files: analysis.files.clone(),
@@ -27,7 +33,7 @@ pub fn plan(args: &Plan, ui: Ui) -> Result<Exit> {
         plan,
         warnings,
         files,
-    } = compile(&args.source, &request)?;
+    } = compiled(analysis, &request)?;
     ui.diagnostics(&warnings, &files);
     let text = match args.format {
         PlanFormat::Text => show::text(&plan),

@@ -49,4 +49,22 @@ for file in stdlib/rules/*.guide; do
         echo "$rule: no picture: $(grep -m1 G0 "$work/said" || head -n1 "$work/said")"
     fi
 done
+
+# What an objective ends in.
+objective() { # NAME OPTIONS...
+    local name=$1 at=0
+    shift
+    for prompt in "${prompts[@]}"; do
+        "$programs/guidec" optimise "std::objectives::$name" "$@" --prompt "$prompt" --seed 3 --steps 200 \
+            --quiet --out "$work/objectives/$name/$at.png"
+        at=$((at + 1))
+    done
+    "$programs/examples/side_by_side" "stdlib/reference/pictures/objectives/$name.png" \
+        "$name=$work/objectives/$name"
+}
+
+mkdir -p stdlib/reference/pictures/objectives
+objective sds --set scale=7.5
+objective csd
+objective domain_score
 "$programs/guidec" doc --out stdlib/reference

@@ -1,6 +1,6 @@
-//! The standard library: `.guide` files under `ops/`, `rules/`, `directions/` and `schedules/`,
-//! embedded as text, and under `dialects/` the variants by which other tools differ from the rules. The
-//! mathematics of every rule stands in these files and nowhere else.
+//! The standard library: `.guide` files under `ops/`, `rules/`, `objectives/`, `directions/` and
+//! `schedules/`, embedded as text, and under `dialects/` the variants by which other tools differ from the
+//! rules. The mathematics of every rule stands in these files and nowhere else.
 //!
 //! A file holds one item of its own name, so that `std::ops::momentum` is `ops/momentum.guide` and
 //! `std::dialects::diffusers::apg` is `dialects/diffusers/apg.guide`.
@@ -54,6 +54,9 @@ const FILES: &[(&str, &str)] = embed![
     "directions/smooth.guide",
     "directions/structure.guide",
     "directions/weaker.guide",
+    "objectives/csd.guide",
+    "objectives/domain_score.guide",
+    "objectives/sds.guide",
     "ops/blend.guide",
     "ops/clip_pixels.guide",
     "ops/clip_quantile.guide",
@@ -188,6 +191,7 @@ mod tests {
             let name = name.expect("the path ends in .guide");
             let keywords: &[&str] = match path.split('/').next() {
                 Some("rules") => &["guide"],
+                Some("objectives") => &["objective"],
                 Some("dialects") => &["guide", "fn"],
                 _ => &["fn"],
             };
@@ -238,7 +242,14 @@ mod tests {
 
     #[test]
     fn folders_and_files_are_found_by_name() {
-        let roots = ["dialects", "directions", "ops", "rules", "schedules"];
+        let roots = [
+            "dialects",
+            "directions",
+            "objectives",
+            "ops",
+            "rules",
+            "schedules",
+        ];
         assert_eq!(names(""), roots);
         let tools = ["a1111", "comfyui", "diffusers", "sd_cpp"];
         assert_eq!(names("dialects"), tools);

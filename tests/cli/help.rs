@@ -56,6 +56,12 @@ fn fit() {
 }
 
 #[test]
+#[cfg(feature = "run")]
+fn optimise() {
+    insta::assert_snapshot!(help(&["optimise"]));
+}
+
+#[test]
 fn fmt() {
     insta::assert_snapshot!(help(&["fmt"]));
 }

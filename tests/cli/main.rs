@@ -34,6 +34,8 @@ mod misfits;
 #[cfg(feature = "run")]
 mod models;
 #[cfg(feature = "run")]
+mod optimise;
+#[cfg(feature = "run")]
 mod output;
 #[cfg(feature = "run")]
 mod pages;

@@ -19,7 +19,7 @@ pub(crate) struct Builder {
     /// The value of each node that is known before the run, truth values as 0 and 1.
     constants: Vec<Option<f64>>,
     index: HashMap<String, NodeId>,
-    /// In an objective the names of a step differ from sample to sample.
+    /// In an objective the names of the noise differ from sample to sample.
     pub(crate) objective: bool,
 }
 
@@ -143,7 +143,7 @@ impl Builder {
             | Op::Look(..) => Stage::Sample,
             Op::Judge(_) | Op::JudgeGradient(..) | Op::Unsupported(..) => Stage::Sample,
             Op::Tick(TickName::Steps) | Op::OverRun(..) => return Stage::Const,
-            Op::Tick(_) if self.objective => Stage::Sample,
+            Op::Tick(name) if self.objective && name.is_of_noise() => Stage::Sample,
             Op::Tick(_) => Stage::Step,
             _ => Stage::Const,
         };

@@ -6,7 +6,7 @@ use guide_grammar::ast::FunctionKind;
 use guide_grammar::span::{Span, Spanned};
 
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::graph::Stage;
+use crate::graph::{SpaceTerm, Stage};
 use crate::resolved::{Arg, Call, Callee, Expr, Function, ItemId, KindNode, PlainKind};
 
 use super::engine::{Engine, Frame};
@@ -203,7 +203,7 @@ impl<'p> Engine<'p> {
         let mut order: Vec<usize> = (0..function.params.len()).collect();
         order.sort_by_key(|at| match args.get(*at) {
             Some(Some((Value::Data(data), _))) if data.is_tensor() => {
-                u8::from(data.space == crate::graph::SpaceTerm::Native)
+                u8::from(data.space == SpaceTerm::Native)
             }
             _ => 2,
         });
@@ -339,6 +339,9 @@ impl<'p> Engine<'p> {
                 if data.is_tensor()
                     && (data.weight.is_zero() || self.is_open_weight(&data.weight)) =>
             {
+                if data.space == SpaceTerm::Native && !data.pinned {
+                    self.not_pinned("the gradient", expr.span, Some(expr));
+                }
                 Value::Data(data)
             }
             Value::Data(data) if data.is_tensor() => {

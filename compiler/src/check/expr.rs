@@ -188,6 +188,19 @@ impl<'p> Engine<'p> {
     /// A built-in value or contextual word.
     pub(crate) fn word(&mut self, word: &str, span: Span) -> Value {
         if let Some(name) = tick_name(word) {
+            if self.graph.objective && name.is_of_the_way() {
+                return self.fail(
+                    Diagnostic::new(
+                        Code::WrongKind,
+                        format!("`{word}` is known only in a guide"),
+                    )
+                    .at(
+                        span,
+                        "an objective draws its noise, and no step leads anywhere",
+                    )
+                    .help("use `t`, `alpha` and `sigma`, which are those of the drawn noise"),
+                );
+            }
             let node = self.graph.tick(name, span);
             return Value::Data(self.opaque_scalar(node, |_| word.to_string()));
         }
@@ -242,13 +255,15 @@ impl<'p> Engine<'p> {
         };
         let node = self
             .graph
-            .add(Op::Unsupported("noise".into(), Vec::new()), meta, span);
-        Value::Data(Data {
+            .add(Op::Gaussian(plan::DRAWN_NOISE.into()), meta, span);
+        let data = Data {
             weight: Weight::one(),
             space,
             origin: Origin::At(Point::default()),
             ..Data::of(Kind::Tensor, node)
-        })
+        };
+        self.remember_affinity(&data);
+        Value::Data(data)
     }
 
     /// A guide, model, classifier, loss or input by name.

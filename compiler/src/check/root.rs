@@ -18,8 +18,8 @@ use super::engine::{Engine, Frame, Mode, PredictDefaults};
 use super::known::Known;
 use super::make::shape_of;
 use super::value::{
-    Choice, Condition, Data, Guide, Kind, Origin, PlainInput, Point, Source, Value, kind_text,
-    space_text,
+    Choice, Condition, Data, Guide, Kind, Origin, Outcome, PlainInput, Point, Source, Value,
+    kind_text, space_text,
 };
 use super::weight::Weight;
 
@@ -62,7 +62,7 @@ fn each_item(program: &Program, observing: bool) -> (Bag, BTreeMap<Span, Known>)
     (bag, known)
 }
 
-/// Inlines a guide.
+/// Inlines a guide or an objective.
 pub(crate) fn inline_guide(program: &Program, guide: ItemId, request: &Inline) -> (Graph, Bag) {
     let mut engine = Engine::new(program, Mode::Inline(request));
     let (Some(function), Some(item)) = (
@@ -71,16 +71,17 @@ pub(crate) fn inline_guide(program: &Program, guide: ItemId, request: &Inline) -
     ) else {
         return (Graph::default(), engine.bag);
     };
-    if function.kind != FunctionKind::Guide {
+    if function.kind == FunctionKind::Fn {
         engine.bag.push(
             Diagnostic::new(
                 Code::WhichGuide,
-                format!("`{}` is not a guide", item.name.node),
+                format!("`{}` is neither a guide nor an objective", item.name.node),
             )
-            .at(item.name.span, "only a guide can be planned"),
+            .at(item.name.span, "only those can be planned"),
         );
         return (Graph::default(), engine.bag);
     }
+    engine.graph.objective = function.kind == FunctionKind::Objective;
     engine.frames.push(Frame::new(
         guide,
         function,
@@ -98,11 +99,21 @@ pub(crate) fn inline_guide(program: &Program, guide: ItemId, request: &Inline) -
         Value::Outcome(outcome) if !engine.bag.has_errors() => {
             engine.finish(&outcome, request.negative)
         }
+        Value::Data(direction) if engine.graph.objective && !engine.bag.has_errors() => {
+            let leaving = Outcome::Guided {
+                denoise: direction,
+                renoise: None,
+                shift: None,
+                moves: None,
+            };
+            engine.finish(&leaving, request.negative)
+        }
         _ => Graph::default(),
     };
     graph.settings = settings;
     graph.tables = request.tables.iter().cloned().collect();
     graph.per_evaluation = function.per_evaluation;
+    graph.objective = engine.graph.objective;
     (graph, engine.bag)
 }
 

@@ -253,6 +253,13 @@ impl Checker<'_> {
         if let super::Hold::When(of) = &self.segment.result.hold {
             self.truth(of)?;
         }
+        let result = &self.segment.result;
+        let extra = [&result.renoise, &result.shift, &result.moves];
+        if self.plan.head.objective.is_some()
+            && (extra.iter().any(|part| part.is_some()) || result.hold != super::Hold::Never)
+        {
+            return Err("gives more than a direction".to_string());
+        }
         let moves = !matches!(self.segment.result.hold, super::Hold::Always);
         if moves && self.segment.result.denoise.is_none() {
             return Err("returns nothing".to_string());
@@ -265,13 +272,19 @@ impl Checker<'_> {
         for from in prediction.into_iter().flat_map(Prediction::takes_from) {
             self.operand(&Operand::Prediction(from), made, asked)?;
         }
-        let points = [&one.at, &one.told, &one.class].into_iter().flatten();
-        for operand in points.chain(&one.maps) {
+        for operand in one.operands() {
             self.operand(operand, made, asked)?;
         }
         let are_maps = one.maps.iter().all(|map| self.shape(map) == Shape::Map);
         if !are_maps || prediction.is_some_and(|p| p.maps() != one.maps.len()) {
             return Err("gives an intervention something else than its maps".to_string());
+        }
+        if one
+            .time
+            .as_ref()
+            .is_some_and(|time| self.shape(time) != Shape::Scalar)
+        {
+            return Err("asks at a time that is not a number".to_string());
         }
         if let Some(t) = &one.t {
             self.number(t)?;
@@ -350,6 +363,9 @@ impl Checker<'_> {
                     true => Ok(()),
                     false => Err("takes means within something that is no map".to_string()),
                 }
+            }
+            Code::NoiseAt(_, of) if self.shape(of) != Shape::Scalar => {
+                Err("takes the noise at a time that is not a number".to_string())
             }
             Code::Look { of, .. } => {
                 let is_map = self.shape(&Operand::Value(op.out)) == Shape::Map;

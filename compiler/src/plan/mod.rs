@@ -8,6 +8,7 @@ mod judge;
 mod layers;
 mod look;
 mod noise;
+mod objective;
 mod ops;
 mod sizes;
 mod timetable;
@@ -18,8 +19,9 @@ pub use judge::*;
 pub use layers::{LayerTerm, Layers, layer_kind};
 pub use look::{Look, MOST_SPREAD, Sees, Tokens, USUAL_SPREAD};
 pub use noise::NoiseCurve;
+pub use objective::{DRAWN_NOISE, DRAWN_TIME, NoisePart, Objective};
 pub use ops::*;
-pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS};
+pub use sizes::{MOST_STEPS, MOST_TRAIN_STEPS, MOST_TURNS};
 pub use timetable::*;
 
 use std::fmt;
@@ -118,10 +120,13 @@ pub struct Head {
     pub source: String,
     /// All parameters with the values in force, in the order of the guide.
     pub settings: Vec<Setting>,
-    /// Number of sampling steps.
+    /// Number of sampling steps; of an objective, of turns.
     pub steps: u32,
-    /// The sampler's name (`ddim`), or `recording`.
+    /// The sampler's name (`ddim`), or `recording`; of an objective the optimiser's (`adam`).
     pub sampler: String,
+    /// What is drawn in each turn, where the plan is an objective's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// The model's facts.
     pub model: ModelFacts,
     /// Whether a negative prompt is given, so that `uncond` and `null` differ.

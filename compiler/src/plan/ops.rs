@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DecisionId, InputId, JudgementId, Judging, Look, PredictionId, Space, StateId, ValueId,
+    DecisionId, InputId, JudgementId, Judging, Look, NoisePart, PredictionId, Space, StateId,
+    ValueId,
 };
 
 /// A run of ticks that do the same work: `steps.0..steps.1`, in one substep of each.
@@ -59,6 +60,9 @@ pub struct Use {
     pub at: Option<Operand>,
     /// The time it is evaluated at, if not the tick's.
     pub t: Option<Number>,
+    /// The time it is evaluated at, where only the run knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Operand>,
     /// The time that the network is told, if another.
     pub told: Option<Operand>,
     /// The class, where the condition is found by the run.
@@ -244,6 +248,8 @@ pub enum Code {
         /// The salt and the path of names to the call.
         key: String,
     },
+    /// `alpha` or `sigma` at a time that the run finds.
+    NoiseAt(NoisePart, Operand),
     /// What a network looked at while it answered a prediction of this tick: a map.
     Look {
         /// A prediction.

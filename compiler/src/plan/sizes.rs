@@ -4,6 +4,8 @@ use super::{Code, Filter, NoiseTable, Op, Plan, Segment, Shape};
 
 /// The most sampling steps of a plan.
 pub const MOST_STEPS: u32 = 1000;
+/// The most turns of an objective.
+pub const MOST_TURNS: u32 = 10_000;
 /// The most training timesteps of a table of betas.
 pub const MOST_TRAIN_STEPS: u32 = 100_000;
 
@@ -25,7 +27,11 @@ impl Plan {
         if ticks == 0 || ticks > MOST_TICKS {
             return Err(format!("it has {ticks} ticks"));
         }
-        if self.head.steps == 0 || self.head.steps > MOST_STEPS {
+        let most = match self.head.objective {
+            Some(_) => MOST_TURNS,
+            None => MOST_STEPS,
+        };
+        if self.head.steps == 0 || self.head.steps > most {
             return Err(format!("it has {} steps", self.head.steps));
         }
         let tables = [

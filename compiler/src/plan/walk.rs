@@ -31,7 +31,7 @@ impl Code {
             Code::Pick(a, b) | Code::OneHot(a, b) | Code::MeanWithin(a, b) => vec![a, b],
             Code::Argmax(a, except) => std::iter::once(a).chain(except).collect(),
             Code::Gaussian { .. } => Vec::new(),
-            Code::Look { of, .. } => vec![of],
+            Code::Look { of, .. } | Code::NoiseAt(_, of) => vec![of],
         }
     }
 
@@ -71,7 +71,7 @@ impl Op {
 impl Use {
     /// What the question and its condition read.
     pub fn operands(&self) -> Vec<&Operand> {
-        let mut all: Vec<&Operand> = [&self.at, &self.told, &self.class]
+        let mut all: Vec<&Operand> = [&self.at, &self.time, &self.told, &self.class]
             .into_iter()
             .flatten()
             .chain(&self.maps)

@@ -5,7 +5,7 @@ use super::expr::{Ask, ExprId, Form};
 use super::label::Place;
 use super::lower::Lowering;
 use crate::graph::{Node, NodeId, Predict, WithArg};
-use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Number, Prediction, Shape};
+use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Number, Prediction};
 use crate::primitives::InterventionSignature;
 
 impl Lowering<'_> {
@@ -73,10 +73,17 @@ impl Lowering<'_> {
                     value,
                 });
             }
-            interventions.push(Intervention {
+            let intervention = Intervention {
                 name: with.name.clone(),
                 args,
-            });
+            };
+            // Samples of an objective are each at a noise of their own, where none sees another.
+            if self.drawn().is_some() && intervention.couples() {
+                let what = format!("{} among the samples of an objective", with.name);
+                let form = Form::Refused(what, node.span);
+                return b.exprs.intern(form, node.shape, node.span);
+            }
+            interventions.push(intervention);
             defaults.push(
                 with.args
                     .iter()
@@ -84,7 +91,7 @@ impl Lowering<'_> {
                     .collect::<Vec<bool>>(),
             );
         }
-        let latent = b.exprs.intern(Form::Latent, Shape::Tensor, node.span);
+        let latent = self.latent(b, node.span);
         let at = predict
             .at
             .as_ref()
@@ -95,6 +102,10 @@ impl Lowering<'_> {
             (b.scalars.text(id) != "t").then_some((id, n))
         };
         let t = predict.t.and_then(|n| own_t(b, n));
+        let drawn = self.drawn().filter(|_| t.is_none());
+        let time = drawn.map(|range| self.drawn_time(b, range, node.span));
+        // What is asked at an objective's `x` is asked there by the plan's word, but has no other name.
+        let here = self.drawn().map(|_| latent);
         let told = predict
             .told
             .as_ref()
@@ -119,8 +130,9 @@ impl Lowering<'_> {
             .row(row, &defaults, &place, &self.graph.inputs);
         let ask = Ask {
             prediction,
-            at: at.map(|a| a.0),
+            at: at.map(|a| a.0).or(here),
             t: t.map(|t| t.0),
+            time,
             told: told.map(|t| t.0),
             class: predict.class.map(|c| self.value(b, c)),
             maps: maps.iter().map(|(expr, _)| *expr).collect(),

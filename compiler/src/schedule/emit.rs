@@ -41,6 +41,8 @@ pub struct Emit<'a> {
     pub decisions: &'a BTreeMap<NodeId, DecisionId>,
     /// Names that values must not take.
     pub taken: &'a BTreeSet<String>,
+    /// What the result is called that has no name: `guided`.
+    pub leaves: &'static str,
     /// How many ticks the plan has.
     pub ticks: usize,
     /// Whether operations share passes over memory.
@@ -132,9 +134,10 @@ impl Draft<'_, '_> {
     fn number(&mut self, stages: &[Stage]) {
         let mut used = self.emit.taken.clone();
         let result = &self.work.tick.result;
+        let leaves = self.emit.leaves;
         let mut made = 0;
         for expr in stages.iter().flat_map(|s| s.passes.iter().flatten()) {
-            let leaving = [(result.denoise, "guided"), (result.renoise, "renoised")];
+            let leaving = [(result.denoise, leaves), (result.renoise, "renoised")];
             let given = leaving
                 .iter()
                 .find(|(e, _)| *e == Some(*expr))
@@ -290,6 +293,7 @@ impl Draft<'_, '_> {
             prediction,
             at: ask.at.map(|e| self.operand(e)),
             t: ask.t.map(|t| self.number_of(t)),
+            time: ask.time.map(|e| self.operand(e)),
             told: ask.told.map(|e| self.operand(e)),
             class: ask.class.map(|e| self.operand(e)),
             maps: ask.maps.iter().map(|e| self.operand(*e)).collect(),
@@ -395,6 +399,7 @@ impl Draft<'_, '_> {
                 of: self.operand(of),
                 look,
             },
+            Form::NoiseAt(part, t) => Code::NoiseAt(part, self.operand(t)),
             Form::Softmax(a) => Code::Softmax(self.operand(a)),
             Form::Pick(a, class) => Code::Pick(self.operand(a), self.operand(class)),
             Form::Argmax(a, except) => {

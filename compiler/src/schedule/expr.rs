@@ -11,7 +11,8 @@ use guide_grammar::span::Span;
 use super::scalar::ScalarId;
 use crate::graph::{CellId, NodeId};
 use crate::plan::{
-    Axes, Binary, Compare, InputId, JudgementId, Look, PredictionId, ReduceOp, Shape, Space, Unary,
+    Axes, Binary, Compare, InputId, JudgementId, Look, NoisePart, PredictionId, ReduceOp, Shape,
+    Space, Unary,
 };
 
 /// An expression: a row of [`Exprs`]. Operands have smaller numbers.
@@ -67,6 +68,8 @@ pub struct Ask {
     pub at: Option<ExprId>,
     /// See [`crate::plan::Use`].
     pub t: Option<ScalarId>,
+    /// See [`crate::plan::Use`].
+    pub time: Option<ExprId>,
     /// See [`crate::plan::Use`].
     pub told: Option<ExprId>,
     /// See [`crate::plan::Use`].
@@ -137,6 +140,8 @@ pub enum Form {
     Filter(FilterForm, ExprId),
     Random(String, ExprId, ExprId),
     Gaussian(String),
+    /// At a time.
+    NoiseAt(NoisePart, ExprId),
     /// Of a prediction.
     Look(ExprId, Look),
     Fresh(CellId, ExprId),
@@ -293,7 +298,7 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         }
         Form::State(_) | Form::Held(_) => Vec::new(),
         Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
-        Form::Predict(ask) => [ask.at, ask.told, ask.class]
+        Form::Predict(ask) => [ask.at, ask.time, ask.told, ask.class]
             .into_iter()
             .flatten()
             .chain(ask.maps.iter().copied())
@@ -307,7 +312,7 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         Form::Div(a, b) | Form::Binary(_, a, b) | Form::Compare(_, a, b) => vec![*a, *b],
         Form::And(a, b) | Form::Or(a, b) | Form::Random(_, a, b) => vec![*a, *b],
         Form::Unary(_, a) | Form::Not(a) | Form::Filter(_, a) | Form::Fresh(_, a) => vec![*a],
-        Form::Look(a, _) => vec![*a],
+        Form::Look(a, _) | Form::NoiseAt(_, a) => vec![*a],
         Form::Select(a, b, c) | Form::Where(a, b, c) | Form::Clip(a, b, c) => vec![*a, *b, *c],
         Form::Reduce {
             of, with, level, ..

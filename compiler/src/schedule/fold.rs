@@ -99,6 +99,7 @@ fn knowable(graph: &Graph) -> Vec<bool> {
         let mut known = vec![false; graph.nodes.len()];
         for (index, node) in graph.nodes.iter().enumerate() {
             known[index] = match &node.op {
+                Op::Tick(name) if graph.objective && name.is_of_noise() => false,
                 Op::Parameter(_) | Op::Latent | Op::Target | Op::Predict(_) | Op::Input(_) => false,
                 Op::Entry(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Filter(..) => false,
                 Op::Random(..) | Op::Gaussian(_) | Op::Look(..) | Op::Unsupported(..) => false,

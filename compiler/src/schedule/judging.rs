@@ -51,6 +51,11 @@ impl Lowering<'_> {
                 return by;
             }
         }
+        if self.drawn().is_some() && judge.sees == Seen::Noisy {
+            let what = "a classifier of noisy samples in an objective".to_string();
+            let form = Form::Refused(what, node.span);
+            return b.exprs.intern(form, node.shape, node.span);
+        }
         let key = (judge.of, by, judge.classifier.clone());
         let id = match self.judgements.index.get(&key) {
             Some(known) => *known,

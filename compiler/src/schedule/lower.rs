@@ -11,11 +11,12 @@ use super::judging::Judgements;
 use super::label::Predictions;
 use super::leaving::Leaving;
 use super::scalar::ScalarId;
+use super::turn::drawn_noise;
 use crate::graph::{
     CellId, Convert, FilterOp, Graph, Node, NodeId, Op, Outcome, OverRun, SpaceTerm, Stage,
     TickName,
 };
-use crate::plan::{Binary, Compare, Condition, Shape, Space, Unary};
+use crate::plan::{Binary, Compare, Condition, DRAWN_NOISE, Shape, Space, Unary};
 use crate::show;
 
 /// A tick's work before anything is left out.
@@ -296,7 +297,8 @@ impl<'a> Lowering<'a> {
                 b.exprs.intern(form, shape, span)
             }
             Op::Filter(filter, of) => self.filter(b, filter, *of, node),
-            Op::Latent => b.exprs.intern(Form::Latent, shape, span),
+            Op::Latent => self.latent(b, span),
+            Op::Gaussian(key) if key == DRAWN_NOISE => drawn_noise(b, span),
             Op::Target => b.exprs.intern(Form::Target, shape, span),
             Op::Input(input) => b.exprs.intern(Form::Input(*input), shape, span),
             Op::Entry(input, row, column) => {
@@ -347,9 +349,11 @@ impl<'a> Lowering<'a> {
                 b.exprs
                     .intern(Form::Refused(what.clone(), span), shape, span)
             }
-            Op::Number(_) | Op::Bool(_) | Op::Tick(_) | Op::Count(_) | Op::Parameter(_) => {
-                b.literal(0.0)
-            }
+            Op::Tick(name) => match self.drawn_name(b, *name, span) {
+                Some(drawn) => drawn,
+                None => b.literal(0.0),
+            },
+            Op::Number(_) | Op::Bool(_) | Op::Count(_) | Op::Parameter(_) => b.literal(0.0),
             Op::OverRun(..) | Op::AlphaAt(_) | Op::SigmaAt(_) | Op::TimeOf(_) => {
                 let what = "a fold or a time that depends on what the run finds".to_string();
                 b.exprs.intern(Form::Refused(what, span), shape, span)
@@ -475,6 +479,9 @@ impl<'a> Lowering<'a> {
     }
 
     fn convert(&self, b: &mut Builder<'_>, convert: &Convert, node: &Node) -> ExprId {
+        if let Some(converted) = self.convert_drawn(b, convert, node.span) {
+            return converted;
+        }
         let value = self.value(b, convert.value);
         let origin = convert.origin.map(|o| self.value(b, o));
         let change = Change {

@@ -32,6 +32,7 @@ mod scalar;
 mod sharing;
 mod space;
 mod tables;
+mod turn;
 mod unread;
 
 pub use crate::plan::MOST_STEPS;
@@ -43,7 +44,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnostics::{Bag, Code, Diagnostic};
 use crate::graph::Graph;
-use crate::plan::{FORMAT, Head, ModelFacts, Plan, Setting, Timetable};
+use crate::plan::{FORMAT, Head, MOST_TURNS, ModelFacts, Objective, Plan, Setting, Timetable};
 use crate::timetable::SolverFacts;
 use emit::{Emit, Work};
 use live::Formulas;
@@ -72,6 +73,8 @@ pub struct Target {
     pub negative: bool,
     /// What is known of classifiers.
     pub classifiers: Vec<KnownClassifier>,
+    /// What an objective draws; the steps are its turns then.
+    pub objective: Option<Objective>,
 }
 
 /// Makes the plan of a guide.
@@ -84,9 +87,13 @@ pub fn plan(graph: &Graph, target: &Target) -> Result<Plan, Bag> {
 
 fn build(graph: &Graph, target: &Target, fuse: bool) -> Result<Plan, Bag> {
     let mut bag = Bag::default();
-    if !(1..=MOST_STEPS).contains(&target.steps) || target.timetable.ticks.is_empty() {
-        let message = format!("a plan of {} steps is out of range", target.steps);
-        let help = format!("choose `--steps` from 1 to {MOST_STEPS}");
+    let (most, called) = match target.objective {
+        Some(_) => (MOST_TURNS, "turns"),
+        None => (MOST_STEPS, "steps"),
+    };
+    if !(1..=most).contains(&target.steps) || target.timetable.ticks.is_empty() {
+        let message = format!("a plan of {} {called} is out of range", target.steps);
+        let help = format!("choose `--steps` from 1 to {most}");
         bag.push(Diagnostic::new(Code::StepsOutOfRange, message).help(help));
         return Err(bag);
     }
@@ -118,13 +125,18 @@ fn emit_all(
     let (decision_ids, decisions) = tables::decisions(graph, scheduled);
     let used = tables::used(scheduled);
     let judged = judging::used(scheduled);
+    // Of an objective `x` is a value of the turn, and the latent is what is optimised.
+    let (latent, leaves) = match target.objective {
+        Some(_) => ("z", "gradient"),
+        None => ("x", "guided"),
+    };
     let taken: BTreeSet<String> = used
         .list
         .iter()
         .map(|p| p.label.clone())
         .chain(judged.list.iter().map(|j| j.label.clone()))
         .chain(graph.inputs.iter().map(|i| i.name.clone()))
-        .chain(["x", "target"].map(str::to_string))
+        .chain([latent, "target"].map(str::to_string))
         .collect();
     // A later evaluation speaks of decisions by name beside its own values.
     let names = decisions.iter().map(|d| d.name.clone());
@@ -145,6 +157,7 @@ fn emit_all(
                 0 => &taken,
                 _ => &taken_later,
             },
+            leaves,
             ticks: target.timetable.ticks.len(),
             fuse,
         };
@@ -181,6 +194,7 @@ fn emit_all(
             .collect(),
         steps: target.steps,
         sampler: target.sampler.clone(),
+        objective: target.objective,
         model: target.facts.clone(),
         negative: target.negative,
         per_evaluation: graph.per_evaluation,

@@ -50,6 +50,7 @@ fn alike(one: &Use, other: &Use, predictions: &[Prediction]) -> bool {
     };
     let same_point = one.at == other.at
         && one.t == other.t
+        && one.time == other.time
         && one.told == other.told
         && one.class == other.class;
     let same_network = changed.model == plain.model && changed.control == plain.control;

@@ -56,7 +56,10 @@ impl<'a> Names<'a> {
                 .decisions
                 .get(id.index())
                 .map_or("?".to_string(), |d| d.name.clone()),
-            Operand::Latent => "x".to_string(),
+            Operand::Latent => match self.plan.head.objective {
+                Some(_) => "z".to_string(),
+                None => "x".to_string(),
+            },
             Operand::Input(id) => input(id),
             Operand::Entry(id, row, column) if column.values == [0.0] => {
                 format!("{}[{}]", input(id), row.text)
@@ -137,6 +140,7 @@ impl<'a> Names<'a> {
             Code::MeanWithin(a, regions) => format!("mean_within({}, {})", of(a), of(regions)),
             Code::OneHot(_, class) => format!("only({})", of(class)),
             Code::Gaussian { key } => format!("gaussian(salt: \"{key}\")"),
+            Code::NoiseAt(part, t) => format!("{}({})", part.name(), of(t)),
             Code::Look { of: seen, look } => look.label(&of(seen)),
             Code::Fresh(state, init) => {
                 format!("{} if kept, else {}", of(&Operand::State(*state)), of(init))

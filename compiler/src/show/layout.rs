@@ -63,8 +63,8 @@ struct Drawer<'a> {
 /// The drawing of a segment.
 pub fn drawing(plan: &Plan, segment: &Segment) -> Drawing {
     let title = match segment.steps {
-        (from, to) if to == from + 1 => format!("step {from}"),
-        (from, to) => format!("steps {from}..{to}"),
+        (from, to) if to == from + 1 => format!("{} {from}", words::step(plan)),
+        (from, to) => format!("{}s {from}..{to}", words::step(plan)),
     };
     let title = if segment.substep > 0 {
         format!("{title}, substep {}", segment.substep)

@@ -31,9 +31,10 @@ fn line(out: &mut String, text: &str) {
 
 fn head(plan: &Plan, out: &mut String) {
     let head = &plan.head;
+    let step = words::step(plan);
     let steps = match (head.steps, plan.timetable.skipped) {
-        (1, 0) => "1 step".to_string(),
-        (steps, 0) => format!("{steps} steps"),
+        (1, 0) => format!("1 {step}"),
+        (steps, 0) => format!("{steps} {step}s"),
         (steps, skipped) => format!(
             "the last {steps} of {} steps",
             steps.saturating_add(skipped)
@@ -139,8 +140,8 @@ fn segment(plan: &Plan, part: &Segment, out: &mut String) {
         format!(", substep {}", part.substep)
     };
     let which = match part.steps {
-        (from, to) if to == from + 1 => format!("step {from}"),
-        (from, to) => format!("steps {from}..{to}"),
+        (from, to) if to == from + 1 => format!("{} {from}", words::step(plan)),
+        (from, to) => format!("{}s {from}..{to}", words::step(plan)),
     };
     line(out, &format!("\n{which}{substep}"));
     let many = part.waves.iter().filter(|w| !w.evaluate.is_empty()).count() > 1;
@@ -250,6 +251,9 @@ fn place(names: &Names<'_>, one: &Use) -> Vec<String> {
     }
     if let Some(t) = &one.t {
         notes.push(format!("t = {}", t.text));
+    }
+    if let Some(time) = &one.time {
+        notes.push(format!("at time {}", names.operand(time)));
     }
     if let Some(told) = &one.told {
         notes.push(format!("told {}", names.operand(told)));
@@ -449,6 +453,7 @@ fn judged(plan: &Plan, out: &mut String) {
 fn total(plan: &Plan, out: &mut String) {
     let cost = &plan.cost;
     let steps = u64::from(plan.head.steps.max(1));
+    let step = words::step(plan);
     let each = |n: u64| format!("{:.2}", n as f64 / steps as f64);
     let (low, high) = cost::ratio(plan);
     let mut text = String::new();
@@ -461,14 +466,14 @@ fn total(plan: &Plan, out: &mut String) {
         };
         write!(
             text,
-            "{} {word}, exact; {} a step; {high:.2} x cfg",
+            "{} {word}, exact; {} a {step}; {high:.2} x cfg",
             cost.least,
             each(cost.least)
         )
     } else {
         write!(
             text,
-            "between {} and {} evaluations; {} to {} a step; {low:.2} to {high:.2} x cfg",
+            "between {} and {} evaluations; {} to {} a {step}; {low:.2} to {high:.2} x cfg",
             cost.least,
             cost.most,
             each(cost.least),

@@ -1,6 +1,6 @@
 //! Numbers and layers as people write them.
 
-use crate::plan::Number;
+use crate::plan::{Number, Plan};
 
 /// A number in its shortest form, with no more than 12 digits: `7.5`, `10`, `inf`, `1e-8`.
 pub fn number(value: f64) -> String {
@@ -82,6 +82,14 @@ pub fn bytes(count: u64) -> String {
         "1 byte".to_string()
     } else {
         format!("{count} bytes")
+    }
+}
+
+/// What a tick is called: an objective takes turns.
+pub fn step(plan: &Plan) -> &'static str {
+    match plan.head.objective {
+        Some(_) => "turn",
+        None => "step",
     }
 }
 

@@ -12,10 +12,12 @@ mod method;
 mod points;
 mod raw;
 mod sampler;
+mod turns;
 
 pub use config::{Ignored, SchedulerConfig, Shift};
 pub use inverse::inverse;
 pub use sampler::{Levels, Sampler, SolverFacts, Spacing};
+pub use turns::turns;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::{NoiseTable, Tick, Timetable};

@@ -84,7 +84,12 @@ pub(super) fn ask(
     let mut questions = Vec::new();
     let mut points = Points::new();
     for (question, rows) in batch.uses.iter().zip(&asked) {
-        if !rows.is_empty() {
+        // Samples whose times the run finds are each at another point of the noise.
+        let together = match question.time {
+            Some(_) => 1,
+            None => rows.len().max(1),
+        };
+        for rows in rows.chunks(together) {
             let x = point(now, question, rows, known, &mut points)?;
             questions.push(put(now, question, rows, known, x)?);
         }
@@ -261,18 +266,17 @@ fn put<'a>(
         .predictions
         .get(question.prediction.index())
         .ok_or_else(|| broken("the plan asks for a prediction that it does not list"))?;
-    let (t, alpha, sigma) = match &question.t {
-        None => (now.tick.t, now.tick.alpha, now.tick.sigma),
-        Some(t) => {
-            let t = t.at(now.k);
-            let (alpha, sigma) = if t == now.tick.t {
-                (now.tick.alpha, now.tick.sigma)
-            } else {
-                let curve = || now.plan.timetable.noise.curve();
-                now.noise.get_or_init(curve).at(t)
-            };
+    let found = match (&question.time, rows.first()) {
+        (Some(time), Some(b)) => Some(known.number(*b, time)?),
+        _ => question.t.as_ref().map(|t| t.at(now.k)),
+    };
+    let (t, alpha, sigma) = match found {
+        Some(t) if t != now.tick.t => {
+            let curve = || now.plan.timetable.noise.curve();
+            let (alpha, sigma) = now.noise.get_or_init(curve).at(t);
             (t, alpha, sigma)
         }
+        _ => (now.tick.t, now.tick.alpha, now.tick.sigma),
     };
     let each = |operand: &Operand| {
         rows.iter()

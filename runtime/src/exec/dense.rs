@@ -156,7 +156,7 @@ impl Arithmetic for Dense {
             let free: Vec<bool> = hold.iter().map(|hold| !hold).collect();
             let value = ops::pick_rows(&free, &value, &value.zeros_like()?)?;
             if let Some(b) = ops::finite_rows(&value)?.iter().position(|finite| !finite) {
-                return Err(at.not_finite(b, super::finish::PART_NAMES[j], None)?);
+                return Err(at.not_finite(b, super::finish::part_name(job.plan, j), None)?);
             }
             parts[j] = Some(value);
         }

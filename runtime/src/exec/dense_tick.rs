@@ -29,6 +29,7 @@ pub(super) fn views<'a>(job: &Job<'a>) -> Vec<View<'a>> {
 pub(super) fn frame<'a>(job: &'a Job<'a>, inputs: &'a [View<'a>]) -> Frame<'a> {
     Frame {
         plan: job.plan,
+        noise: job.noise,
         segment: job.segment,
         k: job.place.1,
         index: job.index,

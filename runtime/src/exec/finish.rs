@@ -1,6 +1,6 @@
 //! The end of a tick for one sample: what is kept, and what leaves.
 
-use guide_compiler::plan::{Hold, Operand};
+use guide_compiler::plan::{Hold, Operand, Plan};
 
 use super::kernels;
 use super::page::Sheet;
@@ -11,12 +11,20 @@ use super::sample::{Bad, Frame, Slot, broken};
 use crate::error::Result;
 
 /// What the parts of a result are called.
-pub(super) const PART_NAMES: [&str; PARTS] = [
+const PART_NAMES: [&str; PARTS] = [
     "the guided prediction",
     "the prediction to re-noise with",
     "the shift",
     "the move",
 ];
+
+/// What a part of a plan's result is called.
+pub(super) fn part_name(plan: &Plan, part: usize) -> &'static str {
+    match (part, plan.head.objective) {
+        (0, Some(_)) => "the gradient",
+        _ => PART_NAMES.get(part).copied().unwrap_or("a result"),
+    }
+}
 
 /// Stages what is kept, completes the parts of the result for a sample, and checks them. Of the parts
 /// that are `passed_on` nothing is written.
@@ -53,7 +61,7 @@ pub(super) fn finish(
         if passed_on[j] {
             let answer = slot.whole(frame, outs, b, &places.read(operand))?;
             if !answer.is_none_or(kernels::finite) {
-                return Err(frame.not_finite(b, PART_NAMES[j], None));
+                return Err(frame.not_finite(b, part_name(frame.plan, j), None));
             }
             continue;
         }
@@ -66,7 +74,7 @@ pub(super) fn finish(
             complete(frame, places, slot, outs, b, operand, j, &mut out)?;
         }
         if !out.is_finite() {
-            return Err(frame.not_finite(b, PART_NAMES[j], None));
+            return Err(frame.not_finite(b, part_name(frame.plan, j), None));
         }
         outs[j] = Some(out);
     }

@@ -115,6 +115,7 @@ pub(super) fn with_frame<T>(
         .collect::<Result<Vec<_>>>()?;
     then(&Frame {
         plan: job.plan,
+        noise: job.noise,
         segment: job.segment,
         k: job.place.1,
         index: job.index,

@@ -195,9 +195,11 @@ impl Lower<'_> {
             | Code::Look { .. }
             | Code::MeanWithin(..) => Does::Linear(Vec::new()),
             // Nor are those on numbers by class.
-            Code::Softmax(_) | Code::Pick(..) | Code::Argmax(..) | Code::OneHot(..) => {
-                Does::Linear(Vec::new())
-            }
+            Code::NoiseAt(..)
+            | Code::Softmax(_)
+            | Code::Pick(..)
+            | Code::Argmax(..)
+            | Code::OneHot(..) => Does::Linear(Vec::new()),
         }
     }
 }

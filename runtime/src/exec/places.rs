@@ -111,6 +111,7 @@ impl Places {
                 for v in question
                     .at
                     .iter()
+                    .chain(&question.time)
                     .chain(&question.told)
                     .chain(&question.class)
                     .chain(&question.maps)

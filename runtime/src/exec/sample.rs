@@ -1,6 +1,10 @@
 //! One sample: its numbers, buffers and state, and operations on numbers.
 
-use guide_compiler::plan::{Code, Guard, Look, Op, Operand, Plan, Segment, Shape, Term, Tick};
+use std::sync::OnceLock;
+
+use guide_compiler::plan::{
+    Code, Guard, Look, NoiseCurve, NoisePart, Op, Operand, Plan, Segment, Shape, Term, Tick,
+};
 
 use super::bindings::Bound;
 use super::dims::Dims;
@@ -105,6 +109,8 @@ pub enum View<'a> {
 pub struct Frame<'a> {
     /// The plan.
     pub plan: &'a Plan,
+    /// Its noise, worked out when something first asks.
+    pub noise: &'a OnceLock<NoiseCurve>,
     /// The segment that the tick belongs to.
     pub segment: &'a Segment,
     /// The tick's place in its segment.
@@ -139,6 +145,16 @@ impl<'a> Frame<'a> {
             let row = (*answer.row.get(b)?)?;
             answer.data.get(row * n..(row + 1) * n)
         })
+    }
+
+    /// The noise's factors at a time.
+    fn noise_at(&self, part: NoisePart, t: f64) -> f64 {
+        let curve = || self.plan.timetable.noise.curve();
+        let (alpha, sigma) = self.noise.get_or_init(curve).at(t);
+        match part {
+            NoisePart::Alpha => alpha,
+            NoisePart::Sigma => sigma,
+        }
     }
 
     /// What sample `b` has on a page that a network was given.
@@ -411,6 +427,7 @@ impl Slot {
             Code::Gaussian { key } => {
                 Some(Stream::new(self.seed, frame.tick.step, key).one_normal())
             }
+            Code::NoiseAt(part, t) => get(t)?.map(|t| frame.noise_at(*part, t)),
             Code::Pick(..) | Code::Argmax(..) | Code::Reduce(_) => self.of_list(frame, b, code)?,
             Code::Filter(..)
             | Code::Softmax(_)

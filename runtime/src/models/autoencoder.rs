@@ -121,10 +121,6 @@ impl Autoencoder {
     ///
     /// # Errors
     /// As [`Autoencoder::decode_back`].
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "objectives on pictures ask for it")
-    )]
     pub fn encode_back(
         &self,
         picture: &Tensor,

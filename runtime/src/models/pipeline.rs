@@ -1,6 +1,7 @@
 //! A text-to-image model, loaded: what it is, what it predicts, and pictures from latents.
 
 mod classes;
+mod world;
 
 use std::collections::BTreeMap;
 

@@ -120,14 +120,8 @@ impl Build {
             .into_iter()
             .enumerate()
             .map(|(i, when)| Use {
-                prediction: PredictionId(i as u32),
-                at: None,
-                t: None,
-                told: None,
-                class: None,
-                maps: Vec::new(),
                 when,
-                shares: None,
+                ..segments::plainly(i as u32)
             })
             .collect();
         let groups = self
@@ -144,6 +138,7 @@ impl Build {
                 settings: Vec::new(),
                 steps,
                 sampler: "recording".into(),
+                objective: None,
                 model: facts(),
                 negative: true,
                 per_evaluation: false,

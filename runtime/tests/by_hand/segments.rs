@@ -13,6 +13,7 @@ pub fn plainly(prediction: u32) -> Use {
         prediction: PredictionId(prediction),
         at: None,
         t: None,
+        time: None,
         told: None,
         class: None,
         maps: Vec::new(),

@@ -11,6 +11,7 @@ mod formulas;
 mod gradients;
 mod judged;
 mod laws;
+mod objectives;
 #[path = "../pipeline/mod.rs"]
 mod pipeline;
 mod planes;
@@ -25,5 +26,6 @@ fn main() {
     let mut trials = by_formula::trials();
     trials.extend(laws::trials());
     trials.extend(gradients::trials());
+    trials.extend(objectives::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -3,7 +3,7 @@
 use guide_compiler::diagnostics::{Bag, Code};
 use guide_compiler::memory::Memory;
 use guide_compiler::model;
-use guide_compiler::pipeline::{Analysis, Request, Times, compile, read};
+use guide_compiler::pipeline::{Analysis, Request, Times, compile, means_objective, read};
 use guide_compiler::plan::{Need, Plan};
 use guide_compiler::resolved::{ItemKind, KindNode};
 use guide_compiler::sources::Loaded;
@@ -25,12 +25,12 @@ pub struct Cost {
 /// Prompts that a list is given for the page's numbers.
 const PROMPTS: u32 = 2;
 
-/// The cost of a rule; nothing for what is not one.
+/// The cost of a rule or an objective; nothing for what is neither.
 pub fn of(item: &StdItem) -> Option<Cost> {
-    if !item.is_guide {
+    if !item.is_guide && item.folder != "objectives" {
         return None;
     }
-    let request = Request {
+    let mut request = Request {
         guide: Some(item.name.clone()),
         prompt_counts: vec![("prompts".to_owned(), PROMPTS)],
         ..Request::new(model::known(EMBEDDED)?)
@@ -44,7 +44,21 @@ pub fn of(item: &StdItem) -> Option<Cost> {
         },
         &sources,
     );
+    if means_objective(&analysis, Some(&item.name)) {
+        request = of_objective(request);
+    }
     of_request(&analysis, request)
+}
+
+/// The same for an objective, in as many turns.
+fn of_objective(mut request: Request) -> Request {
+    if let Times::Sampler { scheduler, .. } = request.times {
+        request.times = Times::Turns {
+            scheduler,
+            range: (0.02, 0.98),
+        };
+    }
+    request
 }
 
 /// The same for a flow model.
@@ -110,12 +124,19 @@ fn impossible(bag: Bag) -> Cost {
 fn evaluations(plan: &Plan) -> String {
     let (least, most) = (plan.cost.least, plan.cost.most);
     let steps = plan.head.steps;
+    let step = match plan.head.objective {
+        Some(_) => "turn",
+        None => "step",
+    };
     let each = |count: u64| format!("{:.2}", count as f64 / f64::from(steps.max(1)));
     if least == most {
-        format!("{most} evaluations in {steps} steps, {} a step", each(most))
+        format!(
+            "{most} evaluations in {steps} {step}s, {} a {step}",
+            each(most)
+        )
     } else {
         format!(
-            "{least} to {most} evaluations in {steps} steps, {} to {} a step",
+            "{least} to {most} evaluations in {steps} {step}s, {} to {} a {step}",
             each(least),
             each(most)
         )

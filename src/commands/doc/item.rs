@@ -6,6 +6,7 @@ use guide_grammar::span::{FileId, Span, Spanned};
 /// The folders of the standard library, with what they hold.
 pub const FOLDERS: &[(&str, &str)] = &[
     ("rules", "Rules (std::rules)"),
+    ("objectives", "Objectives (std::objectives)"),
     ("directions", "Directions (std::directions)"),
     ("ops", "Operators (std::ops)"),
     ("schedules", "Schedules (std::schedules)"),
@@ -27,9 +28,9 @@ pub const FOLDERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A function or guide of the standard library.
+/// A function, guide or objective of the standard library.
 pub struct StdItem {
-    /// `rules`, `ops`, `directions`, `schedules`, `dialects/diffusers`
+    /// `rules`, `objectives`, `ops`, `directions`, `schedules`, `dialects/diffusers`
     pub folder: &'static str,
     /// Its name.
     pub name: String,
@@ -69,6 +70,7 @@ impl StdItem {
     pub fn kind(&self) -> &'static str {
         match self.folder {
             _ if self.is_guide => "rule",
+            "objectives" => "objective",
             "directions" => "direction",
             "schedules" => "schedule",
             _ => "operator",

@@ -79,13 +79,17 @@ fn of_item(
     out.push_str(&paragraphs(&item.file_docs));
     if let Some(picture) = picture {
         let (name, picture) = (&item.name, picture.display());
-        out.push_str(&format!(
-            "![Without guidance above, with {name} below]({}{picture})\n\n",
-            up(item)
-        ));
-        out.push_str(&format!(
-            "The embedded model without guidance, and under `{name}` with its defaults.\n\n"
-        ));
+        if item.kind() == "objective" {
+            out.push_str(&format!(
+                "![What {name} ends in]({}{picture})\n\n",
+                up(item)
+            ));
+            out.push_str(
+                "What latents of the embedded model become; `stdlib/reference/make.sh` says how.\n\n",
+            );
+        } else {
+            out.push_str(&versus(name, &format!("{}{picture}", up(item))));
+        }
     }
     out.push_str(&format!(
         "```text\n{}```\n\n",
@@ -112,6 +116,14 @@ fn of_item(
     }
     out.push_str(&format!("```guide\n{}```\n", item.source));
     out
+}
+
+/// A rule's picture, beside none.
+fn versus(name: &str, picture: &str) -> String {
+    format!(
+        "![Without guidance above, with {name} below]({picture})\n\n\
+         The embedded model without guidance, and under `{name}` with its defaults.\n\n"
+    )
 }
 
 fn index(items: &[StdItem]) -> String {

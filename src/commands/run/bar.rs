@@ -8,11 +8,11 @@ use indicatif::ProgressBar;
 
 use crate::ui::Ui;
 
-const LINE: &str = "{bar:30} step {pos}/{len}  {msg}  {eta} left";
-
 /// What is shown.
 pub struct Bar {
     kind: Kind,
+    /// What is counted: `step`.
+    word: &'static str,
 }
 
 enum Kind {
@@ -24,9 +24,15 @@ enum Kind {
 impl Bar {
     /// Begins to show a run.
     pub fn start(quiet: bool, ui: Ui) -> Bar {
+        Bar::of("step", quiet, ui)
+    }
+
+    /// Begins to show something else that is counted.
+    pub fn of(word: &'static str, quiet: bool, ui: Ui) -> Bar {
+        let line = format!("{{bar:30}} {word} {{pos}}/{{len}}  {{msg}}  {{eta}} left");
         let kind = if quiet {
             Kind::Silent
-        } else if let Some(bar) = ui.bar(LINE) {
+        } else if let Some(bar) = ui.bar(&line) {
             Kind::Drawn(bar)
         } else {
             Kind::Lines {
@@ -35,7 +41,7 @@ impl Bar {
                 said: 0,
             }
         };
-        Bar { kind }
+        Bar { kind, word }
     }
 
     /// Takes the bar away.
@@ -48,8 +54,16 @@ impl Bar {
 
 impl Observer for Bar {
     fn tick(&mut self, progress: &Progress<'_>) -> Result<()> {
-        let (done, total) = (progress.done, progress.total.max(1));
-        let evaluations = format!("{} evaluations", progress.evaluations);
+        self.show(progress.done, progress.total, progress.evaluations);
+        Ok(())
+    }
+}
+
+impl Bar {
+    /// So many are done, with so many evaluations.
+    pub fn show(&mut self, done: usize, total: usize, evaluations: u64) {
+        let (total, word) = (total.max(1), self.word);
+        let evaluations = format!("{evaluations} evaluations");
         match &mut self.kind {
             Kind::Silent => {}
             Kind::Drawn(bar) => {
@@ -65,11 +79,10 @@ impl Observer for Bar {
                     let each = begin.elapsed().as_secs_f64() / done.max(1) as f64;
                     let left = each * (total - done.min(total)) as f64;
                     ui.say(&format!(
-                        "step {done}/{total}  {evaluations}  {left:.0} s left"
+                        "{word} {done}/{total}  {evaluations}  {left:.0} s left"
                     ));
                 }
             }
         }
-        Ok(())
     }
 }

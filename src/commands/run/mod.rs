@@ -2,12 +2,12 @@
 
 pub mod bar;
 pub mod device;
-mod memory;
+pub mod memory;
 pub mod output;
 mod record;
 mod saved;
 mod source;
-mod summary;
+pub mod summary;
 mod trace;
 
 use std::sync::Arc;
@@ -275,7 +275,7 @@ pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn check(stop: &AtomicBool) -> Result<()> {
+pub fn check(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) {
         Err(Failure::Interrupted)
     } else {

@@ -138,6 +138,26 @@ impl Output {
         Ok(written)
     }
 
+    /// Writes what pictures are on their way, side by side, as `NAME-PLACE.png` beside where the end will
+    /// stand; what stood there is replaced.
+    pub fn on_the_way(&self, pictures: &[Picture], place: &str, about: &str) -> Result<PathBuf> {
+        let (folder, name) = match &self.place {
+            Place::File(file) => {
+                let stem = file.file_stem().unwrap_or_default();
+                (folder_of(file), stem.to_string_lossy().into_owned())
+            }
+            Place::Named { folder, name, .. } => (folder.clone(), name.clone()),
+        };
+        let encoded = match pictures {
+            [one] => encode_png(one, about)?,
+            many => encode_png(&contact_sheet(&side_by_side(many)), about)?,
+        };
+        make_folder(&folder)?;
+        let file = folder.join(format!("{name}-{place}.png"));
+        write_whole(&file, &encoded).map_err(|error| Failure::unwritable(&file, error))?;
+        Ok(file)
+    }
+
     fn folder(&self) -> PathBuf {
         match &self.place {
             Place::File(file) => folder_of(file),

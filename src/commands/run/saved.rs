@@ -31,6 +31,11 @@ pub fn read(args: &Run) -> Result<Plan> {
         )));
     }
     let plan = parse(&args.source.file)?;
+    if plan.head.objective.is_some() {
+        return Err(bad(&args.source.file, "it is the plan of an objective")
+            .help("optimise with the objective's file: `guidec optimise FILE`")
+            .into());
+    }
     if plan.timetable.skipped > 0 && args.init_image.is_none() {
         return Err(
             bad(&args.source.file, "it was made for a start from a picture")

@@ -96,6 +96,11 @@ impl Summary {
         }
     }
 
+    /// Says more of what made the pictures.
+    pub fn add(&mut self, name: &str, value: Value) {
+        self.made.insert(name.to_owned(), value);
+    }
+
     /// What made the picture of a sample, as JSON.
     pub fn about(&self, sample: usize) -> String {
         let mut made = self.made.clone();
