@@ -85,6 +85,7 @@ fn target(guide: &str) -> Target {
         steps: STEPS,
         negative: true,
         classifiers: Vec::new(),
+        backward: Default::default(),
     }
 }
 

@@ -1,15 +1,16 @@
 //! `grad`: the operations of a gradient, put together backward from the number that is differentiated.
 //!
 //! They are operations like any others, so that a plan shows and runs them as it does a rule's own; only
-//! what goes through a network is asked of it ([`Op::JudgeGradient`]).
+//! what goes through a network is asked of it ([`Op::JudgeGradient`], [`Op::PredictGradient`]).
 
 use std::collections::BTreeMap;
 
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::{Convert, NodeId, Op, SpaceTerm};
-use crate::plan::{Axes, Binary, ReduceOp, Seen, Shape, Space, Unary};
+use crate::graph::{Convert, NodeId, Op, Predict, SpaceTerm, With};
+use crate::plan::{Axes, Binary, ReduceOp, Shape, Space, Unary};
+use crate::primitives::InterventionSignature;
 use crate::resolved::Arg;
 
 use super::builder::{Builder, Meta};
@@ -362,9 +363,6 @@ impl<'a> Backward<'a> {
             Op::Reduce {
                 op, over, of, with, ..
             } => self.reduction(op, over, node, (of, with), so_far)?,
-            Op::Judge(judge) if judge.sees == Seen::Image => {
-                return Err(Stop::NotYet("the decoder".to_string()));
-            }
             Op::Judge(judge) => {
                 let of = judge.of;
                 let by = self.add(Op::JudgeGradient(judge, so_far), Shape::Tensor);
@@ -390,14 +388,33 @@ impl<'a> Backward<'a> {
                 self.give(a, back);
             }
             Op::Argmax(..) | Op::OneHot(..) => {}
-            Op::Predict(_) => return Err(Stop::NotYet("the network".to_string())),
-            Op::Decode(_) => return Err(Stop::NotYet("the decoder".to_string())),
+            Op::Predict(predict) => self.network(predict, node, so_far)?,
             Op::Unsupported(what, _) => return Err(Stop::NotYet(format!("`{what}`"))),
             Op::Parameter(_) => return Err(Stop::NotYet("a parameter".to_string())),
-            Op::JudgeGradient(..) => return Err(self.without(node, "a gradient")),
+            Op::JudgeGradient(..) | Op::PredictGradient(..) => {
+                return Err(self.without(node, "a gradient"));
+            }
             Op::Filter(..) => return Err(self.without(node, "a filter")),
             _ => return Err(self.without(node, "this")),
         }
+        Ok(())
+    }
+
+    /// Through a network, to the latent that it is asked at.
+    fn network(&mut self, predict: Box<Predict>, node: NodeId, so_far: NodeId) -> Result<(), Stop> {
+        let point = predict.at.as_ref().map_or(self.by, |(at, _)| *at);
+        let known = |with: &With| InterventionSignature::find(&with.name);
+        let closed = |with: &&With| known(with).is_none_or(|known| !known.gradient);
+        if let Some(with) = predict.with.iter().find(closed) {
+            return Err(self.without(node, &format!("a network with `{}`", with.name)));
+        }
+        // What it is told besides its point has no gradient.
+        let told = predict.told.as_ref().map(|(told, _)| *told);
+        if told.is_some_and(|told| self.is_on_the_way(told)) {
+            return Err(self.without(node, "the time that a network is told"));
+        }
+        let by = self.add(Op::PredictGradient(predict, so_far), Shape::Tensor);
+        self.give(point, by);
         Ok(())
     }
 

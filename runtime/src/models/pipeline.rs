@@ -11,14 +11,16 @@ use guide_compiler::plan::{
 };
 
 use super::answer::{self, Answers, Asked};
-use super::autoencoder::{Autoencoder, Tiling};
+use super::autoencoder::{Autoencoder, Tiling, no_backward};
 use super::conditions::{Conditions, Words};
 use super::judges::Judges;
+use super::loss::Loss;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
 use super::sharing::Sharing;
 use super::text::{Encoded, TextSide};
 use super::unrelated;
+use crate::device;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::{self, Borrowed, Hooks, Kept, Lent, Operands};
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
@@ -128,6 +130,17 @@ impl Pipeline {
         self.judges.bind(name, source, &self.device)
     }
 
+    /// Binds a loss under the name that rules call it by.
+    ///
+    /// # Errors
+    /// `BadBinding` for a value that names no loss; `Unreadable` for a file; what the tensor library
+    /// reports.
+    pub fn bind_loss(&mut self, name: &str, value: &str, picture: (usize, usize)) -> Result<()> {
+        let loss = Loss::read(value, picture, &self.autoencoder)?;
+        self.judges.bind_loss(name, loss);
+        Ok(())
+    }
+
     /// Makes ready for a plan before its first step: loads the twins and classifiers that this model brings
     /// itself (`weak/unet`, `judge/noisy`), encodes every text, and checks that the layers of every
     /// intervention exist and that every classifier fits.
@@ -141,6 +154,7 @@ impl Pipeline {
             self.conditions.refuse_additions()?;
         }
         self.judges.ready(plan, &self.source, &self.device)?;
+        self.goes_back(plan)?;
         self.enough_prompts(plan)?;
         for (row, prediction) in plan.predictions.iter().enumerate() {
             self.ready(prediction)?;
@@ -172,6 +186,31 @@ impl Pipeline {
             false => Sharing::default(),
         };
         Ok(())
+    }
+
+    /// Whether every gradient of a plan goes through what has one, and the memory that is free holds it.
+    fn goes_back(&self, plan: &Plan) -> Result<()> {
+        let networks = plan.predictions.iter().any(|row| row.gradient);
+        let decoder = self.judges.asks_decoder(plan)?;
+        if !self.device.is_cpu() && (networks || decoder) {
+            return Err(no_backward(if networks {
+                "the network"
+            } else {
+                "the decoder"
+            }));
+        }
+        let [_, height, width] = plan.head.model.latent.map(|side| side as usize);
+        let mut needed = 0;
+        if networks {
+            needed = self.main.unet.config().backward(height, width);
+        }
+        if decoder {
+            needed = needed.max(self.autoencoder.config().backward(height, width));
+        }
+        match device::free_memory() {
+            Some(free) if needed > free => Err(no_memory(needed, free)),
+            _ => Ok(()),
+        }
     }
 
     /// Height and width of the latents of a picture.
@@ -511,6 +550,13 @@ impl Predictor for Pipeline {
                     .collect::<Result<_>>()?,
             });
         }
+        if questions.iter().any(|question| question.by.is_some()) {
+            // A batch asks for gradients alone, or for none: `Plan::check` looks at it.
+            let gradients = answer::back(&asked, self.main.space, &self.device)?;
+            drop(asked);
+            self.passes = vec![1; questions.iter().map(|question| question.rows.len()).sum()];
+            return Ok(gradients.into_iter().flatten().collect());
+        }
         let begun = asked.iter().flat_map(|one| &one.begun);
         let shared = begun.filter(|begun| begun.is_some()).count();
         let Answers {
@@ -549,8 +595,10 @@ impl Predictor for Pipeline {
             }
             Some(by) => {
                 let each = rows.zip(by);
-                let each =
-                    each.map(|(at, by)| judges.gradient(classifier, &row(at)?, question.t, by));
+                let decoder = &self.autoencoder;
+                let each = each.map(|(at, by)| {
+                    judges.gradient(classifier, &row(at)?, question.t, by, decoder)
+                });
                 let gradients = each.collect::<Result<Vec<_>>>()?;
                 let gradients = Tensor::cat(&gradients, 0)?;
                 Ok(Verdict::Gradient(
@@ -589,4 +637,18 @@ fn not_bound(name: &str) -> RuntimeError {
     .help(format!(
         "add `--bind {name}=DIR` with the folder of a model, or of one part `unet/`"
     ))
+}
+
+/// The error for a backward pass that needs more memory than is free.
+fn no_memory(needed: u64, free: u64) -> RuntimeError {
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    RuntimeError::new(
+        ErrorKind::OutOfMemory,
+        format!(
+            "a backward pass holds about {:.1} GiB, and {:.1} GiB are free",
+            gib(needed),
+            gib(free)
+        ),
+    )
+    .help("use a smaller `--size`, or end other programs")
 }

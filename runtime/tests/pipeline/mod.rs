@@ -133,6 +133,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         steps,
         negative: true,
         classifiers: Vec::new(),
+        backward: Default::default(),
     };
     plan(&graph, &target).map_err(|bag| format!("{:?}", bag.into_sorted()))
 }

@@ -118,5 +118,6 @@ fn target() -> Target {
         steps: STEPS,
         negative: true,
         classifiers: Vec::new(),
+        backward: Default::default(),
     }
 }
