@@ -550,7 +550,7 @@ const SLOPE: f64 = 2e-2;
 fn the_gradient_of_a_loss_is_its_slope() {
     let mut pipeline = support::pocket().unwrap();
     pipeline.set_conditions(Conditions {
-        prompt: Some("fox".to_owned()),
+        prompt: "fox".to_owned(),
         ..Conditions::default()
     });
     pipeline

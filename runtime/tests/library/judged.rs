@@ -123,7 +123,8 @@ pub fn calibrated_classifier(now: &Now<'_>, memory: &mut Memory) -> Made {
     let strength = scale * (v + gamma * angle.sin() * most);
     let shift = mixed(&[(strength, &now.native("grad/judge(c)"))]);
     Made {
-        judged: 2,
+        // Nothing is asked where nothing comes of it.
+        judged: if strength == 0.0 { 0 } else { 2 },
         shift: Some(shift),
         ..Made::new(now.output_of_x0(&clean), 1)
     }
