@@ -3,14 +3,15 @@
 //! They are operations like any others, so that a plan shows and runs them as it does a rule's own; only
 //! what goes through a network is asked of it ([`Op::JudgeGradient`], [`Op::PredictGradient`]).
 
+mod network;
+
 use std::collections::BTreeMap;
 
 use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::{Convert, NodeId, Op, Predict, SpaceTerm, With};
+use crate::graph::{Convert, NodeId, Op, SpaceTerm};
 use crate::plan::{Axes, Binary, ReduceOp, Shape, Space, Unary};
-use crate::primitives::InterventionSignature;
 use crate::resolved::Arg;
 
 use super::builder::{Builder, Meta};
@@ -397,24 +398,6 @@ impl<'a> Backward<'a> {
             Op::Filter(..) => return Err(self.without(node, "a filter")),
             _ => return Err(self.without(node, "this")),
         }
-        Ok(())
-    }
-
-    /// Through a network, to the latent that it is asked at.
-    fn network(&mut self, predict: Box<Predict>, node: NodeId, so_far: NodeId) -> Result<(), Stop> {
-        let point = predict.at.as_ref().map_or(self.by, |(at, _)| *at);
-        let known = |with: &With| InterventionSignature::find(&with.name);
-        let closed = |with: &&With| known(with).is_none_or(|known| !known.gradient);
-        if let Some(with) = predict.with.iter().find(closed) {
-            return Err(self.without(node, &format!("a network with `{}`", with.name)));
-        }
-        // What it is told besides its point has no gradient.
-        let told = predict.told.as_ref().map(|(told, _)| *told);
-        if told.is_some_and(|told| self.is_on_the_way(told)) {
-            return Err(self.without(node, "the time that a network is told"));
-        }
-        let by = self.add(Op::PredictGradient(predict, so_far), Shape::Tensor);
-        self.give(point, by);
         Ok(())
     }
 

@@ -274,7 +274,9 @@ impl Checker<'_> {
         for from in prediction.into_iter().flat_map(Prediction::takes_from) {
             self.operand(&Operand::Prediction(from), made, asked)?;
         }
-        let points = [&one.at, &one.told, &one.class, &one.by].into_iter().flatten();
+        let points = [&one.at, &one.told, &one.class, &one.by]
+            .into_iter()
+            .flatten();
         for operand in points.chain(&one.maps) {
             self.operand(operand, made, asked)?;
         }

@@ -1,6 +1,10 @@
 //! A text-to-image model, loaded: what it is, what it predicts, and pictures from latents.
 
+mod backward;
 mod classes;
+mod size;
+
+pub use size::MAX_SIDE;
 
 use std::collections::BTreeMap;
 
@@ -11,24 +15,19 @@ use guide_compiler::plan::{
 };
 
 use super::answer::{self, Answers, Asked};
-use super::autoencoder::{Autoencoder, Tiling, no_backward};
+use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::{Conditions, Words};
 use super::judges::Judges;
-use super::loss::Loss;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
 use super::sharing::Sharing;
 use super::text::{Encoded, TextSide};
 use super::unrelated;
-use crate::device;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::interventions::{self, Borrowed, Hooks, Kept, Lent, Operands};
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::run::Distribution;
 use crate::weights::Source;
-
-/// The longest side of a picture, in pixels.
-pub const MAX_SIDE: usize = 8192;
 
 /// A model in diffusers layout, loaded.
 #[derive(Debug)]
@@ -130,17 +129,6 @@ impl Pipeline {
         self.judges.bind(name, source, &self.device)
     }
 
-    /// Binds a loss under the name that rules call it by.
-    ///
-    /// # Errors
-    /// `BadBinding` for a value that names no loss; `Unreadable` for a file; what the tensor library
-    /// reports.
-    pub fn bind_loss(&mut self, name: &str, value: &str, picture: (usize, usize)) -> Result<()> {
-        let loss = Loss::read(value, picture, &self.autoencoder)?;
-        self.judges.bind_loss(name, loss);
-        Ok(())
-    }
-
     /// Makes ready for a plan before its first step: loads the twins and classifiers that this model brings
     /// itself (`weak/unet`, `judge/noisy`), encodes every text, and checks that the layers of every
     /// intervention exist and that every classifier fits.
@@ -186,87 +174,6 @@ impl Pipeline {
             false => Sharing::default(),
         };
         Ok(())
-    }
-
-    /// Whether every gradient of a plan goes through what has one, and the memory that is free holds it.
-    fn goes_back(&self, plan: &Plan) -> Result<()> {
-        let networks = plan.predictions.iter().any(|row| row.gradient);
-        let decoder = self.judges.asks_decoder(plan)?;
-        if !self.device.is_cpu() && (networks || decoder) {
-            return Err(no_backward(if networks {
-                "the network"
-            } else {
-                "the decoder"
-            }));
-        }
-        let [_, height, width] = plan.head.model.latent.map(|side| side as usize);
-        let mut needed = 0;
-        if networks {
-            needed = self.main.unet.config().backward(height, width);
-        }
-        if decoder {
-            needed = needed.max(self.autoencoder.config().backward(height, width));
-        }
-        match device::free_memory() {
-            Some(free) if needed > free => Err(no_memory(needed, free)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Height and width of the latents of a picture.
-    ///
-    /// # Errors
-    /// `BadSize` where a side is no multiple of what a latent covers, too short for the network to halve
-    /// it as often as it does, or too long.
-    pub fn latent_size(&self, width: usize, height: usize) -> Result<(usize, usize)> {
-        let factor = self.autoencoder.config().factor();
-        let bad =
-            |why: String, help: String| Err(RuntimeError::new(ErrorKind::BadSize, why).help(help));
-        let side = self.main.unet.config().sample_size * factor;
-        // The network halves the latents between its levels.
-        let least = factor
-            << (self
-                .main
-                .unet
-                .config()
-                .block_out_channels
-                .len()
-                .saturating_sub(1));
-        if width < least || height < least {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: no side may be shorter than {least}"
-                ),
-                format!("use `--size {side}x{side}`, the model's own size"),
-            );
-        }
-        if !width.is_multiple_of(factor) || !height.is_multiple_of(factor) {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: each side must be a multiple of {factor}"
-                ),
-                format!(
-                    "use `--size {}x{}`",
-                    near(width, factor),
-                    near(height, factor)
-                ),
-            );
-        }
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: no side may be longer than {MAX_SIDE}"
-                ),
-                format!("use `--size {side}x{side}`, the model's own size"),
-            );
-        }
-        Ok((height / factor, width / factor))
-    }
-
-    /// Height and width of the picture of latents.
-    pub fn picture_size(&self, latent_height: usize, latent_width: usize) -> (usize, usize) {
-        let factor = self.autoencoder.config().factor();
-        (latent_height * factor, latent_width * factor)
     }
 
     /// Pictures from latents: `[B, C, h, w]` to `[B, 3, H, W]` in 0..1, f32, one sample after another.
@@ -624,11 +531,6 @@ fn first_asked(plan: &Plan, prediction: usize) -> (usize, u32) {
     (place.unwrap_or(0), segment.steps.0)
 }
 
-/// The multiple of `factor` that is nearest, at least one.
-fn near(side: usize, factor: usize) -> usize {
-    ((side.min(MAX_SIDE) + factor / 2) / factor).max(1) * factor
-}
-
 fn not_bound(name: &str) -> RuntimeError {
     RuntimeError::new(
         ErrorKind::NotBound,
@@ -637,18 +539,4 @@ fn not_bound(name: &str) -> RuntimeError {
     .help(format!(
         "add `--bind {name}=DIR` with the folder of a model, or of one part `unet/`"
     ))
-}
-
-/// The error for a backward pass that needs more memory than is free.
-fn no_memory(needed: u64, free: u64) -> RuntimeError {
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    RuntimeError::new(
-        ErrorKind::OutOfMemory,
-        format!(
-            "a backward pass holds about {:.1} GiB, and {:.1} GiB are free",
-            gib(needed),
-            gib(free)
-        ),
-    )
-    .help("use a smaller `--size`, or end other programs")
 }
