@@ -4,7 +4,7 @@ use guide_compiler::diagnostics::Diagnostic;
 use guide_compiler::model::Model;
 use guide_compiler::pipeline::{self, Analysis, Request, Times};
 use guide_compiler::plan::Plan;
-use guide_compiler::schedule::KnownClassifier;
+use guide_compiler::schedule::{Backward, KnownClassifier};
 use guide_compiler::sources::SourceMap;
 use guide_compiler::timetable::{Sampler, Spacing};
 
@@ -51,6 +51,7 @@ pub fn request(source: &Source, target: &Target, model: Model, negative: bool) -
         tables: tables(&target.bind),
         negative,
         classifiers: classifiers(target),
+        backward: backward(target, model.facts.latent),
         facts: model.facts,
         times: Times::Sampler {
             scheduler,
@@ -183,6 +184,32 @@ fn classifiers(target: &Target) -> Vec<KnownClassifier> {
         );
     }
     all
+}
+
+/// What backward passes through the model hold, by its configs. What cannot be read is refused when it is
+/// loaded.
+#[cfg(feature = "run")]
+fn backward(target: &Target, [_, height, width]: [u32; 3]) -> Backward {
+    use guide_runtime::models::sd::{UNetConfig, VaeConfig};
+    use guide_runtime::weights::find::find;
+
+    let model = target.model.as_deref().unwrap_or(crate::describe::EMBEDDED);
+    let Ok(found) = find(model, &crate::describe::places()) else {
+        return Backward::default();
+    };
+    let (height, width) = (height as usize, width as usize);
+    let network = UNetConfig::read(&found.source, "unet").ok();
+    let decoder = VaeConfig::read(&found.source, "vae").ok();
+    Backward {
+        network: network.map(|config| config.backward(height, width)),
+        decoder: decoder.map(|config| config.backward(height, width)),
+    }
+}
+
+/// Without the runtime nothing is known of them.
+#[cfg(not(feature = "run"))]
+fn backward(_: &Target, _: [u32; 3]) -> Backward {
+    Backward::default()
 }
 
 /// Without the runtime no classifier is known.

@@ -86,6 +86,7 @@ fn target(guide: &str) -> Target {
         negative: true,
         classifiers: Vec::new(),
         objective: None,
+        backward: Default::default(),
     }
 }
 

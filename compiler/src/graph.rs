@@ -154,6 +154,9 @@ pub enum Op {
     Target,
     /// A network's answer, in the main model's own space.
     Predict(Box<Predict>),
+    /// The gradient of the sum of a network's answer, weighted by the second, by the latent that it was
+    /// asked at.
+    PredictGradient(Box<Predict>, NodeId),
     /// An input: a map, an image's latent.
     Input(plan::InputId),
     /// An entry of a bound table, by const nodes: row, column.
@@ -236,9 +239,10 @@ pub enum Op {
     SigmaAt(NodeId),
     /// `time_of(sigma)`
     TimeOf(NodeId),
-    /// A classifier's logits.
+    /// A classifier's logits, or a loss's value.
     Judge(Box<Judge>),
-    /// The gradient of the sum of a classifier's logits, weighted by the second, by what it is shown.
+    /// The gradient of the sum of a classifier's logits, weighted by the second, by the latent that it is
+    /// shown or whose picture it is shown; of a loss's value, times the second.
     JudgeGradient(Box<Judge>, NodeId),
     /// The picture of a latent: only what a classifier is shown.
     Decode(NodeId),
@@ -295,6 +299,8 @@ impl Predict {
 pub struct Judge {
     /// Whom, under the name that the rule declares.
     pub classifier: String,
+    /// Whether it is a loss, which gives one number.
+    pub loss: bool,
     /// What it is shown.
     pub sees: plan::Seen,
     /// How, where the rule says it.

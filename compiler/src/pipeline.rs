@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::plan::{ModelFacts, Objective, Plan, Timetable};
 use crate::resolve::resolve;
 use crate::resolved::{ItemId, ItemKind, Program};
-use crate::schedule::{self, KnownClassifier, Target};
+use crate::schedule::{self, Backward, KnownClassifier, Target};
 use crate::sources::{Loaded, SourceMap, Sources};
 use crate::timetable::{Sampler, SchedulerConfig, SolverFacts, Spacing, inverse, shortened, turns};
 use guide_grammar::ast::FunctionKind;
@@ -65,6 +65,8 @@ pub struct Request {
     pub strength: Option<f64>,
     /// What is known of the classifiers that are bound, and of the model's own.
     pub classifiers: Vec<KnownClassifier>,
+    /// What is known of backward passes.
+    pub backward: Backward,
 }
 
 /// The name of the solver that walks backwards, in plans.
@@ -120,6 +122,7 @@ impl Request {
             steps: 20,
             strength: None,
             classifiers: Vec::new(),
+            backward: Backward::default(),
         }
     }
 
@@ -287,6 +290,7 @@ fn prepare(analysis: &Analysis, request: &Request) -> Result<(Graph, Target, Bag
         negative: request.negative,
         classifiers: request.classifiers.clone(),
         objective: request.objective(),
+        backward: request.backward,
     };
     Ok((graph, target, bag))
 }

@@ -129,6 +129,8 @@ pub struct InterventionSignature {
     pub supported: bool,
     /// The word among its arguments by which one sample sees another.
     pub couples_by: Option<&'static str>,
+    /// Whether gradients go through a network that is changed so.
+    pub gradient: bool,
 }
 
 /// What an intervention's parameter takes.
@@ -222,6 +224,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Self-attention that returns its values: `to_out(to_v(h))` (PAG, arXiv 2403.17377).",
         supported: true,
         couples_by: None,
+        gradient: true,
     },
     InterventionSignature {
         name: "blur_attention",
@@ -232,6 +235,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Self-attention whose queries are blurred over space; `inf` is their mean (SEG, arXiv 2408.00760).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "skip_layers",
@@ -239,6 +243,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Leaves out the named layers: their input is their output.",
         supported: true,
         couples_by: None,
+        gradient: true,
     },
     InterventionSignature {
         name: "shuffle_tokens",
@@ -249,6 +254,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Shuffles the tokens that enter each transformer block whose self-attention is named, anew for each block, sample and step (TPG, arXiv 2506.10036).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "scale_skips",
@@ -266,6 +272,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "On the way up, scales half of the channels by `b1` and `b2`, and the lowest frequencies of what the way down has kept by `s1` and `s2`, on the coarsest and the next level (FreeU, arXiv 2309.11497).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "negative_attention",
@@ -283,6 +290,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Extrapolates inside each cross-attention from what it gives for another condition, limits the norm of each token to `tau` times its own, and mixes that in (NAG, arXiv 2505.21179).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "steer_away",
@@ -297,6 +305,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Subtracts from what each cross-attention gives a part of what it gives for another condition (NASA, arXiv 2412.02687).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "push_apart",
@@ -312,6 +321,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Moves what each self-attention gives for a token away from its best match in another prediction's evaluation or in the batch's first sample, where their cosine exceeds `threshold` (NegToMe, arXiv 2412.01339).",
         supported: true,
         couples_by: Some("batch"),
+        gradient: false,
     },
     InterventionSignature {
         name: "inject",
@@ -326,6 +336,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Gives layers what they had in another prediction's evaluation: self-attentions their queries and keys, or residual blocks what they add (arXiv 2211.12572).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "bias_attention",
@@ -341,6 +352,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Adds to the scores that some tokens of the text have at the places of a region (paint with words, arXiv 2211.01324).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "mask_attention",
@@ -355,6 +367,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Lets some tokens of the text be seen only from a region: elsewhere their attention goes to the others.",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "sparse_attention",
@@ -369,6 +382,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Extrapolates from what each cross-attention gives to what it gives where only the largest scores count (alpha-entmax; PLADIS, arXiv 2503.07677).",
         supported: true,
         couples_by: None,
+        gradient: false,
     },
     InterventionSignature {
         name: "steer",
@@ -379,6 +393,7 @@ pub const INTERVENTIONS: &[InterventionSignature] = &[
         doc: "Adds a vector to the features of the named layers.",
         supported: false,
         couples_by: None,
+        gradient: false,
     },
 ];
 

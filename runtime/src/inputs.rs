@@ -26,6 +26,8 @@ pub struct Bound {
     pub models: Vec<(String, String)>,
     /// Classifiers likewise.
     pub classifiers: Vec<(String, String)>,
+    /// Losses by the name that the rule calls them by, and what they are.
+    pub losses: Vec<(String, String)>,
 }
 
 /// Sizes that pictures are brought to.
@@ -77,6 +79,9 @@ pub fn bind(
             }
             None if plan.head.needs.contains(&Need::Classifier(name.clone())) => {
                 bound.classifiers.push((name.clone(), value.clone()));
+            }
+            None if plan.head.needs.contains(&Need::Loss(name.clone())) => {
+                bound.losses.push((name.clone(), value.clone()));
             }
             None => return Err(unknown(plan, name)),
         }

@@ -150,7 +150,8 @@ fn is_plain(prediction: &Prediction) -> bool {
             | Condition::Class(_)
             | Condition::ClassOf(_)
     );
-    known && prediction.interventions.is_empty()
+    // A gradient is weighted by what is no part of the question.
+    known && prediction.interventions.is_empty() && !prediction.gradient
 }
 
 impl Predictor for Memo<'_> {

@@ -33,6 +33,9 @@ pub struct Question<'a> {
     pub class: Option<Vec<u32>>,
     /// The maps that its interventions read, each `[rows, 1, H, W]`.
     pub maps: Vec<Tensor>,
+    /// Where the gradient by `x` of the answer is asked for: what the answer is weighted with, `[rows, C, H,
+    /// W]`, f32.
+    pub by: Option<Tensor>,
     /// The seed of each row.
     pub seeds: Vec<u64>,
     /// What each row's condition is drawn from, where it is an unrelated one.
@@ -86,14 +89,14 @@ pub struct JudgeQuestion<'a> {
     pub of: Tensor,
     /// The time of the tick, as a network is given it.
     pub t: f64,
-    /// For a gradient: what each row's logits are weighted with, `[rows][classes]`.
+    /// For a gradient: what each row's logits are weighted with, `[rows][classes]`; of a loss one number.
     pub by: Option<Vec<Vec<f64>>>,
 }
 
 /// What a classifier answers.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Logits, `[rows][classes]`.
+    /// Logits, `[rows][classes]`; of a loss its one number.
     Logits(Vec<Vec<f64>>),
     /// The gradient of each row's weighted logits by the latent, `[rows, C, H, W]`, f32.
     Gradient(Tensor),
@@ -105,7 +108,8 @@ pub trait Predictor {
     fn facts(&self) -> &ModelFacts;
 
     /// Answers questions that share weights and interventions, in one forward where it can.
-    /// For each question a tensor `[rows, C, H, W]`, f32, in the main model's space; its sights are shown.
+    /// For each question a tensor `[rows, C, H, W]`, f32, in the main model's space, or the gradient by `x` of
+    /// that answer where weights for it are given; its sights are shown.
     ///
     /// A sample's answer never depends on what stands beside it.
     ///
@@ -138,6 +142,13 @@ pub trait Predictor {
     fn passes(&self) -> Vec<usize> {
         Vec::new()
     }
+}
+
+/// The error for a loss that is not there.
+pub fn no_loss(name: &str) -> RuntimeError {
+    RuntimeError::new(ErrorKind::NotBound, format!("no loss is bound as `{name}`")).help(format!(
+        "add `--bind {name}=color:#ff8000`, or another loss"
+    ))
 }
 
 /// The error for a classifier that is not there.

@@ -81,6 +81,7 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
         condition,
         interventions: Vec::new(),
         control: 1.0,
+        gradient: false,
     });
     for rows in [[0, 1], [2, 3]] {
         for (index, tick) in ticks.iter().enumerate() {
@@ -95,6 +96,7 @@ fn watched(made: &mut Made, ticks: &[Tick]) -> Seen {
                 told: None,
                 class: None,
                 maps: Vec::new(),
+                by: None,
                 seeds: vec![0; 2],
                 drawn: None,
                 sights: Vec::new(),

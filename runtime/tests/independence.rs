@@ -30,6 +30,7 @@ fn prediction(condition: Condition, interventions: Vec<Intervention>) -> Predict
         condition,
         interventions,
         control: 1.0,
+        gradient: false,
     }
 }
 
@@ -148,6 +149,7 @@ fn answers(pipeline: &mut Pipeline, batch: usize) -> Result<Vec<Vec<u32>>> {
                             .to_dtype(DType::F32)?,
                     ],
                 },
+                by: None,
                 seeds: vec![0; rows.len()],
                 drawn: None,
                 sights: match &prediction.condition {

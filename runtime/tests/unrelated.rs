@@ -28,6 +28,7 @@ fn answers(
         condition: condition.clone(),
         interventions: Vec::new(),
         control: 1.0,
+        gradient: false,
     };
     let rows: Vec<usize> = (0..x.dim(0)?).collect();
     let question = Question {
@@ -41,6 +42,7 @@ fn answers(
         told: None,
         class: None,
         maps: Vec::new(),
+        by: None,
         seeds: vec![0; rows.len()],
         drawn,
         sights: Vec::new(),

@@ -21,6 +21,7 @@ pub fn eval(args: &Eval, ui: Ui) -> Result<Exit> {
         tables: compile::tables(&args.bind),
         negative: true,
         classifiers: Vec::new(),
+        backward: Default::default(),
         facts: recording.facts().clone(),
         times: Times::Recording(recording.timetable()),
         steps: recording.steps(),

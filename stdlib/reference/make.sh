@@ -42,6 +42,9 @@ for file in stdlib/rules/*.guide; do
     if [[ " perp_neg negative_attention steer_away " == *" $rule "* ]]; then
         options=(--negative "green leaf")
     fi
+    if [ "$rule" = universal ]; then
+        options=(--bind "close=color:#2040ff")
+    fi
     if row "$rule" "$rule" "${options[@]}" 2> "$work/said"; then
         "$programs/examples/side_by_side" "stdlib/reference/pictures/rules/$rule.png" \
             "no guidance=$work/none" "$rule=$work/$rule"

@@ -4,6 +4,7 @@ use safetensors::SafeTensors;
 
 use crate::sandbox::{Ended, Sandbox, project};
 
+const DOWN: &str = "std::rules::universal";
 const FREE: &str = "std::rules::gradient_free";
 const ALONG: &str = "std::rules::classifier_guidance";
 
@@ -88,11 +89,59 @@ fn a_list_with_fewer_prompts_than_classes() {
 }
 
 #[test]
-fn a_gradient_through_the_decoder() {
-    let text = "classifier judge(sees: image)\nguide g() {\n    let c = x0(predict(cond))\n    c + direction(grad(classify(judge, decode(c))[1], wrt: c))\n}\n";
+fn losses_that_are_none() {
+    let refused = |bound: &str, exit: i32, code: &str| {
+        let sandbox = Sandbox::new();
+        let options = ["--prompt", "fox", "--bind", bound];
+        sandbox.refused(&args(DOWN, &options), exit, code)
+    };
+    refused("close=color:orange", 1, "G0708").says(&["`orange` is no colour", "color:#ff8000"]);
+    refused("close=nothing:x", 1, "G0708").says(&["`nothing:x` is no loss"]);
+    refused("close=mask:nowhere.png", 3, "G0214").says(&["nowhere.png"]);
+    let sandbox = Sandbox::new();
+    let ended = sandbox.refused(&args(DOWN, &["--prompt", "fox"]), 1, "G0707");
+    ended.says(&["no loss is bound as `close`", "--bind close=color:#ff8000"]);
+    let text = "loss close\nguide g() {\n    let c = x0(predict(cond))\n    c + value(close, c) * (c - c)\n}\n";
     let sandbox = Sandbox::new().with("g.guide", text);
-    let ended = sandbox.refused(&args("g.guide", &["--prompt", "fox"]), 1, "G0601");
-    ended.says(&["a gradient through the decoder"]);
+    let ended = sandbox.refused(&args("g.guide", &["--prompt", "fox"]), 1, "G0301");
+    ended.says(&["`close` is shown pictures", "decode(c)"]);
+}
+
+/// The mean colour of a picture comes nearer, and the bytes hang neither on the batch nor on the threads.
+#[test]
+fn a_loss_moves_the_picture() {
+    let sandbox = Sandbox::new();
+    let blue = ["--prompt", "red apple", "--bind", "close=color:#0000ff"];
+    let run = |name: &str, rule: &str, more: &[&str]| {
+        let steps = ["--steps", "3", "--quiet", "--seed", "3", "--out", name];
+        sandbox
+            .run(&[&["run", rule], &steps[..], more].concat())
+            .with(0);
+    };
+    run("down.png", DOWN, &blue);
+    run(
+        "plain.png",
+        "std::rules::cfg",
+        &["--set", "scale=1", "--prompt", "red apple"],
+    );
+    let mean = |name: &str| {
+        let picture = guide_runtime::image::read_picture(&sandbox.path(name), 64, 64);
+        let mean = picture.and_then(|p| Ok(p.mean((2, 3))?.flatten_all()?.to_vec1::<f32>()?));
+        mean.expect("a picture")
+    };
+    let (down, plain) = (mean("down.png"), mean("plain.png"));
+    assert!(
+        down[0] < plain[0] - 0.05 && down[2] > plain[2] + 0.02,
+        "{down:?}, {plain:?}"
+    );
+    run("two", DOWN, &[&blue[..], &["--batch", "2"]].concat());
+    let pixels = |name: &str| {
+        let picture = guide_runtime::image::read_picture(&sandbox.path(name), 64, 64);
+        let all = picture.and_then(|p| Ok(p.flatten_all()?.to_vec1::<f32>()?));
+        all.expect("a picture")
+    };
+    let first = "two/universal-red-apple-seeds3-4/seed3.png";
+    assert!(pixels(first) == pixels("down.png"));
 }
 
 /// What is recorded is all that the rule needs, and gives the same again.

@@ -137,6 +137,7 @@ impl Builder {
             Op::Latent
             | Op::Target
             | Op::Predict(_)
+            | Op::PredictGradient(..)
             | Op::Input(_)
             | Op::Random(..)
             | Op::Gaussian(_)

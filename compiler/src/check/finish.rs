@@ -125,9 +125,13 @@ impl Engine<'_> {
                 Op::Target => need(Need::Target),
                 Op::Look(_, look) => need(Need::Layers(look.layers.clone())),
                 Op::Judge(judge) | Op::JudgeGradient(judge, _) => {
-                    need(Need::Classifier(judge.classifier.clone()));
+                    let name = judge.classifier.clone();
+                    need(match judge.loss {
+                        true => Need::Loss(name),
+                        false => Need::Classifier(name),
+                    });
                 }
-                Op::Predict(predict) => {
+                Op::Predict(predict) | Op::PredictGradient(predict, _) => {
                     if let Some(model) = &predict.model {
                         need(Need::Model(model.clone()));
                     }

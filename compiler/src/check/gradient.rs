@@ -1,7 +1,9 @@
 //! `grad`: the operations of a gradient, put together backward from the number that is differentiated.
 //!
 //! They are operations like any others, so that a plan shows and runs them as it does a rule's own; only
-//! what goes through a network is asked of it ([`Op::JudgeGradient`]).
+//! what goes through a network is asked of it ([`Op::JudgeGradient`], [`Op::PredictGradient`]).
+
+mod network;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use guide_grammar::span::Span;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::{Convert, NodeId, Op, SpaceTerm};
-use crate::plan::{Axes, Binary, ReduceOp, Seen, Shape, Space, Unary};
+use crate::plan::{Axes, Binary, ReduceOp, Shape, Space, Unary};
 use crate::resolved::Arg;
 
 use super::builder::{Builder, Meta};
@@ -362,9 +364,6 @@ impl<'a> Backward<'a> {
             Op::Reduce {
                 op, over, of, with, ..
             } => self.reduction(op, over, node, (of, with), so_far)?,
-            Op::Judge(judge) if judge.sees == Seen::Image => {
-                return Err(Stop::NotYet("the decoder".to_string()));
-            }
             Op::Judge(judge) => {
                 let of = judge.of;
                 let by = self.add(Op::JudgeGradient(judge, so_far), Shape::Tensor);
@@ -390,11 +389,12 @@ impl<'a> Backward<'a> {
                 self.give(a, back);
             }
             Op::Argmax(..) | Op::OneHot(..) => {}
-            Op::Predict(_) => return Err(Stop::NotYet("the network".to_string())),
-            Op::Decode(_) => return Err(Stop::NotYet("the decoder".to_string())),
+            Op::Predict(predict) => self.network(predict, node, so_far)?,
             Op::Unsupported(what, _) => return Err(Stop::NotYet(format!("`{what}`"))),
             Op::Parameter(_) => return Err(Stop::NotYet("a parameter".to_string())),
-            Op::JudgeGradient(..) => return Err(self.without(node, "a gradient")),
+            Op::JudgeGradient(..) | Op::PredictGradient(..) => {
+                return Err(self.without(node, "a gradient"));
+            }
             Op::Filter(..) => return Err(self.without(node, "a filter")),
             _ => return Err(self.without(node, "this")),
         }

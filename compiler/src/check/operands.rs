@@ -1,6 +1,6 @@
 //! The operands of an operation, in order.
 
-use crate::graph::{FilterOp, NodeId, Op, OverRun, WithArg};
+use crate::graph::{FilterOp, NodeId, Op, OverRun, Predict, WithArg};
 
 /// What `op` reads in this tick ([`Op::Prev`] reads an earlier one).
 pub(crate) fn operands(op: &Op) -> Vec<NodeId> {
@@ -15,23 +15,10 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
     match op {
         Op::Number(_) | Op::Bool(_) | Op::Parameter(_) | Op::Tick(_) | Op::Latent | Op::Target => {}
         Op::Input(_) | Op::Count(_) | Op::Gaussian(_) | Op::Prev(_) => {}
-        Op::Predict(predict) => {
-            predict.class.iter_mut().for_each(&mut *f);
-            predict.at.iter_mut().for_each(|(node, _)| f(node));
-            predict.t.iter_mut().for_each(&mut *f);
-            predict.told.iter_mut().for_each(|(node, _)| f(node));
-            for with in &mut predict.with {
-                with.when.iter_mut().for_each(|(node, _)| f(node));
-                for (_, arg, _) in &mut with.args {
-                    if let WithArg::Number(node)
-                    | WithArg::Prediction(node)
-                    | WithArg::Map(node, _)
-                    | WithArg::Node(node) = arg
-                    {
-                        f(node);
-                    }
-                }
-            }
+        Op::Predict(predict) => asked(predict, f),
+        Op::PredictGradient(predict, by) => {
+            asked(predict, f);
+            f(by);
         }
         Op::Neg(a)
         | Op::Unary(_, a)
@@ -102,5 +89,25 @@ pub(crate) fn visit(op: &mut Op, f: &mut dyn FnMut(&mut NodeId)) {
             except.iter_mut().for_each(f);
         }
         Op::Unsupported(_, list) => list.iter_mut().for_each(f),
+    }
+}
+
+/// Of a question to a network.
+fn asked(predict: &mut Predict, f: &mut dyn FnMut(&mut NodeId)) {
+    predict.class.iter_mut().for_each(&mut *f);
+    predict.at.iter_mut().for_each(|(node, _)| f(node));
+    predict.t.iter_mut().for_each(&mut *f);
+    predict.told.iter_mut().for_each(|(node, _)| f(node));
+    for with in &mut predict.with {
+        with.when.iter_mut().for_each(|(node, _)| f(node));
+        for (_, arg, _) in &mut with.args {
+            if let WithArg::Number(node)
+            | WithArg::Prediction(node)
+            | WithArg::Map(node, _)
+            | WithArg::Node(node) = arg
+            {
+                f(node);
+            }
+        }
     }
 }

@@ -60,6 +60,7 @@ impl Plan {
     pub fn shape_of_judgement(&self, id: JudgementId) -> Shape {
         match self.judgements.get(id.index()).map(|row| row.gives) {
             Some(Gives::Gradient) => Shape::Tensor,
+            Some(Gives::Value) => Shape::Scalar,
             _ => Shape::Scores,
         }
     }
@@ -175,6 +176,14 @@ impl Checker<'_> {
             let uses: Vec<&Use> = wave.evaluate.iter().flat_map(|b| &b.uses).collect();
             if wave.evaluate.iter().any(|b| b.uses.is_empty()) {
                 return Err("has an empty batch".to_string());
+            }
+            let is_back = |one: &Use| one.by.is_some();
+            if let Some(batch) = wave.evaluate.iter().find(|batch| {
+                let back = batch.uses.iter().filter(|one| is_back(one)).count();
+                back > 0 && back < batch.uses.len()
+            }) {
+                let count = batch.uses.len();
+                return Err(format!("has a batch of {count} answers and gradients"));
             }
             for one in &uses {
                 self.question(one, &made, &asked)?;
@@ -293,6 +302,11 @@ impl Checker<'_> {
         if with.is_some_and(|with| with >= self.plan.predictions.len()) {
             return Err("shares with a prediction that is not listed".to_string());
         }
+        let gradient = prediction.is_some_and(|row| row.gradient);
+        let weighted = one.by.as_ref().map(|by| self.shape(by) == Shape::Tensor);
+        if weighted != gradient.then_some(true) {
+            return Err("asks for a gradient without its weights".to_string());
+        }
         self.guard(one.when.as_ref(), made, asked)
     }
 
@@ -303,8 +317,12 @@ impl Checker<'_> {
         for operand in std::iter::once(&one.of).chain(&one.by) {
             self.operand(operand, made, asked)?;
         }
+        let asked_whom = self.plan.classifiers.get(row.classifier.index());
+        let loss = asked_whom.is_some_and(|classifier| classifier.loss);
         let weighted = match (&one.by, row.gives) {
-            (None, Gives::Logits) => true,
+            (None, Gives::Logits) => !loss,
+            (None, Gives::Value) => loss,
+            (Some(by), Gives::Gradient) if loss => self.shape(by) == Shape::Scalar,
             (Some(by), Gives::Gradient) => self.shape(by) == Shape::Scores,
             _ => false,
         };

@@ -7,12 +7,15 @@ use super::{ClassifierId, Guard, JudgementId, Operand};
 /// The most classes of a classifier.
 pub const MOST_CLASSES: u32 = 1 << 20;
 
-/// A classifier that a rule declares.
+/// A classifier or a loss that a rule declares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Classifier {
     /// Its name, under which it is bound.
     pub name: String,
+    /// Whether it is a loss, which gives one number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loss: bool,
     /// What it is shown.
     pub sees: Seen,
     /// What the rule says of how it is shown; the rest is as the classifier's own config says.
@@ -95,8 +98,10 @@ pub struct Judgement {
 pub enum Gives {
     /// Its logits.
     Logits,
-    /// The gradient of a weighted sum of its logits, by what it is shown: a forward and a backward
-    /// pass. Of a picture it goes on through the decoder, to the latent.
+    /// A loss's one number.
+    Value,
+    /// The gradient of a weighted sum of its logits, or of its value times a number, by what it is shown: a
+    /// forward and a backward pass. Of a picture it goes on through the decoder, to the latent.
     Gradient,
 }
 
@@ -108,7 +113,7 @@ pub struct Judging {
     pub judgement: JudgementId,
     /// The latent that is shown, or whose picture is.
     pub of: Operand,
-    /// The weights of the logits, for a gradient.
+    /// The weights of the logits, or the value's one, for a gradient.
     pub by: Option<Operand>,
     /// For which samples; `None` is all.
     pub when: Option<Guard>,

@@ -227,6 +227,10 @@ pub struct Prediction {
     pub interventions: Vec<Intervention>,
     /// The strength of a control network.
     pub control: f64,
+    /// Not the answer is asked for, but the gradient by its point of the answer's sum, weighted by
+    /// [`Use::by`]: a forward and a backward pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient: bool,
 }
 
 impl Plan {
@@ -486,12 +490,16 @@ pub struct Cost {
     pub least: u64,
     /// Most network evaluations.
     pub most: u64,
-    /// The same for each label, in order of `Plan::predictions`.
+    /// The same for each label, in order of `Plan::predictions`; a gradient is no evaluation of the two
+    /// numbers above.
     pub by_prediction: Vec<(u64, u64)>,
     /// Fewest and most questions to classifiers, of each kind: in order of `Plan::judgements`. They are
     /// no network evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_judgement: Vec<(u64, u64)>,
+    /// Bytes that the largest backward pass holds at once for each sample, where that is known. Estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backward_bytes: Option<u64>,
     /// Most tensors alive at once, predictions and state included.
     pub peak_tensors: u32,
     /// Bytes of state for each sample.

@@ -70,6 +70,9 @@ pub struct Use {
     /// The maps that the prediction's interventions read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<Operand>,
+    /// The weights of the answer, a tensor of its shape, where its gradient is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Operand>,
     /// For which samples; `None` is all.
     pub when: Option<Guard>,
     /// What it has in common with a question before it in its wave.

@@ -71,7 +71,7 @@ impl Op {
 impl Use {
     /// What the question and its condition read.
     pub fn operands(&self) -> Vec<&Operand> {
-        let mut all: Vec<&Operand> = [&self.at, &self.time, &self.told, &self.class]
+        let mut all: Vec<&Operand> = [&self.at, &self.time, &self.told, &self.class, &self.by]
             .into_iter()
             .flatten()
             .chain(&self.maps)

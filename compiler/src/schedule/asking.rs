@@ -9,13 +9,20 @@ use crate::plan::{ArgValue, Condition, Intervention, InterventionArg, Number, Pr
 use crate::primitives::InterventionSignature;
 
 impl Lowering<'_> {
-    /// The answer of a network as an expression.
+    /// The answer of a network as an expression, or the gradient by its point of the answer, weighted by
+    /// `by`.
     pub(super) fn predict(
         &mut self,
         b: &mut Builder<'_>,
         predict: &Predict,
+        by: Option<NodeId>,
         node: &Node,
     ) -> ExprId {
+        let weights = by.map(|by| self.value(b, by));
+        // A gradient of nothing is nothing.
+        if let Some(weights) = weights.filter(|by| b.exprs.as_scalar(*by) == Some(None)) {
+            return weights;
+        }
         let mut interventions = Vec::new();
         let mut taken_from = Vec::new();
         let mut maps = Vec::new();
@@ -117,6 +124,7 @@ impl Lowering<'_> {
             told: told.map(|(_, node, name)| (node, name.clone())),
             class: predict.class,
             maps: maps.iter().map(|(_, node)| *node).collect(),
+            by,
         };
         let row = Prediction {
             label: String::new(),
@@ -124,6 +132,7 @@ impl Lowering<'_> {
             condition,
             interventions,
             control: predict.control,
+            gradient: by.is_some(),
         };
         let prediction = self
             .predictions
@@ -137,6 +146,7 @@ impl Lowering<'_> {
             class: predict.class.map(|c| self.value(b, c)),
             maps: maps.iter().map(|(expr, _)| *expr).collect(),
             with: taken_from,
+            by: weights,
         };
         b.exprs.intern(Form::Predict(ask), node.shape, node.span)
     }

@@ -297,6 +297,7 @@ impl Draft<'_, '_> {
             told: ask.told.map(|e| self.operand(e)),
             class: ask.class.map(|e| self.operand(e)),
             maps: ask.maps.iter().map(|e| self.operand(*e)).collect(),
+            by: ask.by.map(|e| self.operand(e)),
             when: self.guard(guard),
             shares: None,
         };
@@ -309,6 +310,7 @@ impl Draft<'_, '_> {
                 other.model == own.model
                     && other.interventions == own.interventions
                     && other.control == own.control
+                    && other.gradient == own.gradient
             })
         };
         match batches.iter_mut().find(together) {

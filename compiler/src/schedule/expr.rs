@@ -78,6 +78,8 @@ pub struct Ask {
     pub maps: Vec<ExprId>,
     /// The predictions whose evaluations it takes something from.
     pub with: Vec<ExprId>,
+    /// See [`crate::plan::Use`].
+    pub by: Option<ExprId>,
 }
 
 /// A filter with its strengths; see `plan::Filter`.
@@ -298,7 +300,7 @@ pub fn operands(form: &Form) -> Vec<ExprId> {
         }
         Form::State(_) | Form::Held(_) => Vec::new(),
         Form::Gaussian(_) | Form::Refused(..) => Vec::new(),
-        Form::Predict(ask) => [ask.at, ask.time, ask.told, ask.class]
+        Form::Predict(ask) => [ask.at, ask.time, ask.told, ask.class, ask.by]
             .into_iter()
             .flatten()
             .chain(ask.maps.iter().copied())

@@ -101,6 +101,7 @@ fn knowable(graph: &Graph) -> Vec<bool> {
             known[index] = match &node.op {
                 Op::Tick(name) if graph.objective && name.is_of_noise() => false,
                 Op::Parameter(_) | Op::Latent | Op::Target | Op::Predict(_) | Op::Input(_) => false,
+                Op::PredictGradient(..) => false,
                 Op::Entry(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Filter(..) => false,
                 Op::Random(..) | Op::Gaussian(_) | Op::Look(..) | Op::Unsupported(..) => false,
                 Op::Judge(_) | Op::JudgeGradient(..) | Op::Decode(_) | Op::Softmax(_) => false,
@@ -437,14 +438,8 @@ pub fn operands(op: &Op) -> Vec<NodeId> {
         Op::Reduce {
             of, with, level, ..
         } => [Some(*of), *with, *level].into_iter().flatten().collect(),
-        Op::Predict(predict) => {
-            let at = predict.at.as_ref().map(|a| a.0);
-            let told = predict.told.as_ref().map(|a| a.0);
-            [predict.class, at, predict.t, told]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
+        Op::Predict(predict) => asked(predict).collect(),
+        Op::PredictGradient(predict, by) => asked(predict).chain([*by]).collect(),
         Op::Look(of, _) => vec![*of],
         Op::Judge(judge) => vec![judge.of],
         Op::JudgeGradient(judge, by) => vec![judge.of, *by],
@@ -455,4 +450,11 @@ pub fn operands(op: &Op) -> Vec<NodeId> {
         Op::Number(_) | Op::Bool(_) | Op::Parameter(_) | Op::Tick(_) | Op::Latent => Vec::new(),
         Op::Target | Op::Input(_) | Op::Count(_) | Op::Gaussian(_) | Op::Prev(_) => Vec::new(),
     }
+}
+
+/// What a question to a network reads, but for its interventions.
+fn asked(predict: &crate::graph::Predict) -> impl Iterator<Item = NodeId> {
+    let at = predict.at.as_ref().map(|a| a.0);
+    let told = predict.told.as_ref().map(|a| a.0);
+    [predict.class, at, predict.t, told].into_iter().flatten()
 }

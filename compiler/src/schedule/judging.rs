@@ -107,6 +107,7 @@ impl Judgements {
             label,
             classifier,
             gives: match by {
+                None if judge.loss => Gives::Value,
                 None => Gives::Logits,
                 Some(_) => Gives::Gradient,
             },
@@ -135,6 +136,7 @@ impl Judgements {
         });
         self.classifiers.push(Classifier {
             name: name.clone(),
+            loss: judge.loss,
             sees: judge.sees,
             shown: judge.shown,
             classes: known.map(|known| known.classes),

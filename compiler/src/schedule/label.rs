@@ -22,6 +22,8 @@ pub struct Place {
     pub class: Option<NodeId>,
     /// The nodes of the maps that interventions read.
     pub maps: Vec<NodeId>,
+    /// The weights of the answer, where its gradient is asked for.
+    pub by: Option<NodeId>,
 }
 
 /// What labels call things by.
@@ -56,6 +58,7 @@ impl Predictions {
             node(&place.told),
             place.class,
             &place.maps,
+            place.by,
         );
         let key = format!(
             "{:?} {:?} {:?} {:?} {place_key:?}",
@@ -68,7 +71,10 @@ impl Predictions {
             inputs,
             predictions: &self.list,
         };
-        let base = label(&prediction, defaults, place, names);
+        let mut base = label(&prediction, defaults, place, names);
+        if prediction.gradient {
+            base = format!("grad({base})");
+        }
         let mut name = base.clone();
         let mut count = 2;
         while !self.labels.insert(name.clone()) {

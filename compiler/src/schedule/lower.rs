@@ -317,7 +317,8 @@ impl<'a> Lowering<'a> {
                 b.exprs.intern(Form::Look(of, look.clone()), shape, span)
             }
             Op::Prev(cell) => self.prev(b, *cell, node, written),
-            Op::Predict(predict) => self.predict(b, predict, node),
+            Op::Predict(predict) => self.predict(b, predict, None, node),
+            Op::PredictGradient(predict, by) => self.predict(b, predict, Some(*by), node),
             Op::Judge(judge) => self.judge(b, judge, None, node),
             Op::JudgeGradient(judge, by) => self.judge(b, judge, Some(*by), node),
             Op::Softmax(x) => {

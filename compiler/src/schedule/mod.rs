@@ -75,6 +75,17 @@ pub struct Target {
     pub classifiers: Vec<KnownClassifier>,
     /// What an objective draws; the steps are its turns then.
     pub objective: Option<Objective>,
+    /// What is known of backward passes.
+    pub backward: Backward,
+}
+
+/// Bytes that a backward pass holds at once for each sample, where they are known before the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Backward {
+    /// Through the main model's network.
+    pub network: Option<u64>,
+    /// Through its decoder.
+    pub decoder: Option<u64>,
 }
 
 /// Makes the plan of a guide.
@@ -179,7 +190,13 @@ fn emit_all(
         return Err(bag);
     }
     let used = tables::Asked { used, judged };
-    let cost = tables::cost(scheduled, &segments, &used, &state_ids, &states);
+    let cost = tables::cost(
+        scheduled,
+        &segments,
+        &used,
+        (&state_ids, &states),
+        target.backward,
+    );
     let head = Head {
         guide: target.guide.clone(),
         file: target.file.clone(),

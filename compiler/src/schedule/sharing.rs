@@ -56,6 +56,7 @@ fn alike(one: &Use, other: &Use, predictions: &[Prediction]) -> bool {
     let same_network = changed.model == plain.model && changed.control == plain.control;
     let always = other.when.is_none() || other.when == one.when;
     plain.interventions.is_empty()
+        && !plain.gradient
         && changed.condition == plain.condition
         && same_network
         && same_point
@@ -65,7 +66,8 @@ fn alike(one: &Use, other: &Use, predictions: &[Prediction]) -> bool {
 /// The first layer that a prediction's interventions change, of a network with these layers; nothing
 /// where that is none, the first of all, or not known, or where another network answers.
 fn first_changed(prediction: &Prediction, layers: &[String]) -> Option<usize> {
-    if prediction.interventions.is_empty() || prediction.model.is_some() {
+    let alone = prediction.model.is_some() || prediction.gradient;
+    if prediction.interventions.is_empty() || alone {
         return None;
     }
     let mut first = layers.len();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Target;
 use super::count;
 use super::expr::{Exprs, Form};
 use super::fold::Folded;
@@ -11,11 +10,12 @@ use super::judging::UsedJudgements;
 use super::live;
 use super::lower::fixed_init;
 use super::merge::Scheduled;
+use super::{Backward, Target};
 use crate::cost;
 use crate::graph::{CellId, Graph, NodeId};
 use crate::plan::{
-    ArgValue, Code, Condition, Cost, Decision, DecisionId, Init, InputId, JudgementId, Need,
-    Operand, Prediction, PredictionId, Segment, Shape, State, StateId,
+    ArgValue, Code, Condition, Cost, Decision, DecisionId, Gives, Init, InputId, JudgementId, Need,
+    Operand, Prediction, PredictionId, Seen, Segment, Shape, State, StateId,
 };
 
 /// The states that some tick reads, and their numbers.
@@ -166,8 +166,8 @@ pub fn cost(
     scheduled: &mut Scheduled,
     segments: &[Segment],
     asked_for: &Asked,
-    ids: &BTreeMap<CellId, StateId>,
-    states: &[State],
+    (ids, states): (&BTreeMap<CellId, StateId>, &[State]),
+    known_backward: Backward,
 ) -> Cost {
     let Asked { used, judged } = asked_for;
     let mut by_prediction = vec![(0, 0); used.list.len()];
@@ -209,6 +209,12 @@ pub fn cost(
                     row.1 += u64::from(guard != NEVER);
                 }
             }
+            // A gradient is no evaluation: it has a line of its own.
+            let answers = rows.iter().zip(&guards).filter(|((id, _), _)| {
+                let row = used.list.get(id.index());
+                row.is_some_and(|row| !row.gradient)
+            });
+            let guards: Vec<GuardId> = answers.map(|(_, guard)| *guard).collect();
             let (low, high) = count::extremes(&mut scheduled.guards, &guards);
             least += low;
             most += high;
@@ -219,6 +225,7 @@ pub fn cost(
         most,
         by_prediction,
         by_judgement,
+        backward_bytes: backward(asked_for, known_backward),
         peak_tensors: cost::peak(segments, states),
         state_bytes: states.iter().map(|s| s.bytes).sum(),
     }
@@ -261,6 +268,26 @@ fn known(
         }
     }
     known
+}
+
+/// Bytes that the largest backward pass holds for each sample, of those of which it is known.
+fn backward(asked: &Asked, known: Backward) -> Option<u64> {
+    let networks = asked.used.list.iter().filter(|row| row.gradient);
+    let networks = networks.filter_map(|_| known.network);
+    let asks = asked.judged.list.iter();
+    let judges = asks.filter(|row| row.gives == Gives::Gradient);
+    let judges = judges.filter_map(|row| {
+        let classifier = asked.judged.classifiers.get(row.classifier.index())?;
+        let decoder = match classifier.sees {
+            Seen::Image => Some(known.decoder?),
+            Seen::Noisy | Seen::X0 => None,
+        };
+        match classifier.loss {
+            true => decoder,
+            false => Some(decoder.unwrap_or(0).saturating_add(classifier.backward?)),
+        }
+    });
+    networks.chain(judges).max()
 }
 
 /// What the plan needs to run.
@@ -323,8 +350,11 @@ pub fn needs(graph: &Graph, segments: &[Segment], asked: &Asked) -> Vec<Need> {
             Need::Input(id) => inputs.contains(id),
             Need::Target => target,
             Need::NullCondition | Need::Layers(_) => false,
-            Need::Classifier(name) => judged.classifiers.iter().any(|c| c.name == *name),
-            Need::Loss(_) => true,
+            Need::Classifier(name) => judged
+                .classifiers
+                .iter()
+                .any(|c| !c.loss && c.name == *name),
+            Need::Loss(name) => judged.classifiers.iter().any(|c| c.loss && c.name == *name),
         };
         if wanted && !needs.contains(need) {
             needs.push(need.clone());

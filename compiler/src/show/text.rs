@@ -7,8 +7,8 @@ use super::expression::{Names, remark};
 use super::words;
 use crate::cost;
 use crate::plan::{
-    ArgValue, Batch, Gives, Group, Guard, Hold, Init, Judgement, Need, Number, Operand, Plan, Seen,
-    Segment, State, Use, Wave,
+    ArgValue, Batch, Gives, Group, Guard, Hold, Init, Need, Number, Operand, Plan, Seen, Segment,
+    State, Use, Wave,
 };
 
 /// The plan as text.
@@ -224,17 +224,20 @@ fn judge(plan: &Plan, names: &Names<'_>, wave: &Wave, out: &mut String) {
         let Some(row) = plan.judgements.get(one.judgement.index()) else {
             continue;
         };
-        let sees = plan.classifiers.get(row.classifier.index()).map(|c| c.sees);
+        let classifier = plan.classifiers.get(row.classifier.index());
+        let sees = classifier.map(|c| c.sees);
         let shown = names.operand(&one.of);
         let mut notes = vec![match sees {
             Some(Seen::Image) => format!("shown the picture of {shown}"),
             _ => format!("shown {shown}"),
         }];
         if let Some(by) = &one.by {
-            notes.push(format!(
-                "backward, from {} by its logits",
-                names.operand(by)
-            ));
+            let what = match classifier.is_some_and(|c| c.loss) {
+                true => "value",
+                false => "logits",
+            };
+            let by = names.operand(by);
+            notes.push(format!("backward, from {by} by its {what}"));
         }
         if let Some(when) = &one.when {
             notes.push(format!("when {}", names.guard(when)));
@@ -260,6 +263,12 @@ fn place(names: &Names<'_>, one: &Use) -> Vec<String> {
     }
     if let Some(class) = &one.class {
         notes.push(format!("class {}", names.operand(class)));
+    }
+    if let Some(by) = &one.by {
+        notes.push(format!(
+            "backward, from {} by its answer",
+            names.operand(by)
+        ));
     }
     notes
 }
@@ -428,7 +437,7 @@ fn judged(plan: &Plan, out: &mut String) {
     let rows: Vec<String> = asked
         .map(|(row, count)| {
             let backward = match row.gives {
-                Gives::Logits => "",
+                Gives::Logits | Gives::Value => "",
                 Gives::Gradient => " forward and backward",
             };
             format!("{} {}{backward}", row.label, range(*count))
@@ -437,17 +446,37 @@ fn judged(plan: &Plan, out: &mut String) {
     if rows.is_empty() {
         return;
     }
-    line(out, &format!("      and classifiers: {}", rows.join(", ")));
-    let backward = |row: &&Judgement| row.gives == Gives::Gradient;
-    let through = plan.judgements.iter().filter(backward);
-    let memory = through.filter_map(|row| {
-        let classifier = plan.classifiers.get(row.classifier.index())?;
-        classifier.backward
-    });
-    if let Some(most) = memory.max() {
+    let losses = plan.classifiers.iter().filter(|c| c.loss).count();
+    let whom = match losses {
+        0 => "classifiers",
+        some if some == plan.classifiers.len() => "losses",
+        _ => "classifiers and losses",
+    };
+    line(out, &format!("      and {whom}: {}", rows.join(", ")));
+}
+
+/// What goes back through networks, and what the largest backward pass of all takes.
+fn backward(plan: &Plan, out: &mut String) {
+    let rows = evaluations(plan, true);
+    if !rows.is_empty() {
+        let rows = rows.join(", ");
+        line(out, &format!("      and forward and backward: {rows}"));
+    }
+    if let Some(most) = plan.cost.backward_bytes {
         let size = words::bytes(most);
         line(out, &format!("      a backward pass holds {size} a sample"));
     }
+}
+
+/// How often each prediction is asked for, or each gradient of one.
+fn evaluations(plan: &Plan, gradient: bool) -> Vec<String> {
+    let rows = plan.predictions.iter().zip(&plan.cost.by_prediction);
+    rows.filter(|(row, _)| row.gradient == gradient)
+        .map(|(p, (least, most))| match least == most {
+            true => format!("{} {least}", p.label),
+            false => format!("{} {least} to {most}", p.label),
+        })
+        .collect()
 }
 
 fn total(plan: &Plan, out: &mut String) {
@@ -481,19 +510,12 @@ fn total(plan: &Plan, out: &mut String) {
         )
     };
     line(out, &format!("\ncost  {text}"));
-    if plan.predictions.len() > 1 {
-        let rows: Vec<String> = plan
-            .predictions
-            .iter()
-            .zip(&cost.by_prediction)
-            .map(|(p, (least, most))| match least == most {
-                true => format!("{} {least}", p.label),
-                false => format!("{} {least} to {most}", p.label),
-            })
-            .collect();
+    let rows = evaluations(plan, false);
+    if rows.len() > 1 {
         line(out, &format!("      {}", rows.join(", ")));
     }
     judged(plan, out);
+    backward(plan, out);
     let state = if cost.state_bytes == 0 {
         "no state".to_string()
     } else {

@@ -151,7 +151,8 @@ fn assert_same(name: &str, plan: &Tensor, direct: &Tensor) {
 
 /// Rules that do more than combine predictions: they look inside a network, ask a classifier or go along
 /// the trajectory of a picture.
-const MORE: [&str; 7] = [
+const MORE: [&str; 9] = [
+    "calibrated_classifier",
     "classifier_guidance",
     "experts",
     "gradient_free",
@@ -159,6 +160,7 @@ const MORE: [&str; 7] = [
     "inject",
     "sag",
     "semantic",
+    "universal",
 ];
 
 fn main() {

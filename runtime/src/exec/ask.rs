@@ -297,6 +297,7 @@ fn put<'a>(
         }
         _ => None,
     };
+    let by = question.by.as_ref();
     Ok(Question {
         id: question.prediction,
         prediction,
@@ -312,6 +313,7 @@ fn put<'a>(
             .iter()
             .map(|map| known.map(rows, map))
             .collect::<Result<_>>()?,
+        by: by.map(|by| known.latent(rows, by)).transpose()?,
         seeds: rows.iter().map(|b| known.seed(*b)).collect(),
         drawn,
         sights: sights(now, question.prediction),

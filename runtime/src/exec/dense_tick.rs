@@ -197,7 +197,7 @@ impl Tick<'_> {
                 let answers = answers.map(|h| (h.row.as_slice(), &h.data));
                 ops::scatter(answers, Shape::Tensor, dims, device)?
             }
-            Operand::Judgement(id) => {
+            Operand::Judgement(id) if !is_number(self.shape(operand)) => {
                 let answers = self.answers_to(self.place_of(*id));
                 let answers = answers.map(|h| (h.row.as_slice(), &h.data));
                 ops::scatter(answers, Shape::Tensor, dims, device)?

@@ -303,7 +303,10 @@ fn count(
     let predictions = plan.predictions.len();
     for id in 0..predictions {
         let rows: Vec<usize> = (0..batch).filter(|b| heard(id, b)).collect();
-        rows.iter().for_each(|b| evaluated.counts[*b] += 1);
+        // A gradient is no evaluation.
+        if !plan.predictions[id].gradient {
+            rows.iter().for_each(|b| evaluated.counts[*b] += 1);
+        }
         if !rows.is_empty() {
             let id = PredictionId(id as u32);
             evaluated.by_prediction.push((id, rows));

@@ -3,7 +3,7 @@
 //! Whole buffers are numbered: first what each state holds, then what each state will hold, then
 //! values, which share buffers where their lives do not overlap.
 
-use guide_compiler::plan::{Judging, Op, Operand, Plan, Segment, Shape};
+use guide_compiler::plan::{JudgementId, Judging, Op, Operand, Plan, Segment, Shape};
 
 use super::program::{Draft, Dst, Src, is_number};
 use super::sample::Slot;
@@ -17,6 +17,8 @@ pub struct Places {
     regs: Vec<Option<usize>>,
     /// How many predictions the plan has; what judgements give comes after them.
     predictions: usize,
+    /// Which judgements are numbers.
+    numbers: Vec<bool>,
     /// Which states.
     states: usize,
     /// Block buffers that a sample needs at once.
@@ -69,6 +71,9 @@ impl Places {
             of: vec![None; count],
             regs: vec![None; count],
             predictions: plan.predictions.len(),
+            numbers: (0..plan.judgements.len())
+                .map(|id| is_number(plan.shape_of_judgement(JudgementId(id as u32))))
+                .collect(),
             states,
             most_regs: 0,
             rows: 2 * states,
@@ -115,6 +120,7 @@ impl Places {
                     .chain(&question.told)
                     .chain(&question.class)
                     .chain(&question.maps)
+                    .chain(&question.by)
                     .filter_map(value_of)
                 {
                     last[v] = time;
@@ -232,6 +238,7 @@ impl Places {
                 _ => Src::Num(operand.clone()),
             },
             Operand::Prediction(id) => Src::Prediction(id.index()),
+            Operand::Judgement(id) if self.numbers[id.index()] => Src::Num(operand.clone()),
             Operand::Judgement(id) => Src::Prediction(self.predictions + id.index()),
             Operand::State(id) => Src::Row(id.index()),
             Operand::Latent => Src::Latent,

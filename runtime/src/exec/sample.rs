@@ -306,6 +306,12 @@ impl Slot {
                         .help("give one with `--target N`")
                     })?,
             ),
+            Operand::Judgement(id)
+                if frame.plan.shape_of_judgement(*id) == guide_compiler::plan::Shape::Scalar =>
+            {
+                let ruled = self.ruled[id.index()].as_deref();
+                return Ok(ruled.and_then(|value| value.first().copied()));
+            }
             Operand::Prediction(_) | Operand::Judgement(_) | Operand::Latent => {
                 return Err(broken("the plan reads a tensor as a number"));
             }

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use guide_compiler::plan::Space;
 use rayon::prelude::*;
 
-use super::convert::convert;
+use super::convert::{convert, factors};
 use super::network::Network;
-use super::passes::{Pass, Passes, passes};
+use super::passes::{Pass, Passes, SMALL_LATENT, passes};
 use super::sd::{Added, Begun, Conditioning, Framing, Span};
 use super::text::Encoded;
 use crate::error::{ErrorKind, Result, RuntimeError};
@@ -134,37 +134,8 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
     let Some((first, _)) = rows.first() else {
         return Ok(Vec::new());
     };
-    let each = |of: &dyn Fn(&Asked<'_>, usize) -> Result<Tensor>| -> Result<Tensor> {
-        let one: Vec<Tensor> = rows
-            .iter()
-            .map(|(one, row)| of(one, *row))
-            .collect::<Result<_>>()?;
-        match one.as_slice() {
-            [one] => Ok(one.clone()),
-            many => Ok(Tensor::cat(many, 0)?),
-        }
-    };
-    let x = each(&|one, row| Ok(one.question.x.narrow(0, row, 1)?.to_device(device)?))?;
-    let states = each(&|one, row| row_of(&one.text.states, row))?;
-    let pooled = match first.text.pooled {
-        Some(_) => Some(each(&|one, row| {
-            let pooled = one.text.pooled.as_ref().ok_or_else(no_pooled)?;
-            row_of(pooled, row)
-        })?),
-        None => None,
-    };
-    let times: Vec<f64> = rows
-        .iter()
-        .map(|(one, row)| time(one.question, *row))
-        .collect();
-    let framing: Vec<Framing> = rows.iter().map(|(one, _)| one.framing).collect();
-    let conditioning = Conditioning {
-        states: &states,
-        added: pooled.as_ref().map(|pooled| Added {
-            pooled,
-            framing: &framing,
-        }),
-    };
+    let given = Given::of(&rows, device)?;
+    let x = &given.x;
     let unet = &first.network.unet;
     let begun: Option<Vec<&Begun>> = rows
         .iter()
@@ -180,7 +151,8 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
         leave: &leave,
     };
     let inside = Inside::new(first, &rows)?;
-    let (answer, left) = unet.forward_in(&x, &times, conditioning, &inside.hooks, span)?;
+    let conditioning = given.conditioning();
+    let (answer, left) = unet.forward_in(x, &given.times, conditioning, &inside.hooks, span)?;
     let maps = match &inside.watch {
         Some(watch) => watch.maps()?,
         None => Vec::new(),
@@ -203,6 +175,110 @@ fn together(asked: &[Asked<'_>], pass: &Pass, space: Space, device: &Device) -> 
         })
     });
     answers.collect()
+}
+
+/// What a network is given for some rows.
+struct Given {
+    x: Tensor,
+    times: Vec<f64>,
+    states: Tensor,
+    pooled: Option<Tensor>,
+    framing: Vec<Framing>,
+}
+
+impl Given {
+    /// For rows of questions to one network.
+    fn of(rows: &[(&Asked<'_>, usize)], device: &Device) -> Result<Self> {
+        let each = |of: &dyn Fn(&Asked<'_>, usize) -> Result<Tensor>| -> Result<Tensor> {
+            let one: Vec<Tensor> = rows
+                .iter()
+                .map(|(one, row)| of(one, *row))
+                .collect::<Result<_>>()?;
+            match one.as_slice() {
+                [one] => Ok(one.clone()),
+                many => Ok(Tensor::cat(many, 0)?),
+            }
+        };
+        let is_pooled = rows.iter().any(|(one, _)| one.text.pooled.is_some());
+        let pooled = is_pooled.then(|| {
+            each(&|one, row| {
+                let pooled = one.text.pooled.as_ref().ok_or_else(no_pooled)?;
+                row_of(pooled, row)
+            })
+        });
+        Ok(Self {
+            x: each(&|one, row| Ok(one.question.x.narrow(0, row, 1)?.to_device(device)?))?,
+            times: rows
+                .iter()
+                .map(|(one, row)| time(one.question, *row))
+                .collect(),
+            states: each(&|one, row| row_of(&one.text.states, row))?,
+            pooled: pooled.transpose()?,
+            framing: rows.iter().map(|(one, _)| one.framing).collect(),
+        })
+    }
+
+    fn conditioning(&self) -> Conditioning<'_> {
+        Conditioning {
+            states: &self.states,
+            added: self.pooled.as_ref().map(|pooled| Added {
+                pooled,
+                framing: &self.framing,
+            }),
+        }
+    }
+}
+
+/// The gradients by their points of the answers in `space`, each weighted as its question says; nothing for
+/// questions that ask for an answer. One row after another where latents are large, so that memory holds one
+/// backward pass.
+///
+/// # Errors
+/// What the tensor library or a hook reports.
+pub fn back(asked: &[Asked<'_>], space: Space, device: &Device) -> Result<Vec<Option<Tensor>>> {
+    let gradients = asked.iter().map(|one| {
+        let Some(by) = &one.question.by else {
+            return Ok(None);
+        };
+        let (rows, _, height, width) = by.dims4()?;
+        let of = |row: usize| back_row(one, row, &by.narrow(0, row, 1)?, space, device);
+        let rows: Vec<Tensor> = if height * width <= SMALL_LATENT {
+            (0..rows).into_par_iter().map(of).collect::<Result<_>>()?
+        } else {
+            (0..rows).map(of).collect::<Result<_>>()?
+        };
+        Ok(Some(Tensor::cat(&rows, 0)?))
+    });
+    gradients.collect()
+}
+
+fn back_row(
+    one: &Asked<'_>,
+    row: usize,
+    by: &Tensor,
+    space: Space,
+    device: &Device,
+) -> Result<Tensor> {
+    let given = Given::of(&[(one, row)], device)?;
+    let hooks = one.hooks.for_rows(&[row]);
+    let (alpha, sigma) = (one.question.alpha, one.question.sigma);
+    let (by_answer, by_x) = match one.network.space == space {
+        true => (1.0, 0.0),
+        false => factors(one.network.space, space, alpha, sigma),
+    };
+    let by_answer = (by.to_device(device)? * by_answer)?;
+    let unet = &one.network.unet;
+    let through = unet.back(
+        &given.x,
+        &given.times,
+        given.conditioning(),
+        &hooks,
+        &by_answer,
+    )?;
+    match by_x == 0.0 {
+        true => Ok(through),
+        false => Ok((through + (by * by_x)?)?),
+    }
 }
 
 /// What happens inside of a forward pass.

@@ -37,7 +37,7 @@ pub fn convert(
 }
 
 /// `to = .0*from + .1*x`, from `from = f1*eps + f2*x0` and `x = sigma*eps + alpha*x0` by Cramer's rule.
-fn factors(from: Space, to: Space, alpha: f64, sigma: f64) -> (f64, f64) {
+pub fn factors(from: Space, to: Space, alpha: f64, sigma: f64) -> (f64, f64) {
     let (f1, f2) = parts(from, alpha, sigma);
     let (t1, t2) = parts(to, alpha, sigma);
     let determinant = f1 * alpha - f2 * sigma;

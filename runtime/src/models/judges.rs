@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Classifier, Code, Gives, Op, Operand, Plan, Seen};
 
+use super::autoencoder::Autoencoder;
 use super::judge::{Judge, JudgeConfig, Sight};
+use super::loss::Loss;
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::predictor::no_classifier;
+use crate::predictor::{no_classifier, no_loss};
 use crate::weights::Source;
 
 /// Where a model brings a classifier itself, below its own folder.
@@ -25,6 +27,8 @@ pub(super) struct Judges {
     bound: BTreeMap<String, Judge>,
     /// The model's own, by their folder.
     own: BTreeMap<&'static str, Judge>,
+    /// Losses, by the name that rules call them by.
+    losses: BTreeMap<String, Loss>,
     /// The names of the classes, once they are known.
     names: Option<Vec<String>>,
 }
@@ -48,6 +52,10 @@ impl Judges {
     /// with another number of classes; what loading refuses.
     pub fn ready(&mut self, plan: &Plan, model: &Source, device: &Device) -> Result<()> {
         for classifier in &plan.classifiers {
+            if classifier.loss {
+                self.loss(classifier)?;
+                continue;
+            }
             let folder = own_folder(classifier.sees);
             if !self.bound.contains_key(&classifier.name) && !self.own.contains_key(folder) {
                 let source = model.below(folder);
@@ -60,7 +68,6 @@ impl Judges {
             sight_fits(classifier, judge)?;
             size_fits(classifier, judge, plan.head.model.latent)?;
         }
-        backward_fits(plan, self)?;
         self.same_classes(plan)?;
         self.name_classes(plan, model)
     }
@@ -80,7 +87,36 @@ impl Judges {
         self.names.as_deref()
     }
 
-    /// One sample's logits; `decode` makes a picture of a latent.
+    /// Binds a loss.
+    pub fn bind_loss(&mut self, name: &str, loss: Loss) {
+        self.losses.insert(name.to_owned(), loss);
+    }
+
+    /// The loss that a plan asks.
+    fn loss(&self, classifier: &Classifier) -> Result<&Loss> {
+        let name = &classifier.name;
+        self.losses.get(name).ok_or_else(|| no_loss(name))
+    }
+
+    /// Whether a gradient goes through the decoder.
+    ///
+    /// # Errors
+    /// `NotBound`.
+    pub fn asks_decoder(&self, plan: &Plan) -> Result<bool> {
+        let asked = plan.judgements.iter();
+        let asked = asked.filter(|row| row.gives == Gives::Gradient);
+        for row in asked {
+            let classifier = plan.classifiers.get(row.classifier.index());
+            if let Some(classifier) = classifier
+                && (classifier.loss || self.of(classifier)?.sees_picture())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// One sample's logits, or a loss's value; `decode` makes a picture of a latent.
     ///
     /// # Errors
     /// What the tensor library reports.
@@ -91,6 +127,10 @@ impl Judges {
         time: f64,
         decode: &dyn Fn(&Tensor) -> Result<Tensor>,
     ) -> Result<Vec<f64>> {
+        if classifier.loss {
+            let value = self.loss(classifier)?.value(&decode(latent)?)?;
+            return Ok(vec![value]);
+        }
         let judge = self.of(classifier)?;
         let showing = judge.config().shown(classifier.shown);
         if judge.sees_picture() {
@@ -100,7 +140,7 @@ impl Judges {
         }
     }
 
-    /// One sample's gradient.
+    /// One sample's gradient; what is shown a picture goes on through the decoder.
     ///
     /// # Errors
     /// What the tensor library reports.
@@ -110,16 +150,26 @@ impl Judges {
         latent: &Tensor,
         time: f64,
         by: &[f64],
+        decoder: &Autoencoder,
     ) -> Result<Tensor> {
+        if classifier.loss {
+            let loss = self.loss(classifier)?;
+            let by = by.first().copied().unwrap_or(0.0);
+            return decoder.decode_back(latent, &|picture| loss.gradient(picture, by));
+        }
         let judge = self.of(classifier)?;
         let showing = judge.config().shown(classifier.shown);
-        judge.gradient(latent, time, &showing, by)
+        if judge.sees_picture() {
+            let of = |picture: &Tensor| judge.gradient(Sight::Picture(picture), time, &showing, by);
+            return decoder.decode_back(latent, &of);
+        }
+        judge.gradient(Sight::Latent(latent), time, &showing, by)
     }
 
     /// All classifiers of a rule speak of the same classes, which its plan may know.
     fn same_classes(&self, plan: &Plan) -> Result<()> {
         let mut first: Option<(&str, usize)> = None;
-        for classifier in &plan.classifiers {
+        for classifier in plan.classifiers.iter().filter(|c| !c.loss) {
             let name = classifier.name.as_str();
             let classes = self.of(classifier)?.config().labels.len();
             if let Some(known) = classifier
@@ -149,7 +199,7 @@ impl Judges {
 
     fn name_classes(&mut self, plan: &Plan, model: &Source) -> Result<()> {
         let mut names: Option<&[String]> = None;
-        for classifier in &plan.classifiers {
+        for classifier in plan.classifiers.iter().filter(|c| !c.loss) {
             let labels = self.of(classifier)?.config().labels.as_slice();
             match names {
                 Some(other) if other != labels => {
@@ -161,7 +211,7 @@ impl Judges {
         }
         self.names = match names {
             Some(names) => Some(names.to_vec()),
-            None if plan.classifiers.is_empty() => named_by(model)?,
+            None if plan.classifiers.iter().all(|c| c.loss) => named_by(model)?,
             None => None,
         };
         Ok(())
@@ -233,28 +283,6 @@ fn size_fits(classifier: &Classifier, judge: &Judge, latent: [u32; 3]) -> Result
         size = config.size,
     ))
     .help("bind a classifier of these latents, or leave out `--size`"))
-}
-
-/// Whether every gradient goes through what has one.
-fn backward_fits(plan: &Plan, judges: &Judges) -> Result<()> {
-    for row in plan
-        .judgements
-        .iter()
-        .filter(|row| row.gives == Gives::Gradient)
-    {
-        let Some(classifier) = plan.classifiers.get(row.classifier.index()) else {
-            continue;
-        };
-        if judges.of(classifier)?.sees_picture() {
-            let message = format!(
-                "`{}` would go through the decoder, through which this runtime takes no gradient yet",
-                row.label
-            );
-            return Err(RuntimeError::new(ErrorKind::NotYet, message)
-                .help("bind a classifier that sees latents"));
-        }
-    }
-    Ok(())
 }
 
 /// Whether every class that a plan names by number is there.

@@ -12,6 +12,7 @@ mod fields;
 mod gradient;
 pub mod judge;
 mod judges;
+mod loss;
 mod network;
 mod nn;
 mod passes;

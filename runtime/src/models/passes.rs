@@ -15,7 +15,7 @@ const ON_A_CPU: usize = 2;
 
 /// Latents of up to this many places go through the network one by one, each on a thread of its own;
 /// larger ones have all threads, so that memory holds one forward pass at a time.
-const SMALL_LATENT: usize = 32 * 32;
+pub const SMALL_LATENT: usize = 32 * 32;
 
 /// Bytes that a forward pass holds at once, for each place of the latent and each channel of the first
 /// level: some fifty maps in f32. Measured on the UNets of Stable Diffusion, and rounded up.

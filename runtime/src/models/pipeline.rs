@@ -1,7 +1,11 @@
 //! A text-to-image model, loaded: what it is, what it predicts, and pictures from latents.
 
+mod backward;
 mod classes;
+mod size;
 mod world;
+
+pub use size::MAX_SIDE;
 
 use std::collections::BTreeMap;
 
@@ -25,9 +29,6 @@ use crate::interventions::{self, Borrowed, Hooks, Kept, Lent, Operands};
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::run::Distribution;
 use crate::weights::Source;
-
-/// The longest side of a picture, in pixels.
-pub const MAX_SIDE: usize = 8192;
 
 /// A model in diffusers layout, loaded.
 #[derive(Debug)]
@@ -142,6 +143,7 @@ impl Pipeline {
             self.conditions.refuse_additions()?;
         }
         self.judges.ready(plan, &self.source, &self.device)?;
+        self.goes_back(plan)?;
         self.enough_prompts(plan)?;
         for (row, prediction) in plan.predictions.iter().enumerate() {
             self.ready(prediction)?;
@@ -173,62 +175,6 @@ impl Pipeline {
             false => Sharing::default(),
         };
         Ok(())
-    }
-
-    /// Height and width of the latents of a picture.
-    ///
-    /// # Errors
-    /// `BadSize` where a side is no multiple of what a latent covers, too short for the network to halve
-    /// it as often as it does, or too long.
-    pub fn latent_size(&self, width: usize, height: usize) -> Result<(usize, usize)> {
-        let factor = self.autoencoder.config().factor();
-        let bad =
-            |why: String, help: String| Err(RuntimeError::new(ErrorKind::BadSize, why).help(help));
-        let side = self.main.unet.config().sample_size * factor;
-        // The network halves the latents between its levels.
-        let least = factor
-            << (self
-                .main
-                .unet
-                .config()
-                .block_out_channels
-                .len()
-                .saturating_sub(1));
-        if width < least || height < least {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: no side may be shorter than {least}"
-                ),
-                format!("use `--size {side}x{side}`, the model's own size"),
-            );
-        }
-        if !width.is_multiple_of(factor) || !height.is_multiple_of(factor) {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: each side must be a multiple of {factor}"
-                ),
-                format!(
-                    "use `--size {}x{}`",
-                    near(width, factor),
-                    near(height, factor)
-                ),
-            );
-        }
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return bad(
-                format!(
-                    "a picture of {width}x{height} is not possible: no side may be longer than {MAX_SIDE}"
-                ),
-                format!("use `--size {side}x{side}`, the model's own size"),
-            );
-        }
-        Ok((height / factor, width / factor))
-    }
-
-    /// Height and width of the picture of latents.
-    pub fn picture_size(&self, latent_height: usize, latent_width: usize) -> (usize, usize) {
-        let factor = self.autoencoder.config().factor();
-        (latent_height * factor, latent_width * factor)
     }
 
     /// Pictures from latents: `[B, C, h, w]` to `[B, 3, H, W]` in 0..1, f32, one sample after another.
@@ -512,6 +458,13 @@ impl Predictor for Pipeline {
                     .collect::<Result<_>>()?,
             });
         }
+        if questions.iter().any(|question| question.by.is_some()) {
+            // A batch asks for gradients alone, or for none: `Plan::check` looks at it.
+            let gradients = answer::back(&asked, self.main.space, &self.device)?;
+            drop(asked);
+            self.passes = vec![1; questions.iter().map(|question| question.rows.len()).sum()];
+            return Ok(gradients.into_iter().flatten().collect());
+        }
         let begun = asked.iter().flat_map(|one| &one.begun);
         let shared = begun.filter(|begun| begun.is_some()).count();
         let Answers {
@@ -550,8 +503,10 @@ impl Predictor for Pipeline {
             }
             Some(by) => {
                 let each = rows.zip(by);
-                let each =
-                    each.map(|(at, by)| judges.gradient(classifier, &row(at)?, question.t, by));
+                let decoder = &self.autoencoder;
+                let each = each.map(|(at, by)| {
+                    judges.gradient(classifier, &row(at)?, question.t, by, decoder)
+                });
                 let gradients = each.collect::<Result<Vec<_>>>()?;
                 let gradients = Tensor::cat(&gradients, 0)?;
                 Ok(Verdict::Gradient(
@@ -575,11 +530,6 @@ fn first_asked(plan: &Plan, prediction: usize) -> (usize, u32) {
     let is_first = |t: &Tick| t.step == segment.steps.0 && t.substep == segment.substep;
     let place = plan.timetable.ticks.iter().position(is_first);
     (place.unwrap_or(0), segment.steps.0)
-}
-
-/// The multiple of `factor` that is nearest, at least one.
-fn near(side: usize, factor: usize) -> usize {
-    ((side.min(MAX_SIDE) + factor / 2) / factor).max(1) * factor
 }
 
 fn not_bound(name: &str) -> RuntimeError {

@@ -55,8 +55,7 @@ pub fn example() -> Result<Recording> {
 }
 
 fn ticks() -> Vec<Tick> {
-    let steps = NOISE.iter().zip(&NOISE[1..]).zip(0..);
-    let tick = |((from, to), step): ((&(f64, f64, f64), &(f64, f64, f64)), u32)| Tick {
+    let tick = |from: &(f64, f64, f64), to: &(f64, f64, f64), step: u32| Tick {
         step,
         substep: 0,
         t: from.0,
@@ -68,5 +67,8 @@ fn ticks() -> Vec<Tick> {
         sigma_next: to.2,
         posterior_variance: posterior_variance(from.1, from.2, to.1, to.2),
     };
-    steps.map(tick).collect()
+    let steps = NOISE.iter().zip(&NOISE[1..]).zip(0..);
+    steps
+        .map(|((from, to), step)| tick(from, to, step))
+        .collect()
 }

@@ -184,6 +184,9 @@ impl Predictor for Recording {
                         .ok_or_else(|| self.unseen(&name, &sight.look().label(label)))?;
                     sight.show(self.rows(all, tick_index, question.rows)?);
                 }
+                if question.by.is_some() {
+                    return self.through(tick_index, question);
+                }
                 let all = self.answers.get(label);
                 let all = all.ok_or_else(|| self.missing(label))?;
                 self.rows(all, tick_index, question.rows)
@@ -208,13 +211,20 @@ impl Recording {
     /// A classifier's logits; of recorded probabilities their logarithms, which have the same softmax.
     fn logits(&self, tick: usize, question: &JudgeQuestion<'_>) -> Result<Vec<Vec<f64>>> {
         let names = [&question.judgement.label, &question.classifier.name];
-        let found = ["logits", "classify"].into_iter().find_map(|kind| {
-            let mut each = names.iter().map(|name| format!("{kind}/{name}"));
-            let scores = each.find_map(|name| self.scores.get(&name))?;
-            Some((kind, scores))
-        });
+        let found = ["logits", "classify", "value"]
+            .into_iter()
+            .find_map(|kind| {
+                let mut each = names.iter().map(|name| format!("{kind}/{name}"));
+                let scores = each.find_map(|name| self.scores.get(&name))?;
+                Some((kind, scores))
+            });
         let Some((kind, scores)) = found else {
-            return Err(self.lacks("logits", question));
+            let kind = if question.classifier.loss {
+                "value"
+            } else {
+                "logits"
+            };
+            return Err(self.lacks(kind, question));
         };
         let rows: Vec<Vec<f32>> = scores.get(tick)?.to_vec2()?;
         let number = |value: f32| match kind {
@@ -225,6 +235,15 @@ impl Recording {
         Ok(rows
             .map(|row| row.iter().map(|value| number(*value)).collect())
             .collect())
+    }
+
+    /// The gradient through a network.
+    fn through(&self, tick: usize, question: &Question<'_>) -> Result<Tensor> {
+        let label = &question.prediction.label;
+        match self.gradients.get(of_gradient(label)) {
+            Some(all) => self.rows(all, tick, question.rows),
+            None => Err(self.missing(&format!("grad/{}", of_gradient(label)))),
+        }
     }
 
     fn gradient(&self, tick: usize, question: &JudgeQuestion<'_>) -> Result<Tensor> {

@@ -140,7 +140,8 @@ impl Reader<'_> {
             .into_iter()
             .filter(|name| !timing.contains(&name.as_str()))
         {
-            if name.starts_with("classify/") || name.starts_with("logits/") {
+            let kinds = ["classify/", "logits/", "value/"];
+            if kinds.iter().any(|kind| name.starts_with(kind)) {
                 if let Some(scores) = self.floats(&file, &name)? {
                     if scores.0.len() != 3 || scores.0[..2] != [ticks, batch] || scores.0[2] == 0 {
                         return Err(self

@@ -199,7 +199,11 @@ impl Predictor for Recorder<'_> {
         let answers = self.inner.predict(tick_index, tick, questions)?;
         for (question, answer) in questions.iter().zip(&answers) {
             let label = &question.prediction.label;
-            self.keep(label.clone(), tick_index, question.rows, answer)?;
+            let name = match question.by {
+                Some(_) => format!("grad/{}", of_gradient(label)),
+                None => label.clone(),
+            };
+            self.keep(name, tick_index, question.rows, answer)?;
             for sight in &question.sights {
                 if let Some(map) = sight.seen() {
                     let name = sight.look().recorded(label);
@@ -223,7 +227,12 @@ impl Predictor for Recorder<'_> {
                 let classes = logits.first().map_or(0, Vec::len);
                 let values: Vec<f32> = logits.iter().flatten().map(|v| *v as f32).collect();
                 let values = Tensor::from_vec(values, (logits.len(), classes), &Device::Cpu)?;
-                (format!("logits/{label}"), values)
+                let kind = if question.classifier.loss {
+                    "value"
+                } else {
+                    "logits"
+                };
+                (format!("{kind}/{label}"), values)
             }
             Verdict::Gradient(gradient) => {
                 (format!("grad/{}", of_gradient(label)), gradient.clone())

@@ -115,6 +115,7 @@ impl Build {
             condition,
             interventions: Vec::new(),
             control: 1.0,
+            gradient: false,
         };
         let uses = guards
             .into_iter()
@@ -185,6 +186,7 @@ impl Build {
                 most: 0,
                 by_prediction: vec![(0, 0); 2],
                 by_judgement: Vec::new(),
+                backward_bytes: None,
                 peak_tensors: 0,
                 state_bytes: 0,
             },

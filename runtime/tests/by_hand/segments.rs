@@ -17,6 +17,7 @@ pub fn plainly(prediction: u32) -> Use {
         told: None,
         class: None,
         maps: Vec::new(),
+        by: None,
         when: None,
         shares: None,
     }
@@ -94,6 +95,7 @@ pub fn plan_of(steps: u32, substeps: u32, segments: Vec<Segment>) -> Plan {
             condition: Condition::Cond,
             interventions: Vec::new(),
             control: 1.0,
+            gradient: false,
         })
         .collect();
     plan.cost.by_prediction = vec![(0, 0); LABELS.len()];

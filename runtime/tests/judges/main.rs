@@ -108,7 +108,7 @@ fn a_gradient_is_what_differences_say() -> Result<()> {
         ..Shown::default()
     };
     let showing = judge.config().shown(shown);
-    let gradient = map(&judge.gradient(&x, 250.0, &showing, &by)?);
+    let gradient = map(&judge.gradient(Sight::Latent(&x), 250.0, &showing, &by)?);
     let most = gradient
         .at
         .iter()

@@ -58,6 +58,13 @@ const SETS: &[(&str, &[Set])] = &[
         &[&[("scale", "1")], &[("scale", "0")], &[("scale", "-1.5")]],
     ),
     (
+        "calibrated_classifier",
+        &[
+            &[("scale", "3"), ("gamma", "0")],
+            &[("joint", "2"), ("margin", "1"), ("gamma", "1")],
+        ],
+    ),
+    (
         "cfg",
         &[
             &[("scale", "1")],
@@ -334,6 +341,7 @@ const SETS: &[(&str, &[Set])] = &[
         "time_step",
         &[&[("scale", "1")], &[("scale", "0")], &[("spread", "0.5")]],
     ),
+    ("universal", &[&[("scale", "0")], &[("scale", "-2")]]),
 ];
 
 /// Where rules are tried. The last shape has sides that no pyramid halves, the second one row.
@@ -366,7 +374,13 @@ fn places(name: &str) -> Vec<Where> {
         }
     }
     // In pure noise a gradient of scores has no clean sample.
-    let by_score = ["classifier_guidance", "experts"].contains(&name);
+    let by_score = [
+        "classifier_guidance",
+        "experts",
+        "universal",
+        "calibrated_classifier",
+    ]
+    .contains(&name);
     places.retain(|at| !by_score || at.noise == Noise::Preserving);
     // Points elsewhere than `x` are recorded for flow models alone.
     places.retain(|at| name != "rectified_cfg_pp" || at.space == Space::Flow);

@@ -87,6 +87,12 @@ impl Now<'_> {
         converted((Space::Eps, self.space), &eps, &zero, alpha, sigma)
     }
 
+    /// How much of the latent there is in the clean sample, beside the answer.
+    pub fn share_of_x(&self) -> f64 {
+        let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
+        x0_of(self.space, &[0.0], &[1.0], alpha, sigma)[0]
+    }
+
     /// The same as a clean sample.
     pub fn x0(&self, label: &str) -> Vec<f64> {
         let (alpha, sigma) = (self.tick.alpha, self.tick.sigma);
@@ -150,6 +156,7 @@ pub struct Memory {
 pub struct Made {
     pub guided: Vec<f64>,
     pub renoise: Option<Vec<f64>>,
+    pub shift: Option<Vec<f64>>,
     pub evaluations: i64,
     /// Questions to classifiers.
     pub judged: i64,
@@ -161,6 +168,7 @@ impl Made {
         Self {
             guided,
             renoise: None,
+            shift: None,
             evaluations: evaluations as i64,
             judged: 0,
             hold: false,
@@ -409,6 +417,14 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
                 near(&format!("{place}, renoise"), &wide(renoise), want, slack);
             } else {
                 assert!(want.renoise.is_none(), "{place}: no renoise came out");
+            }
+            match (&got.shift, &want.shift) {
+                (Some(shift), Some(want)) => {
+                    near(&format!("{place}, shift"), &wide(shift), want, 0.0);
+                }
+                (shift, want) => {
+                    assert_eq!(shift.is_some(), want.is_some(), "{place}: shift");
+                }
             }
             assert_eq!(
                 got.evaluations[row], want.evaluations,

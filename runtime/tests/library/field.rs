@@ -61,6 +61,36 @@ impl Field {
     }
 }
 
+/// Half of the step of a difference in f64.
+const STEP: f64 = 1e-5;
+
+impl Field {
+    /// The gradient by the point of the weighted sum of an answer, by differences.
+    fn back(&self, question: &Question<'_>, x: &[f64], by: &[f64]) -> Vec<f32> {
+        let label = &question.prediction.label;
+        let label = label
+            .strip_prefix("grad(")
+            .and_then(|l| l.strip_suffix(')'));
+        let label = label.expect("the gradient of a prediction");
+        let mut x = x.to_vec();
+        let sum = |x: &[f64]| -> f64 {
+            let x0 = self.x0(label, x, question.t, 0);
+            let native = of_x0(self.facts.space, &x0, x, question.alpha, question.sigma);
+            native.iter().zip(by).map(|(v, by)| v * by).sum()
+        };
+        let one = |at: usize| {
+            let here = x[at];
+            x[at] = here + STEP;
+            let above = sum(&x);
+            x[at] = here - STEP;
+            let below = sum(&x);
+            x[at] = here;
+            ((above - below) / (2.0 * STEP)) as f32
+        };
+        (0..SIZE).map(one).collect()
+    }
+}
+
 /// What is seen at a point: about 1, as attention is; of regions a whole number.
 fn map(name: &str, x: &[f64]) -> Vec<f32> {
     let [_, height, width] = LATENT;
@@ -105,6 +135,11 @@ impl Predictor for Field {
             let x = wide(&question.x);
             let mut answers: Vec<f32> = Vec::with_capacity(x.len());
             for (row, x) in x.chunks(SIZE).enumerate() {
+                if let Some(by) = &question.by {
+                    let by = &wide(by)[row * SIZE..(row + 1) * SIZE];
+                    answers.extend(self.back(question, x, by));
+                    continue;
+                }
                 let t = question.told.as_ref().map_or(question.t, |told| told[row]);
                 let class = question.class.as_ref().map_or(0, |class| class[row]);
                 let x0 = self.x0(&question.prediction.label, x, t, class);

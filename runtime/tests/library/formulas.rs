@@ -7,7 +7,8 @@ use crate::algebra::{
 };
 use crate::case::{Formula, Made, Memory, Needs, Now};
 use crate::judged::{
-    ALONG, EXPERTS, RIVAL, classifier_guidance, experts, gradient_free, gradient_free_auto,
+    ALONG, DOWN, EXPERTS, RIVAL, SHIFTED, calibrated_classifier, classifier_guidance, experts,
+    gradient_free, gradient_free_auto, universal,
 };
 use crate::planes::{Plane, channels};
 use crate::regions::{REGIONS, semantic};
@@ -127,6 +128,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("adaptive", PAIR, adaptive),
     ("apg", PAIR, apg),
     ("autoguidance", WEAK, autoguidance),
+    ("calibrated_classifier", SHIFTED, calibrated_classifier),
     ("cfg", PAIR, cfg),
     ("cfg_interval", PAIR, cfg_interval),
     ("cfg_pag", STRUCTURE, cfg_pag),
@@ -160,6 +162,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("steer_away", STEERED, steer_away),
     ("tangential", PAIR, tangential),
     ("time_step", MOVED, time_step),
+    ("universal", DOWN, universal),
 ];
 
 /// How many of these factors are not 0: predictions that a sum asks for.

@@ -40,6 +40,12 @@ const BY_X: &[&str] = &[
     "mean(where(mean(raw(x), over: channels) > 0, raw(x), 2 * raw(x)) * raw(x))",
     "norm(x0(prediction(0.5 * sin(raw(x)))))",
     "norm(v(prediction(raw(x) * raw(x))))",
+    "norm(x0(predict(cond)))",
+    "log_prob(judge, x0(predict(cond)), target)",
+    "value(close, decode(x0(predict(cond))))",
+    "mean(raw(predict(cond)) * raw(eps(predict(uncond))) * raw(x))",
+    "norm(x0(predict(cond, at: latent(sin(raw(x))))))",
+    "norm(x0(predict(cond, at: latent(raw(x) + 0.5 * raw(predict(uncond))))))",
 ];
 
 /// The same by a `let`, whose own network no gradient goes through.
@@ -47,6 +53,7 @@ const BY_NAME: &[&str] = &[
     "log_prob(judge, c, target)",
     "logits(judge, 0.5 * c)[3] * norm(c)",
     "norm(c - u)",
+    "value(close, decode(0.5 * c)) * norm(c)",
 ];
 
 /// Half of the widest difference, along a direction of length 1.
@@ -55,7 +62,7 @@ const STEP: f64 = 0.2;
 const ROUNDING: f64 = 1e-4;
 
 fn planned(body: &str) -> Plan {
-    let text = format!("classifier judge\n\nguide g() {{\n{body}\n}}\n");
+    let text = format!("classifier judge\nloss close\n\nguide g() {{\n{body}\n}}\n");
     let table = timetable(Noise::Preserving, 2, 1);
     let facts = Field::new(Space::Eps).facts().clone();
     let ask = pipeline::Ask::new(facts, table);
@@ -139,12 +146,16 @@ fn refused() {
             "NoGradient",
         ),
         (
-            "let p = predict(cond)\np + eps(grad(norm(x0(p)), wrt: x))",
-            "NotYet",
+            "let p = predict(cond, with: blur_attention(mid, 1))\np + eps(grad(norm(x0(p)), wrt: x))",
+            "NoGradient",
         ),
         (
-            "let p = predict(cond)\np + eps(grad(classify(judge, decode(x0(p)))[1], wrt: x))",
-            "NotYet",
+            "let p = predict(cond, told: t + mean(raw(x)))\np + eps(grad(norm(x0(p)), wrt: x))",
+            "NoGradient",
+        ),
+        (
+            "let g = grad(norm(x0(predict(cond))), wrt: x)\npredict(cond) + eps(grad(norm(g), wrt: x))",
+            "NoGradient",
         ),
     ];
     for (body, code) in cases {

@@ -23,6 +23,18 @@ pub const EXPERTS: Needs = Needs {
     weights: &[],
     sights: &[],
 };
+pub const DOWN: Needs = Needs {
+    labels: &["cond", "grad/close(image)", "grad/cond"],
+    judges: &[],
+    weights: &[],
+    sights: &[],
+};
+pub const SHIFTED: Needs = Needs {
+    labels: &["cond", "grad/judge(c)"],
+    judges: &["judge"],
+    weights: &[],
+    sights: &[],
+};
 /// The probability of a class, by the definition.
 fn probability(logits: &[f64], class: usize) -> f64 {
     let shares = logits.iter().map(|logit| (logit - logits[class]).exp());
@@ -76,4 +88,44 @@ pub fn experts(now: &Now<'_>, _: &mut Memory) -> Made {
         _ => "grad/e5",
     };
     up_the_gradient(now, expert, now.num("scale", 7.5))
+}
+
+/// Down a loss of the clean sample: its gradient comes to `x` through the network and beside it.
+pub fn universal(now: &Now<'_>, _: &mut Memory) -> Made {
+    let scale = now.num("scale", 1.0);
+    let c = now.native("cond");
+    if scale == 0.0 {
+        return Made::new(c, 1);
+    }
+    let beside = now.share_of_x();
+    let by_picture = now.native("grad/close(image)");
+    let through = now.native("grad/cond");
+    let score = mixed(&[(beside, &by_picture), (1.0, &through)]);
+    let score = now.along(&score);
+    Made {
+        judged: 1,
+        ..Made::new(mixed(&[(1.0, &c), (-scale, &score)]), 1)
+    }
+}
+
+pub fn calibrated_classifier(now: &Now<'_>, memory: &mut Memory) -> Made {
+    let (scale, gamma) = (now.num("scale", 1.0), now.num("gamma", 0.3));
+    let clean = now.x0("cond");
+    let clean: Vec<f64> = clean.iter().map(|v| v.clamp(-1.0, 1.0)).collect();
+    // By Bayes' rule, of what comes next given `x` and the clean sample (Ho et al. 2020, equation 7).
+    let kept = now.tick.alpha / now.tick.alpha_next;
+    let (before, after) = (now.tick.sigma, now.tick.sigma_next);
+    let added = before * before - kept * kept * after * after;
+    let v = (after * after * added / (before * before)).max(0.0);
+    let most = memory.update.as_ref().map_or(0.0, |most| most[0]).max(v);
+    memory.update = Some(vec![most]);
+    let angle = std::f64::consts::PI * now.tick.t1000 / 1000.0;
+    let strength = scale * (v + gamma * angle.sin() * most);
+    let shift = mixed(&[(strength, &now.native("grad/judge(c)"))]);
+    Made {
+        // Nothing is asked where nothing comes of it.
+        judged: if strength == 0.0 { 0 } else { 2 },
+        shift: Some(shift),
+        ..Made::new(now.output_of_x0(&clean), 1)
+    }
 }

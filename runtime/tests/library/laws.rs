@@ -20,6 +20,7 @@ const NEVER_NEUTRAL: &[(&str, &str)] = &[
         "cfg_plus_plus",
         "`lambda` 1 still re-noises with the unconditional prediction",
     ),
+    ("calibrated_classifier", "without guidance it still clips"),
     ("composed", "its guidance stands in the table of weights"),
     ("dynamic_threshold", "without guidance it still clips"),
     (
@@ -52,6 +53,10 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     (
         "cfg_scheduled",
         "the scale changes over the run; `constant` is a word",
+    ),
+    (
+        "calibrated_classifier",
+        "shifts along the gradient of a classifier",
     ),
     ("cfg_zero_star", "the unconditional prediction is fitted"),
     (
@@ -93,6 +98,7 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
         "time_step",
         "guides from a prediction that is told another time",
     ),
+    ("universal", "guides along the gradient of a loss"),
 ];
 
 /// Rules whose second evaluation of a step is not what a first one at its place would be, and why. What

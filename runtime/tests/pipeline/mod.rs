@@ -134,6 +134,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         negative: true,
         classifiers: Vec::new(),
         objective: None,
+        backward: Default::default(),
     };
     plan(&graph, &target).map_err(|bag| format!("{:?}", bag.into_sorted()))
 }

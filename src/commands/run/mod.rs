@@ -210,6 +210,9 @@ pub fn bind(
     for (name, value) in &bound.classifiers {
         pipeline.bind_classifier(name, &Source::Folder(value.into()))?;
     }
+    for (name, value) in &bound.losses {
+        pipeline.bind_loss(name, value, sizes.picture)?;
+    }
     pipeline.set_conditions(Conditions {
         inputs: bound.prompts,
         ..conditions

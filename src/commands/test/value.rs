@@ -134,6 +134,7 @@ impl Program<'_> {
 
     fn request(&self, guide: &ast::Function) -> Request {
         Request {
+            backward: Default::default(),
             guide: Some(guide.name.node.clone()),
             settings: Vec::new(),
             prompt_counts: Vec::new(),

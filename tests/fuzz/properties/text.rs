@@ -119,5 +119,6 @@ fn target() -> Target {
         negative: true,
         classifiers: Vec::new(),
         objective: None,
+        backward: Default::default(),
     }
 }

@@ -65,6 +65,47 @@ impl<'p> Engine<'p> {
         Value::Data(self.opaque(Op::Sub(own, all), Kind::Scalar, false, span))
     }
 
+    /// `value(loss, of)`: one number.
+    pub(crate) fn value_of_loss(&mut self, args: &[Option<&'p Arg>], span: Span) -> Value {
+        let [Some(loss), Some(of)] = args else {
+            return Value::Error;
+        };
+        let name = match self.expr(&loss.value) {
+            Value::Judge(Judge::One(name, true)) => Some(name),
+            Value::Error => None,
+            other => {
+                self.wrong_kind(&other, "a loss", loss.value.span, loss.value.span);
+                None
+            }
+        };
+        let subject = self.subject(&of.value);
+        let (Some(name), Some(subject)) = (name, subject) else {
+            return Value::Error;
+        };
+        if subject.seen != Seen::Image {
+            let text = self.text(&of.value);
+            return self.fail(
+                Diagnostic::new(
+                    Code::WrongKind,
+                    format!("`{name}` is shown pictures, and this is a latent"),
+                )
+                .at(of.value.span, "this is a latent")
+                .help(match subject.seen {
+                    Seen::X0 => format!("write `decode({text})`"),
+                    _ => "show it `decode(x0(…))`".to_string(),
+                }),
+            );
+        }
+        let judge = graph::Judge {
+            classifier: name,
+            loss: true,
+            sees: Seen::Image,
+            shown: Shown::default(),
+            of: subject.node,
+        };
+        Value::Data(self.opaque(Op::Judge(Box::new(judge)), Kind::Scalar, false, span))
+    }
+
     /// `probs[k]`
     pub(crate) fn pick(&mut self, of: &Data, class: Value, index: &'p Expr, span: Span) -> Value {
         match self.class_of(class, index) {
@@ -280,6 +321,7 @@ impl<'p> Engine<'p> {
         let shown = self.shown(declared);
         let judge = graph::Judge {
             classifier: name.to_string(),
+            loss: false,
             sees,
             shown,
             of: subject.node,

@@ -4,7 +4,7 @@ use guide_grammar::span::Span;
 
 use crate::graph::{NodeId, Op, SpaceTerm};
 use crate::primitives::Primitive;
-use crate::resolved::{Arg, Expr};
+use crate::resolved::Arg;
 
 use super::super::builder::Meta;
 use super::super::engine::Engine;
@@ -24,10 +24,6 @@ impl<'p> Engine<'p> {
         let name = primitive.name();
         let arg = |at: usize| args.get(at).copied().flatten();
         match (primitive, arg(0), arg(1)) {
-            (P::Value, Some(judge), Some(of)) => match self.judged(&judge.value, &of.value) {
-                Some(nodes) => self.not_yet(name, nodes, Kind::Scalar, span),
-                None => Value::Error,
-            },
             (P::Softmax, Some(of), over) => {
                 let value = self.expr(&of.value);
                 let Some(data) = self.element(value, name, of) else {
@@ -71,37 +67,5 @@ impl<'p> Engine<'p> {
             plain: false,
             ..Data::of(kind, node)
         })
-    }
-
-    /// A classifier or loss, and what it is shown.
-    fn judged(&mut self, judge: &'p Expr, of: &'p Expr) -> Option<Vec<NodeId>> {
-        let judged = match self.expr(judge) {
-            Value::Judge(_) => true,
-            Value::Error => false,
-            other => {
-                self.wrong_kind(&other, "a classifier or loss", judge.span, judge.span);
-                false
-            }
-        };
-        let node = self.tensor_of(of)?;
-        judged.then(|| vec![node])
-    }
-
-    fn tensor_of(&mut self, expr: &'p Expr) -> Option<NodeId> {
-        match self.expr(expr) {
-            Value::Error => None,
-            Value::Data(data)
-                if matches!(
-                    data.kind,
-                    Kind::Tensor | Kind::Latent | Kind::Raw | Kind::Picture | Kind::Open
-                ) =>
-            {
-                Some(data.node)
-            }
-            other => {
-                self.wrong_kind(&other, "a tensor or latent", expr.span, expr.span);
-                None
-            }
-        }
     }
 }

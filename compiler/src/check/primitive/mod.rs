@@ -112,10 +112,11 @@ impl<'p> Engine<'p> {
             P::Argmax => self.argmax(&args, span),
             P::Decode => self.decode(&args, span),
             P::Grad => self.grad(&args, span),
+            P::Value => self.value_of_loss(&args, span),
             P::Regions => self.regions(&args, span),
             P::Features => self.features(&args, span),
             P::MeanWithin => self.mean_within(&args, span),
-            P::Value | P::Softmax => self.later(primitive, &args, span),
+            P::Softmax => self.later(primitive, &args, span),
             P::Guided | P::Denoise | P::Renoise | P::Count | P::Prompt | P::Class => Value::Error,
         }
     }

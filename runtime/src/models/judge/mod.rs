@@ -5,7 +5,7 @@ mod layers;
 mod networks;
 mod picture;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::Seen;
 
 pub use config::{JudgeConfig, NetworkConfig, PlainConfig, ResNetConfig, Showing};
@@ -13,6 +13,7 @@ use layers::Activation;
 use networks::Network;
 
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::models::gradient;
 use crate::weights::{Source, Weights};
 
 /// The names that weights may have, in a folder.
@@ -85,13 +86,13 @@ impl Judge {
         Ok(logits.into_iter().map(f64::from).collect())
     }
 
-    /// The gradient of the sum of its logits, weighted by `by`, by the latent that it is shown.
+    /// The gradient of the sum of its logits, weighted by `by`, by what it is shown.
     ///
     /// # Errors
     /// `TensorShape` for another number of weights than classes; what the tensor library reports.
     pub fn gradient(
         &self,
-        latent: &Tensor,
+        sight: Sight<'_>,
         time: f64,
         showing: &Showing,
         by: &[f64],
@@ -104,14 +105,16 @@ impl Judge {
             ));
         }
         let by: Vec<f32> = by.iter().map(|weight| *weight as f32).collect();
-        let by = Tensor::from_vec(by, (1, classes), latent.device())?;
-        let latent = Var::from_tensor(latent)?;
-        let logits = self.forward(Sight::Latent(latent.as_tensor()), time, showing)?;
-        let gradients = (logits * by)?.sum_all()?.backward()?;
-        match gradients.get(&latent) {
-            Some(gradient) => Ok(gradient.clone()),
-            None => Ok(latent.as_tensor().zeros_like()?),
-        }
+        let (Sight::Latent(shown) | Sight::Picture(shown)) = sight;
+        let by = Tensor::from_vec(by, (1, classes), shown.device())?;
+        let logits = |shown: &Tensor| {
+            let sight = match sight {
+                Sight::Latent(_) => Sight::Latent(shown),
+                Sight::Picture(_) => Sight::Picture(shown),
+            };
+            self.forward(sight, time, showing)
+        };
+        gradient::of(&logits, shown, &by)
     }
 
     fn forward(&self, sight: Sight<'_>, time: f64, showing: &Showing) -> Result<Tensor> {
