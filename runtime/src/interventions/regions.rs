@@ -87,7 +87,7 @@ mod tests {
     fn slowly(text: &[Vec<f64>], own: &[Vec<f64>], times: usize) -> Vec<Vec<f64>> {
         let token = |token: &u32| {
             let mut turn: Vec<f64> = text.iter().map(|row| row[*token as usize]).collect();
-            let mut sum = vec![0.0; PLACES];
+            let mut sum = [0.0; PLACES];
             for _ in 0..times {
                 let spread = |row: &Vec<f64>| row.iter().zip(&turn).map(|(s, c)| s * c).sum();
                 turn = own.iter().map(spread).collect();
