@@ -8,7 +8,7 @@ use crate::weights::Source;
 
 /// As many maps of the finest level as a backward pass holds at most: what the last level's resnets were
 /// given, and the inside of one of them. Measured, and rounded up.
-const KEPT_MAPS: u64 = 30;
+const KEPT_MAPS: u64 = 36;
 
 /// `vae/config.json`.
 #[derive(Clone, Debug, PartialEq)]
