@@ -236,8 +236,18 @@ pub struct Prediction {
 impl Plan {
     /// Whether some step reads the input at this place of the plan's list.
     pub fn needs_input(&self, at: usize) -> bool {
-        let mut needs = self.head.needs.iter();
-        needs.any(|need| matches!(need, Need::Input(id) if id.index() == at))
+        let read = |operand: &Operand| matches!(operand, Operand::Input(id) | Operand::Entry(id, _, _) if id.index() == at);
+        let segments = self.segments.iter();
+        let mut operands =
+            segments.flat_map(|part| part.ops().flat_map(Op::operands).chain(part.ends()));
+        let mut conditions = self.predictions.iter().flat_map(Prediction::conditions);
+        operands.any(read)
+            || conditions.any(|condition| match condition.related() {
+                Condition::Prompt(id) | Condition::PromptAt(id, _) | Condition::PromptOf(id, _) => {
+                    id.index() == at
+                }
+                _ => false,
+            })
     }
 }
 
