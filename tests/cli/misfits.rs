@@ -357,8 +357,11 @@ fn a_loss() {
     let text = "loss close(sees: image)\nguide c() {\n    let p = predict(uncond)\n    p + value(close, decode(x0(p))) * (p - predict(null))\n}\n";
     let sandbox = Sandbox::new().with("c.guide", text);
     sandbox.run(&["check", "c.guide"]).with(0);
-    let ended = sandbox.refused(&["plan", "c.guide"], 1, "G0601");
-    ended.says(&["`value`"]);
+    let plan = sandbox.run(&["plan", "c.guide"]).with(0).stdout;
+    assert!(plan.contains("loss close"), "{plan}");
+    let run = ["run", "c.guide", "--prompt", "apple", "--negative", "leaf"];
+    let ended = sandbox.refused(&run, 1, "G0707");
+    ended.says(&["`close`", "--bind close="]);
 }
 
 #[test]
