@@ -155,14 +155,21 @@ pub fn tables(bind: &[(String, String)]) -> Vec<(String, Vec<Vec<f64>>)> {
 #[cfg(feature = "run")]
 fn classifiers(target: &Target) -> Vec<KnownClassifier> {
     use guide_compiler::plan::Seen;
+    use guide_runtime::inputs;
     use guide_runtime::models::judge::JudgeConfig;
     use guide_runtime::models::own_folder;
     use guide_runtime::weights::{Source, find::find};
 
-    let known = |source: &Source, name: Option<&String>, sees: Option<Seen>| {
-        let config = JudgeConfig::read(source).ok()?;
+    let known = |source: &Source, name: Option<&str>, sees: Option<Seen>| {
+        let texts = name.map(|name| format!("{name}{}", inputs::CLASSES));
+        let given = target
+            .bind
+            .iter()
+            .filter(|(of, _)| Some(of) == texts.as_ref());
+        let classes: Vec<String> = given.map(|(_, text)| text.clone()).collect();
+        let config = JudgeConfig::read(source, &classes).ok()?;
         Some(KnownClassifier {
-            name: name.cloned(),
+            name: name.map(str::to_owned),
             sees,
             classes: config.labels.len() as u32,
             backward: Some(config.backward()),
@@ -172,8 +179,11 @@ fn classifiers(target: &Target) -> Vec<KnownClassifier> {
         .bind
         .iter()
         .filter(|(_, value)| std::path::Path::new(value).join("config.json").is_file());
-    let bound =
-        folders.filter_map(|(name, value)| known(&Source::Folder(value.into()), Some(name), None));
+    // The network of a loss is asked under the loss's name.
+    let bound = folders.filter_map(|(name, value)| {
+        let name = name.strip_suffix(inputs::NETWORK).unwrap_or(name);
+        known(&Source::Folder(value.into()), Some(name), None)
+    });
     let mut all: Vec<KnownClassifier> = bound.collect();
     let model = target.model.as_deref().unwrap_or(crate::describe::EMBEDDED);
     if let Ok(found) = find(model, &crate::describe::places()) {

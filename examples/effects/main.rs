@@ -96,7 +96,7 @@ impl<'a> Work<'a> {
         Ok(Self {
             asked,
             pipeline: Pipeline::load(&source, embedded::NAME, measures::F32, &device)?,
-            judge: Judge::load(&source.below("judge/clean"), &device)?,
+            judge: Judge::load(&source.below("judge/clean"), &[], &device)?,
             things,
         })
     }

@@ -58,6 +58,11 @@ pub const ROWS: &[Row] = &[
          guide row() { cfg(scale: 3) + (denoise(gradient_free()) - predict(cond)) }",
     ),
     named(
+        "cfg, 15, with gradient_free",
+        "use std::rules::{cfg, gradient_free}\n\
+         guide row() { cfg(scale: 15) + (denoise(gradient_free()) - predict(cond)) }",
+    ),
+    named(
         "cfg, 3, push_apart",
         "guide row() {\n    let c = predict(cond, with: push_apart(batch))\n    \
          let u = predict(uncond)\n    u + 3 * (c - u)\n}",

@@ -26,9 +26,18 @@ pub struct Bound {
     pub models: Vec<(String, String)>,
     /// Classifiers likewise.
     pub classifiers: Vec<(String, String)>,
+    /// Texts for classifiers to tell apart, by the classifier (`--bind judge.classes=TEXT`).
+    pub classes: BTreeMap<String, Vec<String>>,
     /// Losses by the name that the rule calls them by, and what they are.
     pub losses: Vec<(String, String)>,
+    /// Networks that losses ask, by the loss, and where they lie (`--bind close.network=DIR`).
+    pub networks: BTreeMap<String, String>,
 }
+
+/// What texts for a classifier are bound under.
+pub const CLASSES: &str = ".classes";
+/// What a network for a loss is bound under.
+pub const NETWORK: &str = ".network";
 
 /// Sizes that pictures are brought to.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +92,14 @@ pub fn bind(
             None if plan.head.needs.contains(&Need::Loss(name.clone())) => {
                 bound.losses.push((name.clone(), value.clone()));
             }
-            None => return Err(unknown(plan, name)),
+            None => match bound.part(plan, name, value) {
+                Some(true) => {}
+                Some(false) => return Err(twice()),
+                None => return Err(unknown(plan, name)),
+            },
         }
     }
+    bound.owners()?;
     for (at, input) in plan.inputs.iter().enumerate() {
         let texts = match &input.default {
             Some(InputDefault::Text(text)) => vec![text.clone()],
@@ -95,6 +109,49 @@ pub fn bind(
         bound.prompts.entry(InputId(at as u32)).or_insert(texts);
     }
     Ok(bound)
+}
+
+impl Bound {
+    /// Takes what is bound to a part of a classifier or a loss: whether it is the first such, `None` for a
+    /// name that is no part.
+    fn part(&mut self, plan: &Plan, name: &str, value: &str) -> Option<bool> {
+        let needs = |need: Need| plan.head.needs.contains(&need);
+        if let Some(owner) = name.strip_suffix(CLASSES)
+            && needs(Need::Classifier(owner.to_owned()))
+        {
+            let classes = self.classes.entry(owner.to_owned()).or_default();
+            classes.push(value.to_owned());
+            return Some(true);
+        }
+        let owner = name.strip_suffix(NETWORK)?;
+        needs(Need::Loss(owner.to_owned())).then(|| {
+            let before = self.networks.insert(owner.to_owned(), value.to_owned());
+            before.is_none()
+        })
+    }
+
+    /// Refuses parts of what is not bound.
+    fn owners(&self) -> Result<()> {
+        let missing =
+            |owner: &&String, all: &[(String, String)]| all.iter().all(|(name, _)| name != *owner);
+        let classes = self.classes.keys();
+        if let Some(owner) = classes.into_iter().find(|o| missing(o, &self.classifiers)) {
+            return Err(
+                bad(format!("`{owner}` is given classes, and is not bound")).help(format!(
+                    "add `--bind {owner}=DIR`, the folder of a CLIP model"
+                )),
+            );
+        }
+        let networks = self.networks.keys();
+        if let Some(owner) = networks.into_iter().find(|o| missing(o, &self.losses)) {
+            return Err(
+                bad(format!("`{owner}` is given a network, and is not bound")).help(format!(
+                    "add `--bind {owner}=clip_text:TEXT` or `{owner}=style:FILE`"
+                )),
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Whether every input of a plan is bound.
@@ -252,7 +309,7 @@ fn bad(message: String) -> RuntimeError {
 
 fn unknown(plan: &Plan, name: &str) -> RuntimeError {
     let models = plan.head.needs.iter().filter_map(|need| match need {
-        Need::Model(name) | Need::Classifier(name) => Some(name.as_str()),
+        Need::Model(name) | Need::Classifier(name) | Need::Loss(name) => Some(name.as_str()),
         _ => None,
     });
     let names = plan

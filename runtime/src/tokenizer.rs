@@ -24,7 +24,7 @@ pub struct ClipTokenizer {
 }
 
 impl ClipTokenizer {
-    /// Reads the files in `folder`. The text encoder takes `positions` tokens at most.
+    /// Reads the files in `folder`, `""` being the root. The text encoder takes `positions` tokens at most.
     ///
     /// # Errors
     /// `ModelIncomplete` without `vocab.json` or `merges.txt`, `BadTokenizer` where they cannot be used.
@@ -182,7 +182,7 @@ impl ClipTokenizer {
 /// that.
 fn vocabulary(source: &Source, folder: &str) -> Result<(Value, Value)> {
     let fast = "tokenizer.json";
-    let has = |file: &str| source.has(&format!("{folder}/{file}"));
+    let has = |file: &str| source.has(&within(folder, file));
     if has("vocab.json") || !has(fast) {
         // Where all of it is missing, `vocab.json` is what is missed.
         let elsewhere = |error: RuntimeError| match error.kind {
@@ -196,7 +196,7 @@ fn vocabulary(source: &Source, folder: &str) -> Result<(Value, Value)> {
         };
         let vocab = object(source, folder, "vocab.json").map_err(elsewhere)?;
         let merges = source
-            .text(&format!("{folder}/merges.txt"))
+            .text(&within(folder, "merges.txt"))
             .map_err(elsewhere)?;
         return Ok((vocab, json!(pairs(&merges))));
     }
@@ -217,6 +217,14 @@ fn vocabulary(source: &Source, folder: &str) -> Result<(Value, Value)> {
     Ok((vocab, merges))
 }
 
+/// A file of a folder, which may be the root.
+fn within(folder: &str, file: &str) -> String {
+    match folder {
+        "" => file.to_owned(),
+        _ => format!("{folder}/{file}"),
+    }
+}
+
 /// The merges: a pair a line, after a line with the version.
 fn pairs(text: &str) -> Vec<&str> {
     text.lines()
@@ -225,7 +233,7 @@ fn pairs(text: &str) -> Vec<&str> {
 }
 
 fn object(source: &Source, folder: &str, file: &str) -> Result<Value> {
-    match serde_json::from_str(&source.text(&format!("{folder}/{file}"))?) {
+    match serde_json::from_str(&source.text(&within(folder, file))?) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(bad(
             source,
@@ -241,7 +249,7 @@ fn object(source: &Source, folder: &str, file: &str) -> Result<Value> {
 }
 
 fn optional(source: &Source, folder: &str, file: &str) -> Result<Value> {
-    if source.has(&format!("{folder}/{file}")) {
+    if source.has(&within(folder, file)) {
         object(source, folder, file)
     } else {
         Ok(Value::Null)

@@ -5,6 +5,8 @@
 mod compiled;
 #[path = "models/injection.rs"]
 mod injection;
+#[path = "models/losses.rs"]
+mod losses;
 mod support;
 
 use std::sync::atomic::AtomicBool;
@@ -538,58 +540,4 @@ fn the_embedded_model_brings_a_weak_twin() -> Result<()> {
         error.message
     );
     Ok(())
-}
-
-/// Half of the step of a difference along a gradient, and how near it comes: a loss is about 1, and what
-/// f32 loses of it over the network and the decoder is a few millionths.
-const STEP: f64 = 0.02;
-const SLOPE: f64 = 2e-2;
-
-/// Down to the loss of a decoded clean sample: through the decoder, the conversion and the network.
-#[test]
-fn the_gradient_of_a_loss_is_its_slope() {
-    let mut pipeline = support::pocket().unwrap();
-    pipeline.set_conditions(Conditions {
-        prompt: "fox".to_owned(),
-        ..Conditions::default()
-    });
-    pipeline
-        .bind_loss("close", "color:#2040ff", (64, 64))
-        .unwrap();
-    let config = scheduler(
-        &embedded::source()
-            .text("scheduler/scheduler_config.json")
-            .unwrap(),
-    );
-    let numbers = guide_runtime::noise::Generator::new(8).normals(4 * 16 * 16);
-    let x = Tensor::from_vec(numbers, (1, 4, 16, 16), &Device::Cpu).unwrap();
-    let mut tick = |body: &str, x: &Tensor| -> Tensor {
-        let text = format!("loss close(sees: image)\nguide g() {{ prediction(raw({body})) }}\n");
-        let rule = Rule {
-            name: "g",
-            text: Some(&text),
-            set: &[],
-        };
-        let plan = rule.plan(&pipeline, x, &config, Sampler::Ddim, 3);
-        pipeline.prepare(&plan).unwrap();
-        let bindings = Bindings::default();
-        let mut executor = Executor::new(&plan, 1, &[4, 16, 16], &Device::Cpu, &bindings).unwrap();
-        let ticks = (0..2).map(|at| executor.tick(at, x, &mut pipeline).unwrap());
-        ticks.last().unwrap().denoise
-    };
-    let loss = "value(close, decode(x0(predict(cond))))";
-    let gradient = tick(&format!("grad({loss}, wrt: x)"), &x);
-    let mut value = |x: &Tensor| -> f64 {
-        let everywhere = tick(&format!("raw(x) - raw(x) + {loss}"), x);
-        f64::from(everywhere.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0])
-    };
-    let square = gradient.sqr().unwrap().sum_all().unwrap();
-    let length = f64::from(square.to_scalar::<f32>().unwrap()).sqrt();
-    let step = (&gradient * (STEP / length)).unwrap();
-    let (above, below) = (value(&(&x + &step).unwrap()), value(&(&x - &step).unwrap()));
-    let slope = (above - below) / (2.0 * STEP);
-    assert!(
-        length > 1e-3 && (slope - length).abs() < SLOPE * length,
-        "the slope is {slope}, and the gradient's length {length}"
-    );
 }

@@ -18,7 +18,7 @@ const SETTINGS: [(&str, &str, &str); 5] = [
     ("sees", "`noisy`, `x0` or `image`", "noisy"),
     ("range", "a range from low to high", "-1..1"),
     ("size", "a whole number of pixels", "128"),
-    ("normalise", "`none` or `imagenet`", "imagenet"),
+    ("normalise", "`none`, `imagenet` or `clip`", "imagenet"),
     ("activation", "`softplus` of a number", "softplus(3)"),
 ];
 

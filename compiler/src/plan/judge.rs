@@ -78,6 +78,27 @@ pub enum Normalise {
     None,
     /// By those of ImageNet's pictures.
     Imagenet,
+    /// By those of the pictures that CLIP was trained on.
+    Clip,
+}
+
+impl Normalise {
+    /// All of them.
+    pub const ALL: [Normalise; 3] = [Normalise::None, Normalise::Imagenet, Normalise::Clip];
+
+    /// Its name in the language and in configs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Normalise::None => "none",
+            Normalise::Imagenet => "imagenet",
+            Normalise::Clip => "clip",
+        }
+    }
+
+    /// The one of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
 }
 
 /// One question to a classifier.

@@ -16,7 +16,7 @@ const SETTINGS: [(&str, &[&str]); 5] = [
     ("sees", &["noisy", "x0", "image"]),
     ("range", &[]),
     ("size", &[]),
-    ("normalise", &["none", "imagenet"]),
+    ("normalise", &["none", "imagenet", "clip"]),
     ("activation", &["softplus"]),
 ];
 

@@ -129,17 +129,19 @@ impl Judgements {
             .classifiers
             .iter()
             .find(|known| known.name.as_ref() == Some(name));
+        // A model brings classifiers, and no loss.
         let known = named.or_else(|| {
-            let seen =
-                |known: &&KnownClassifier| known.name.is_none() && known.sees == Some(judge.sees);
-            target.classifiers.iter().find(seen)
+            let own = |known: &&KnownClassifier| {
+                known.name.is_none() && known.sees == Some(judge.sees) && !judge.loss
+            };
+            target.classifiers.iter().find(own)
         });
         self.classifiers.push(Classifier {
             name: name.clone(),
             loss: judge.loss,
             sees: judge.sees,
             shown: judge.shown,
-            classes: known.map(|known| known.classes),
+            classes: known.filter(|_| !judge.loss).map(|known| known.classes),
             backward: known.and_then(|known| known.backward),
         });
         ClassifierId(self.classifiers.len() as u32 - 1)

@@ -47,6 +47,25 @@ impl Fields {
         self.map.get(field).filter(|value| !value.is_null())
     }
 
+    /// The fields of an object inside of this one; none where it is missing.
+    ///
+    /// # Errors
+    /// `BadConfig` where it is no object.
+    pub fn inside(&self, field: &str) -> Result<Self> {
+        let shown = format!("{} in {field}", self.shown);
+        match self.get(field) {
+            None => Ok(Self {
+                shown,
+                map: Map::new(),
+            }),
+            Some(Value::Object(map)) => Ok(Self {
+                shown,
+                map: map.clone(),
+            }),
+            Some(_) => Err(self.refuse(field, "an object is needed")),
+        }
+    }
+
     /// A refusal of the field's value.
     pub fn refuse(&self, field: &str, wanted: &str) -> RuntimeError {
         let found = match self.map.get(field) {

@@ -37,9 +37,20 @@ impl Judges {
     /// Binds a classifier.
     ///
     /// # Errors
-    /// What loading refuses.
-    pub fn bind(&mut self, name: &str, source: &Source, device: &Device) -> Result<()> {
-        let judge = Judge::load(source, device)?;
+    /// What loading refuses; `NotBound` for a CLIP model without classes.
+    pub fn bind(
+        &mut self,
+        name: &str,
+        source: &Source,
+        classes: &[String],
+        device: &Device,
+    ) -> Result<()> {
+        let judge = Judge::load(source, classes, device)?;
+        if judge.config().labels.len() < 2 {
+            let message = format!("`{name}` is a CLIP model, and is given fewer than two classes");
+            return Err(RuntimeError::new(ErrorKind::NotBound, message)
+                .help(format!("add `--bind {name}.classes=TEXT` for each class")));
+        }
         self.bound.insert(name.to_owned(), judge);
         Ok(())
     }
@@ -62,7 +73,7 @@ impl Judges {
                 if !source.has("config.json") {
                     return Err(no_classifier(&classifier.name));
                 }
-                self.own.insert(folder, Judge::load(&source, device)?);
+                self.own.insert(folder, Judge::load(&source, &[], device)?);
             }
             let judge = self.of(classifier)?;
             sight_fits(classifier, judge)?;
@@ -224,7 +235,7 @@ fn named_by(model: &Source) -> Result<Option<Vec<String>>> {
     if !source.has("config.json") {
         return Ok(None);
     }
-    Ok(Some(JudgeConfig::read(&source)?.labels))
+    Ok(Some(JudgeConfig::read(&source, &[])?.labels))
 }
 
 fn bad(message: String) -> RuntimeError {

@@ -123,11 +123,17 @@ impl Pipeline {
     }
 
     /// Binds a classifier under the name that rules call it by: a folder with `config.json` and weights.
+    /// `classes` are texts for a CLIP model to tell apart.
     ///
     /// # Errors
-    /// What loading refuses.
-    pub fn bind_classifier(&mut self, name: &str, source: &Source) -> Result<()> {
-        self.judges.bind(name, source, &self.device)
+    /// What loading refuses; `NotBound` for a CLIP model without classes.
+    pub fn bind_classifier(
+        &mut self,
+        name: &str,
+        source: &Source,
+        classes: &[String],
+    ) -> Result<()> {
+        self.judges.bind(name, source, classes, &self.device)
     }
 
     /// Makes ready for a plan before its first step: loads the twins and classifiers that this model brings

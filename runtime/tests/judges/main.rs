@@ -2,7 +2,10 @@
 //! f64, and gradients against differences of those.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod clip;
 mod slow;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ const ROUNDING: f64 = 2e-5;
 
 fn own(sees: Seen) -> Result<Judge> {
     let source = embedded::source().below(own_folder(sees));
-    Judge::load(&source, &Device::Cpu)
+    Judge::load(&source, &[], &Device::Cpu)
 }
 
 fn file_of(sees: Seen) -> File {
@@ -212,7 +215,7 @@ fn resnets_of_both_kinds() -> Result<()> {
             &config,
             &resnet(depths, bottleneck, 4, 3),
         );
-        let judge = Judge::load(&Source::Folder(folder.clone()), &Device::Cpu)?;
+        let judge = Judge::load(&Source::Folder(folder.clone()), &[], &Device::Cpu)?;
         let picture = (drawn(6, 3, side)?.affine(0.25, 0.5)?).clamp(0.0, 1.0)?;
         let showing = judge.config().shown(Shown::default());
         assert_eq!(showing.normalise, Normalise::Imagenet);
@@ -233,7 +236,7 @@ fn resnets_of_both_kinds() -> Result<()> {
 fn configs_that_cannot_be_used() {
     let read = |config: serde_json::Value| {
         let folder = write("refused", &config, &[]);
-        let error = JudgeConfig::read(&Source::Folder(folder)).expect_err("a refusal");
+        let error = JudgeConfig::read(&Source::Folder(folder), &[]).expect_err("a refusal");
         assert_eq!(error.kind, ErrorKind::BadConfig, "{config}");
         error.message
     };
@@ -261,7 +264,7 @@ fn weights_of_another_number_of_classes() {
         "embedding_size": 4, "image_size": 32, "labels": labels(4),
     });
     let folder = write("other_classes", &config, &resnet([1, 1, 1, 1], false, 4, 3));
-    let error = Judge::load(&Source::Folder(folder), &Device::Cpu).expect_err("a refusal");
+    let error = Judge::load(&Source::Folder(folder), &[], &Device::Cpu).expect_err("a refusal");
     assert_eq!(error.kind, ErrorKind::TensorShape);
     assert!(error.message.contains("fc.weight"), "{}", error.message);
 }

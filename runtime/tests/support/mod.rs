@@ -249,3 +249,36 @@ pub fn built(list: &[Intervention], names: &[String]) -> Result<Hooks> {
     };
     interventions::build(list, names, operands)
 }
+
+/// A small random CLIP (`tests/oracle/models/tiny-clip`) with the embedded model's tokenizer, as CLIP models are
+/// laid out.
+pub fn tiny_clip() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("tiny_clip");
+    std::fs::create_dir_all(&folder).unwrap();
+    let oracle = root.join("../tests/oracle/models/tiny-clip");
+    for file in [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+    ] {
+        copy(&oracle.join(file), &folder.join(file));
+    }
+    let tokenizer = root.join("models/pocket/tokenizer");
+    for file in [
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ] {
+        copy(&tokenizer.join(file), &folder.join(file));
+    }
+    folder
+}
+
+/// Tests run side by side: each file is written aside and moved to its place.
+fn copy(from: &Path, to: &Path) {
+    let aside = to.with_extension(format!("{:?}", std::thread::current().id()));
+    std::fs::copy(from, &aside).unwrap();
+    std::fs::rename(&aside, to).unwrap();
+}

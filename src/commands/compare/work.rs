@@ -57,7 +57,7 @@ impl Jury {
         if model != embedded::NAME {
             return None;
         }
-        let judge = Judge::load(&embedded::source().below("judge/clean"), device).ok()?;
+        let judge = Judge::load(&embedded::source().below("judge/clean"), &[], device).ok()?;
         let class = pipeline.class_among(&judge.config().labels)?;
         Some(Self { judge, class })
     }

@@ -208,10 +208,13 @@ pub fn bind(
         pipeline.bind_model(name, &found.source)?;
     }
     for (name, value) in &bound.classifiers {
-        pipeline.bind_classifier(name, &Source::Folder(value.into()))?;
+        let classes = bound.classes.get(name).map_or(&[][..], Vec::as_slice);
+        pipeline.bind_classifier(name, &Source::Folder(value.into()), classes)?;
     }
     for (name, value) in &bound.losses {
-        pipeline.bind_loss(name, value, sizes.picture)?;
+        let network = bound.networks.get(name);
+        let network = network.map(|folder| Source::Folder(folder.into()));
+        pipeline.bind_loss(name, value, network.as_ref(), sizes.picture)?;
     }
     pipeline.set_conditions(Conditions {
         inputs: bound.prompts,

@@ -342,8 +342,8 @@ impl<'p> Engine<'p> {
                 }
                 ("normalise", ResourceValue::Expr(expr)) => {
                     shown.normalise = match &expr.node {
-                        ExprNode::Word(word) if word == "imagenet" => Some(Normalise::Imagenet),
-                        _ => Some(Normalise::None),
+                        ExprNode::Word(word) => Normalise::find(word),
+                        _ => None,
                     };
                 }
                 ("activation", ResourceValue::Expr(expr)) => {

@@ -3,7 +3,8 @@
 use guide_compiler::plan::{Normalise, Seen, Shown};
 use serde_json::json;
 
-use crate::error::Result;
+use super::clip::TowersConfig;
+use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::models::fields::Fields;
 use crate::weights::Source;
 
@@ -27,7 +28,7 @@ pub struct JudgeConfig {
     pub range: (f64, f64),
     /// What is then done to its channels.
     pub normalise: Normalise,
-    /// The names of its classes, in order.
+    /// The names of its classes, in order; none yet of a CLIP model that was given no texts.
     pub labels: Vec<String>,
     /// The network.
     pub network: NetworkConfig,
@@ -40,6 +41,8 @@ pub enum NetworkConfig {
     Plain(PlainConfig),
     /// He et al. 2015, arXiv 1512.03385, with the names of torchvision.
     ResNet(ResNetConfig),
+    /// Radford et al. 2021, arXiv 2103.00020, with the names of transformers; its classes are texts.
+    Clip(TowersConfig),
 }
 
 /// Convolution, group norm, bias from the time and activation, over and over; the mean over space and a
@@ -74,12 +77,21 @@ pub struct ResNetConfig {
 }
 
 impl JudgeConfig {
-    /// Reads `config.json` of a source.
+    /// Reads `config.json` of a source. `classes` are texts for a CLIP model to tell apart.
     ///
     /// # Errors
-    /// `ModelIncomplete` without the file, `BadConfig`.
-    pub fn read(source: &Source) -> Result<Self> {
+    /// `ModelIncomplete` without the file, `BadConfig`; `BadBinding` for texts where the network has classes
+    /// of its own.
+    pub fn read(source: &Source, classes: &[String]) -> Result<Self> {
         let fields = &Fields::read(source, "config.json")?;
+        if TowersConfig::fits(fields) {
+            return clip(fields, source, classes);
+        }
+        if !classes.is_empty() {
+            let message = format!("`{}` has classes of its own", source.show(""));
+            return Err(RuntimeError::new(ErrorKind::BadBinding, message)
+                .help("bind no classes to it; a CLIP model takes texts as classes"));
+        }
         fields.only("_class_name", &[json!("Judge"), json!("ResNet")])?;
         match fields.word("_class_name", "Judge")?.as_str() {
             "ResNet" => resnet(fields),
@@ -94,6 +106,7 @@ impl JudgeConfig {
             range: asked.range.unwrap_or(self.range),
             normalise: asked.normalise.unwrap_or(self.normalise),
             softplus: asked.softplus,
+            middle: matches!(self.network, NetworkConfig::Clip(_)),
         }
     }
 
@@ -116,6 +129,7 @@ impl JudgeConfig {
                     kept += depth * KEPT_A_BLOCK * channels * side * side;
                 }
             }
+            NetworkConfig::Clip(towers) => kept += towers.vision.kept(),
         }
         4 * kept as u64
     }
@@ -132,6 +146,9 @@ pub struct Showing {
     pub normalise: Normalise,
     /// `ln(1 + exp(b*x))/b` in place of each ReLU.
     pub softplus: Option<f64>,
+    /// Whether the middle is cut out of a picture that is no square, by Pillow's bicubic filter; else all of
+    /// it is squeezed to one, bilinearly.
+    pub middle: bool,
 }
 
 fn plain(fields: &Fields) -> Result<JudgeConfig> {
@@ -217,7 +234,29 @@ fn resnet(fields: &Fields) -> Result<JudgeConfig> {
     )
 }
 
-/// What both kinds of network say.
+/// A CLIP model: `labels` may stand in its config, as in those of the other networks.
+fn clip(fields: &Fields, source: &Source, classes: &[String]) -> Result<JudgeConfig> {
+    let towers = TowersConfig::of(fields, source)?;
+    let labels = match fields.get("labels") {
+        _ if !classes.is_empty() => classes.to_vec(),
+        Some(_) => fields.words("labels")?,
+        None => Vec::new(),
+    };
+    if labels.len() > MOST_CLASSES {
+        return Err(fields.refuse("labels", "there are too many classes"));
+    }
+    Ok(JudgeConfig {
+        sees: Seen::Image,
+        channels: 3,
+        size: towers.vision.size,
+        range: (0.0, 1.0),
+        normalise: Normalise::Clip,
+        labels,
+        network: NetworkConfig::Clip(towers),
+    })
+}
+
+/// What the networks of fixed classes say.
 fn common(
     fields: &Fields,
     (channels, size): (&str, &str),
@@ -233,15 +272,13 @@ fn common(
     }
     let normalise = match fields.get("normalise") {
         None => normalise,
-        Some(_) => match fields.word("normalise", "none")?.as_str() {
-            "none" => Normalise::None,
-            "imagenet" => Normalise::Imagenet,
-            _ => return Err(fields.refuse("normalise", "`none` or `imagenet` is needed")),
-        },
+        Some(_) => Normalise::find(&fields.word("normalise", "none")?)
+            .ok_or_else(|| fields.refuse("normalise", "`none`, `imagenet` or `clip` is needed"))?,
     };
     let channels = fields.count(channels, Some(3))?;
-    if normalise == Normalise::Imagenet && channels != 3 {
-        return Err(fields.refuse("normalise", "`imagenet` is for three channels"));
+    if normalise != Normalise::None && channels != 3 {
+        let wanted = format!("`{}` is for three channels", normalise.name());
+        return Err(fields.refuse("normalise", &wanted));
     }
     Ok(JudgeConfig {
         sees,

@@ -1,23 +1,22 @@
 //! Classifiers: loading one from its files, its logits, and gradients of them.
 
+pub(super) mod clip;
 mod config;
 mod layers;
 mod networks;
 mod picture;
 
-use candle_core::{DType, Device, Tensor};
-use guide_compiler::plan::Seen;
+use candle_core::{Device, Tensor};
+use guide_compiler::plan::{Seen, Shown};
 
 pub use config::{JudgeConfig, NetworkConfig, PlainConfig, ResNetConfig, Showing};
 use layers::Activation;
 use networks::Network;
+pub(super) use picture::shown;
 
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::models::gradient;
-use crate::weights::{Source, Weights};
-
-/// The names that weights may have, in a folder.
-const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+use crate::weights::Source;
 
 /// A classifier, loaded. It computes in f32.
 #[derive(Debug)]
@@ -37,24 +36,14 @@ pub enum Sight<'a> {
 }
 
 impl Judge {
-    /// Loads `config.json` and the weights of a source.
+    /// Loads `config.json` and the weights of a source. `classes` are texts for a CLIP model to tell apart.
     ///
     /// # Errors
     /// `ModelIncomplete`, `BadConfig`, and what weights refuse: a tensor for another number of classes than
     /// the config names is `TensorShape`.
-    pub fn load(source: &Source, device: &Device) -> Result<Self> {
-        let config = JudgeConfig::read(source)?;
-        let stem = STEMS
-            .into_iter()
-            .find(|stem| source.has(&format!("{stem}.safetensors")))
-            .unwrap_or(STEMS[0]);
-        let weights = Weights::open(source, "", stem, DType::F32, device)?;
-        let network = Network::load(
-            &weights.root(),
-            &config.network,
-            config.channels,
-            config.labels.len(),
-        )?;
+    pub fn load(source: &Source, classes: &[String], device: &Device) -> Result<Self> {
+        let config = JudgeConfig::read(source, classes)?;
+        let network = Network::load(source, &config, device)?;
         Ok(Self {
             config,
             network,
@@ -115,6 +104,15 @@ impl Judge {
             self.forward(sight, time, showing)
         };
         gradient::of(&logits, shown, &by)
+    }
+
+    /// What it sees in a picture on the way, `[1, 3, H, W]` in 0..1: each a tensor `[C, places]`.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn features(&self, picture: &Tensor) -> Result<Vec<Tensor>> {
+        let showing = self.config.shown(Shown::default());
+        self.network.features(&picture::shown(picture, &showing)?)
     }
 
     fn forward(&self, sight: Sight<'_>, time: f64, showing: &Showing) -> Result<Tensor> {

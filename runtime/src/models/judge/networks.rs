@@ -1,11 +1,12 @@
 //! The networks of classifiers.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
-use super::config::{NetworkConfig, PlainConfig, ResNetConfig};
+use super::clip::{ByTexts, Towers};
+use super::config::{JudgeConfig, NetworkConfig, PlainConfig, ResNetConfig};
 use super::layers::{Activation, Conv, Dense, Fixed, Groups, Window};
 use crate::error::{ErrorKind, Result, RuntimeError};
-use crate::weights::Part;
+use crate::weights::{Part, Source, Weights};
 
 /// A network, loaded.
 #[derive(Debug)]
@@ -14,25 +15,32 @@ pub enum Network {
     Plain(Plain),
     /// See [`ResNetConfig`].
     ResNet(ResNet),
+    /// CLIP's picture tower.
+    Clip(ByTexts),
 }
 
 impl Network {
-    /// Loads it.
+    /// Loads the weights of a source.
     ///
     /// # Errors
-    /// What [`Part::tensor`] refuses.
-    pub fn load(
-        part: &Part<'_>,
-        config: &NetworkConfig,
-        channels: usize,
-        classes: usize,
-    ) -> Result<Self> {
-        Ok(match config {
-            NetworkConfig::Plain(config) => {
-                Network::Plain(Plain::load(part, config, channels, classes)?)
+    /// What weights refuse.
+    pub fn load(source: &Source, config: &JudgeConfig, device: &Device) -> Result<Self> {
+        let weights = || {
+            let named = |stem: &&str| source.has(&format!("{stem}.safetensors"));
+            let stem = STEMS.into_iter().find(named).unwrap_or(STEMS[0]);
+            Weights::open(source, "", stem, DType::F32, device)
+        };
+        let (channels, classes) = (config.channels, config.labels.len());
+        Ok(match &config.network {
+            NetworkConfig::Plain(plain) => {
+                Network::Plain(Plain::load(&weights()?.root(), plain, channels, classes)?)
             }
-            NetworkConfig::ResNet(config) => {
-                Network::ResNet(ResNet::load(part, config, channels, classes)?)
+            NetworkConfig::ResNet(resnet) => {
+                Network::ResNet(ResNet::load(&weights()?.root(), resnet, channels, classes)?)
+            }
+            NetworkConfig::Clip(towers) => {
+                let towers = Towers::load(source, towers, device)?;
+                Network::Clip(towers.classifier(&config.labels)?)
             }
         })
     }
@@ -46,9 +54,28 @@ impl Network {
         match self {
             Network::Plain(plain) => plain.forward(shown, time, act),
             Network::ResNet(resnet) => resnet.forward(shown, act),
+            Network::Clip(clip) => clip.forward(shown),
         }
     }
+
+    /// What it sees in pictures on the way, each as `[C, places]`: after every block of a stack, after every
+    /// level of a ResNet, after CLIP's third layer.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn features(&self, shown: &Tensor) -> Result<Vec<Tensor>> {
+        let maps = match self {
+            Network::Plain(plain) => plain.maps(shown, 0.0, Activation::Relu)?,
+            Network::ResNet(resnet) => resnet.maps(shown, Activation::Relu)?,
+            Network::Clip(clip) => return Ok(vec![clip.features(shown)?]),
+        };
+        let flat = maps.iter().map(|map| Ok(map.squeeze(0)?.flatten_from(1)?));
+        flat.collect()
+    }
 }
+
+/// The names that weights may have, in a folder.
+const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 
 /// The embedded model's judges; `examples/train_pocket` trains them.
 #[derive(Debug)]
@@ -106,6 +133,13 @@ impl Plain {
     }
 
     fn forward(&self, shown: &Tensor, time: f64, act: Activation) -> Result<Tensor> {
+        let maps = self.maps(shown, time, act)?;
+        let last = maps.last().unwrap_or(shown);
+        self.head.forward(&last.mean((2, 3))?)
+    }
+
+    /// What every block gives.
+    fn maps(&self, shown: &Tensor, time: f64, act: Activation) -> Result<Vec<Tensor>> {
         let told = self
             .time
             .as_ref()
@@ -118,6 +152,7 @@ impl Plain {
             })
             .transpose()?;
         let mut x = shown.clone();
+        let mut maps = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             x = block.norm.forward(&block.conv.forward(&x)?)?;
             if let (Some(layer), Some(told)) = (&block.time, &told) {
@@ -126,8 +161,9 @@ impl Plain {
                 x = x.broadcast_add(&bias.reshape((1, channels, 1, 1))?)?;
             }
             x = act.of(&x)?;
+            maps.push(x.clone());
         }
-        self.head.forward(&x.mean((2, 3))?)
+        Ok(maps)
     }
 }
 
@@ -145,7 +181,7 @@ fn features(time: f64, width: usize, like: &Tensor) -> Result<Tensor> {
 #[derive(Debug)]
 pub struct ResNet {
     stem: (Conv, Fixed),
-    blocks: Vec<ResBlock>,
+    levels: Vec<Vec<ResBlock>>,
     head: Dense,
 }
 
@@ -172,10 +208,11 @@ impl ResNet {
             Fixed::load(&part.at("bn1"), config.width)?,
         );
         let widen = if config.bottleneck { 4 } else { 1 };
-        let mut blocks = Vec::new();
+        let mut levels = Vec::new();
         let mut before = config.width;
         for (level, depth) in config.depths.iter().enumerate() {
             let width = config.width << level;
+            let mut blocks = Vec::new();
             for at in 0..*depth {
                 let stride = if level > 0 && at == 0 { 2 } else { 1 };
                 let part = part.at(format!("layer{}", level + 1)).at(at);
@@ -188,22 +225,34 @@ impl ResNet {
                 blocks.push(ResBlock::load(&part, size, config.bottleneck)?);
                 before = width * widen;
             }
+            levels.push(blocks);
         }
         Ok(Self {
             stem,
-            blocks,
+            levels,
             head: Dense::load(&part.at("fc"), before, classes)?,
         })
     }
 
     fn forward(&self, shown: &Tensor, act: Activation) -> Result<Tensor> {
+        let maps = self.maps(shown, act)?;
+        let last = maps.last().unwrap_or(shown);
+        self.head.forward(&last.mean((2, 3))?)
+    }
+
+    /// What every level gives.
+    fn maps(&self, shown: &Tensor, act: Activation) -> Result<Vec<Tensor>> {
         let (conv, norm) = &self.stem;
         let x = act.of(&norm.forward(&conv.forward(shown)?)?)?;
         let mut x = largest_of_nine(&x)?;
-        for block in &self.blocks {
-            x = block.forward(&x, act)?;
+        let mut maps = Vec::with_capacity(self.levels.len());
+        for level in &self.levels {
+            for block in level {
+                x = block.forward(&x, act)?;
+            }
+            maps.push(x.clone());
         }
-        self.head.forward(&x.mean((2, 3))?)
+        Ok(maps)
     }
 }
 

@@ -1,22 +1,36 @@
 //! What gradients go through: losses, and whether the networks and the memory are such.
 
-use guide_compiler::plan::Plan;
+use guide_compiler::plan::{Plan, Seen};
 
 use super::super::autoencoder::no_backward;
-use super::super::loss::Loss;
+use super::super::judges::own_folder;
+use super::super::loss::{Loss, Place};
 use super::Pipeline;
 use crate::device;
 use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::weights::Source;
 
 impl Pipeline {
-    /// Binds a loss under the name that rules call it by.
+    /// Binds a loss under the name that rules call it by, with the network that it asks where one is given.
     ///
     /// # Errors
-    /// `BadBinding` for a value that names no loss; `Unreadable` for a file; what the tensor library
-    /// reports.
-    pub fn bind_loss(&mut self, name: &str, value: &str, picture: (usize, usize)) -> Result<()> {
-        let loss = Loss::read(value, picture, &self.autoencoder)?;
-        self.judges.bind_loss(name, loss);
+    /// `BadBinding` for a value that names no loss; `NotBound` for a network that it needs; `Unreadable` for
+    /// a file; what loading and the tensor library report.
+    pub fn bind_loss(
+        &mut self,
+        name: &str,
+        value: &str,
+        network: Option<&Source>,
+        picture: (usize, usize),
+    ) -> Result<()> {
+        let place = Place {
+            picture,
+            factor: self.autoencoder.config().factor(),
+            network,
+            own: &self.source.below(own_folder(Seen::Image)),
+            device: &self.device,
+        };
+        self.judges.bind_loss(name, Loss::read(value, &place)?);
         Ok(())
     }
 

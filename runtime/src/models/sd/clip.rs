@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Module, Tensor};
 
-use super::config::{ClipActivation, ClipConfig};
+use super::config::ClipConfig;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::kernels::{self, LayerNorm, Linear};
 use crate::models::nn;
@@ -210,10 +210,7 @@ impl Layer {
             false,
         )?)? + h)?;
         let inner = self.fc1.forward(&self.norm2.forward(&h)?)?;
-        let inner = match config.activation {
-            ClipActivation::QuickGelu => (&inner * candle_nn::ops::sigmoid(&(&inner * 1.702)?)?)?,
-            ClipActivation::Gelu => inner.gelu_erf()?,
-        };
+        let inner = config.activation.apply(&inner)?;
         Ok((self.fc2.forward(&inner)? + h)?)
     }
 }

@@ -1,5 +1,6 @@
 //! `text_encoder/config.json`.
 
+use candle_core::Tensor;
 use serde_json::Value;
 
 use crate::error::Result;
@@ -13,6 +14,31 @@ pub enum ClipActivation {
     QuickGelu,
     /// By the error function.
     Gelu,
+}
+
+impl ClipActivation {
+    /// The field `hidden_act`.
+    ///
+    /// # Errors
+    /// `BadConfig`.
+    pub(in crate::models) fn of(fields: &Fields) -> Result<Self> {
+        match fields.word("hidden_act", "quick_gelu")?.as_str() {
+            "quick_gelu" => Ok(ClipActivation::QuickGelu),
+            "gelu" => Ok(ClipActivation::Gelu),
+            _ => Err(fields.refuse("hidden_act", "this runtime knows `quick_gelu` and `gelu`")),
+        }
+    }
+
+    /// Elementwise.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub(in crate::models) fn apply(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            ClipActivation::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
+            ClipActivation::Gelu => x.gelu_erf()?,
+        })
+    }
 }
 
 /// `text_encoder/config.json`.
@@ -49,7 +75,14 @@ impl ClipConfig {
     /// # Errors
     /// `BadConfig`, `ModelIncomplete`.
     pub fn read(source: &Source, folder: &str) -> Result<Self> {
-        let fields = &Fields::read(source, &format!("{folder}/config.json"))?;
+        Self::of(&Fields::read(source, &format!("{folder}/config.json"))?)
+    }
+
+    /// The same of fields that were read.
+    ///
+    /// # Errors
+    /// `BadConfig`.
+    pub(in crate::models) fn of(fields: &Fields) -> Result<Self> {
         let config = Self {
             vocab_size: fields.count("vocab_size", Some(49408))?,
             hidden_size: fields.count("hidden_size", Some(512))?,
@@ -64,15 +97,7 @@ impl ClipConfig {
                 .and_then(Value::as_u64)
                 .filter(|id| *id != UNKNOWN_END)
                 .and_then(|id| u32::try_from(id).ok()),
-            activation: match fields.word("hidden_act", "quick_gelu")?.as_str() {
-                "quick_gelu" => ClipActivation::QuickGelu,
-                "gelu" => ClipActivation::Gelu,
-                _ => {
-                    return Err(
-                        fields.refuse("hidden_act", "this runtime knows `quick_gelu` and `gelu`")
-                    );
-                }
-            },
+            activation: ClipActivation::of(fields)?,
         };
         if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(fields.refuse("num_attention_heads", "it must divide `hidden_size`"));

@@ -3,14 +3,17 @@
 //! Each is half of a mean squared distance, times the places of the latent: as if each place had been measured
 //! once, with a deviation of 1. So the pull on a place does not hang on how large the picture is.
 
+mod seen;
+
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::autoencoder::Autoencoder;
+use self::seen::{Style, Text};
 use super::gradient;
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::image::read_mask;
+use crate::weights::Source;
 
 /// The shares of red, green and blue in the luminance (Rec. 709), as masks are read by.
 const LUMINANCE: [f64; 3] = [0.2126, 0.7152, 0.0722];
@@ -32,37 +35,61 @@ enum Wanted {
     Color(Tensor),
     /// Between the picture's luminance and this mask, `[1, 1, H, W]`, both brought to mean 0 and deviation 1.
     Mask(Tensor),
+    /// Between what CLIP makes of the picture and of a text.
+    Text(Box<Text>),
+    /// Between the styles of the picture and of another one, as a network sees them.
+    Style(Box<Style>),
+}
+
+/// What a loss is read for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Height and width of the pictures.
+    pub picture: (usize, usize),
+    /// Pixels of a latent's place, along a side.
+    pub factor: usize,
+    /// The network that was bound for it.
+    pub network: Option<&'a Source>,
+    /// The one that the model brings itself.
+    pub own: &'a Source,
+    /// Where it computes.
+    pub device: &'a Device,
 }
 
 impl Loss {
-    /// What `KIND:VALUE` names, for pictures of this height and width.
+    /// What `KIND:VALUE` names.
     ///
     /// # Errors
-    /// `BadBinding` for an unknown kind or a value that is none; `Unreadable` for a file.
-    pub fn read(
-        text: &str,
-        (height, width): (usize, usize),
-        autoencoder: &Autoencoder,
-    ) -> Result<Self> {
-        let factor = autoencoder.config().factor();
-        let wanted = match text.split_once(':') {
+    /// `BadBinding` for an unknown kind or a value that is none; `NotBound` for a network that is missing;
+    /// `Unreadable` for a file; what loading refuses.
+    pub fn read(text: &str, place: &Place<'_>) -> Result<Self> {
+        let kind = text.split_once(':');
+        if let (Some(network), Some(("color" | "mask", _))) = (place.network, kind) {
+            let message = format!(
+                "`{text}` asks no network, and `{}` is bound",
+                network.show("")
+            );
+            return Err(bad(message).help("leave out the binding of its `.network`"));
+        }
+        let wanted = match kind {
             Some(("color", color)) => Wanted::Color(read_color(color)?),
-            Some(("mask", file)) => {
-                let mask = read_mask(Path::new(file), height, width)?.to_dtype(DType::F64)?;
-                if spread(&mask)?.to_scalar::<f64>()? < FLAT {
-                    return Err(bad(format!("the mask `{file}` is the same everywhere"))
-                        .help("give a picture that is light where the result shall be light"));
-                }
-                Wanted::Mask(level(&mask)?)
+            Some(("mask", file)) => Wanted::Mask(wanted_mask(file, place.picture)?),
+            Some(("clip_text", text)) => {
+                Wanted::Text(Box::new(Text::read(text, place.network, place.device)?))
+            }
+            Some(("style", file)) => {
+                let network = style_network(place)?;
+                let style = Style::read(file, place.picture, network, place.device)?;
+                Wanted::Style(Box::new(style))
             }
             _ => {
                 return Err(bad(format!("`{text}` is no loss"))
-                    .help("write `color:#ff8000` or `mask:FILE`"));
+                    .help("write `color:#ff8000`, `mask:FILE`, `clip_text:TEXT` or `style:FILE`"));
             }
         };
         Ok(Self {
             wanted,
-            pixels: factor * factor,
+            pixels: place.factor * place.factor,
         })
     }
 
@@ -85,15 +112,18 @@ impl Loss {
 
     /// The value, as a tensor without axes, f64.
     fn of(&self, picture: &Tensor) -> Result<Tensor> {
-        let picture = picture.to_dtype(DType::F64)?;
         let (_, _, height, width) = picture.dims4()?;
         let places = (height * width) as f64 / self.pixels as f64;
         let distance = match &self.wanted {
+            Wanted::Text(text) => text.distance(picture)?.to_dtype(DType::F64)?,
+            Wanted::Style(style) => style.distance(picture)?,
             Wanted::Color(color) => {
+                let picture = picture.to_dtype(DType::F64)?;
                 let mean = picture.mean_keepdim(3)?.mean_keepdim(2)?;
                 (mean - color)?.sqr()?.sum_all()?
             }
             Wanted::Mask(mask) => {
+                let picture = picture.to_dtype(DType::F64)?;
                 let shares = Tensor::new(&LUMINANCE, &Device::Cpu)?.reshape((1, 3, 1, 1))?;
                 let luminance = picture.broadcast_mul(&shares)?.sum_keepdim(1)?;
                 (level(&luminance)? - mask)?.sqr()?.mean_all()?
@@ -101,6 +131,30 @@ impl Loss {
         };
         Ok((distance * (places / 2.0))?)
     }
+}
+
+/// A mask with mean 0 and deviation 1.
+fn wanted_mask(file: &str, (height, width): (usize, usize)) -> Result<Tensor> {
+    let mask = read_mask(Path::new(file), height, width)?.to_dtype(DType::F64)?;
+    if spread(&mask)?.to_scalar::<f64>()? < FLAT {
+        return Err(bad(format!("the mask `{file}` is the same everywhere"))
+            .help("give a picture that is light where the result shall be light"));
+    }
+    level(&mask)
+}
+
+/// The network that sees a style: the one that is bound, else the model's own judge of pictures.
+fn style_network<'a>(place: &Place<'a>) -> Result<&'a Source> {
+    if let Some(network) = place.network {
+        return Ok(network);
+    }
+    if place.own.has("config.json") {
+        return Ok(place.own);
+    }
+    let message = "the loss `style` needs a network that sees pictures";
+    Err(RuntimeError::new(ErrorKind::NotBound, message).help(
+        "add `--bind NAME.network=DIR`, NAME being the loss and DIR the folder of a ResNet or of CLIP",
+    ))
 }
 
 /// The variance of a plane's numbers.
