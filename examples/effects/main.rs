@@ -1,6 +1,6 @@
 //! What rules do to the embedded model's pictures, measured over many seeds, as a table:
 //!
-//!     cargo run --release --example effects -- [--seeds N] [--things N] [--steps N] [OUT.md]
+//!     cargo run --release --example effects -- [--seeds N] [--things N] [--steps N] [--device cpu|cuda|metal] [OUT.md]
 //!
 //! `README.md` beside it says what the columns are.
 #![allow(clippy::print_stderr, reason = "a program of its own")]
@@ -17,7 +17,7 @@ use guide_compiler::model;
 use guide_compiler::pipeline::{self, Request as Wanted};
 use guide_compiler::plan::Plan;
 use guide_compiler::sources::Loaded;
-use guide_runtime::device::{Device, Tensor};
+use guide_runtime::device::{self, Device, Tensor};
 use guide_runtime::exec::Bindings;
 use guide_runtime::image::Picture;
 use guide_runtime::latents;
@@ -33,11 +33,12 @@ struct Asked {
     seeds: usize,
     things: usize,
     steps: u32,
+    device: Device,
     out: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    guide_runtime::device::keep_freed_memory();
+    device::keep_freed_memory();
     let asked = asked(std::env::args().skip(1))?;
     let mut work = Work::new(&asked)?;
     let mut table = String::from(measures::HEAD);
@@ -59,9 +60,15 @@ fn asked(mut args: impl Iterator<Item = String>) -> Result<Asked, Box<dyn Error>
         seeds: 64,
         things: usize::MAX,
         steps: 20,
+        device: Device::Cpu,
         out: None,
     };
     while let Some(arg) = args.next() {
+        if arg == "--device" {
+            let kind = args.next().ok_or("--device needs a name")?;
+            asked.device = device::open(&kind, 0)?;
+            continue;
+        }
         let mut number = || -> Result<usize, Box<dyn Error>> {
             let text = args.next().ok_or(format!("{arg} needs a number"))?;
             Ok(text.parse()?)
@@ -89,14 +96,13 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(asked: &'a Asked) -> Result<Self, Box<dyn Error>> {
         let source = embedded::source();
-        let device = Device::Cpu;
         let data = include_bytes!("data.safetensors");
         let mut things: Vec<(String, Tensor)> = measures::data(data)?;
         things.truncate(asked.things);
         Ok(Self {
             asked,
-            pipeline: Pipeline::load(&source, embedded::NAME, measures::F32, &device)?,
-            judge: Judge::load(&source.below("judge/clean"), &[], &device)?,
+            pipeline: Pipeline::load(&source, embedded::NAME, measures::F32, &asked.device)?,
+            judge: Judge::load(&source.below("judge/clean"), &[], &Device::Cpu)?,
             things,
         })
     }
@@ -139,12 +145,13 @@ impl<'a> Work<'a> {
             let (latents, evaluations) = self.sample(&plan, row, &name, class)?;
             let mut pictures = Vec::new();
             for one in latents::rows(&latents)? {
-                let tensor = self.pipeline.decode(&one)?;
+                let decoded = self.pipeline.decode(&one)?;
+                let tensor = decoded.to_device(&Device::Cpu)?;
                 let picture = Picture::of(&tensor)?.into_iter().next();
                 pictures.push((tensor, picture.ok_or("no picture")?));
             }
             measures.add(&Made {
-                latents: &latents,
+                latents: &latents.to_device(&Device::Cpu)?,
                 pictures: &pictures,
                 data: &mean,
                 judge: &self.judge,
@@ -177,7 +184,7 @@ impl<'a> Work<'a> {
             plan,
             batch: self.asked.seeds,
             latent: &latent,
-            device: &Device::Cpu,
+            device: &self.asked.device,
             bindings: Bindings {
                 target: Some(vec![class as u32; self.asked.seeds]),
                 ..Bindings::default()

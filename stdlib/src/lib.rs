@@ -78,6 +78,7 @@ const FILES: &[(&str, &str)] = embed![
     "rules/apg.guide",
     "rules/autoguidance.guide",
     "rules/calibrated_classifier.guide",
+    "rules/calibrated_edm.guide",
     "rules/cfg.guide",
     "rules/cfg_interval.guide",
     "rules/cfg_pag.guide",

@@ -151,8 +151,9 @@ fn assert_same(name: &str, plan: &Tensor, direct: &Tensor) {
 
 /// Rules that do more than combine predictions: they look inside a network, ask a classifier or go along
 /// the trajectory of a picture.
-const MORE: [&str; 9] = [
+const MORE: [&str; 10] = [
     "calibrated_classifier",
+    "calibrated_edm",
     "classifier_guidance",
     "experts",
     "gradient_free",

@@ -102,8 +102,12 @@ impl<'f> Resolve<'_, 'f> {
 
     fn does(&self, does: &Does, fold: usize) -> Result<Option<Do<'f>>> {
         Ok(match does {
-            Does::Expand(a, true) => self.arg(a)?.map(Do::RepeatChannel),
-            Does::Expand(a, false) => self.arg(a)?.map(Do::RepeatMap),
+            Does::Expand(a, by_channel) => self.arg(a)?.map(|at| match at {
+                // One number is the same everywhere.
+                At::One(_) => Do::Copy(at),
+                _ if *by_channel => Do::RepeatChannel(at),
+                _ => Do::RepeatMap(at),
+            }),
             Does::Linear(terms) => {
                 let mut all = Vec::with_capacity(terms.len());
                 for term in terms {

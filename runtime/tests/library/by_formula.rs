@@ -65,6 +65,13 @@ const SETS: &[(&str, &[Set])] = &[
         ],
     ),
     (
+        "calibrated_edm",
+        &[
+            &[("scale", "0.05"), ("gamma", "1")],
+            &[("scale", "0"), ("joint", "2"), ("margin", "0.5")],
+        ],
+    ),
+    (
         "cfg",
         &[
             &[("scale", "1")],

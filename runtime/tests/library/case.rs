@@ -42,7 +42,7 @@ pub struct Now<'a> {
     pub space: Space,
     pub shape: [usize; 3],
     pub set: Set,
-    x: Vec<f64>,
+    pub x: Vec<f64>,
     answers: BTreeMap<&'static str, Vec<f64>>,
     sights: BTreeMap<&'static str, Vec<f64>>,
     logits: BTreeMap<&'static str, Vec<f64>>,
@@ -157,6 +157,7 @@ pub struct Made {
     pub guided: Vec<f64>,
     pub renoise: Option<Vec<f64>>,
     pub shift: Option<Vec<f64>>,
+    pub moves: Option<Vec<f64>>,
     pub evaluations: i64,
     /// Questions to classifiers.
     pub judged: i64,
@@ -169,6 +170,7 @@ impl Made {
             guided,
             renoise: None,
             shift: None,
+            moves: None,
             evaluations: evaluations as i64,
             judged: 0,
             hold: false,
@@ -418,12 +420,18 @@ pub fn compare(name: &str, set: Set, needs: Needs, formula: Formula, at: &Where)
             } else {
                 assert!(want.renoise.is_none(), "{place}: no renoise came out");
             }
-            match (&got.shift, &want.shift) {
-                (Some(shift), Some(want)) => {
-                    near(&format!("{place}, shift"), &wide(shift), want, 0.0);
-                }
-                (shift, want) => {
-                    assert_eq!(shift.is_some(), want.is_some(), "{place}: shift");
+            let halves = [
+                ("shift", &got.shift, &want.shift),
+                ("move", &got.moves, &want.moves),
+            ];
+            for (half, got, want) in halves {
+                match (got, want) {
+                    (Some(got), Some(want)) => {
+                        near(&format!("{place}, {half}"), &wide(got), want, 0.0);
+                    }
+                    (got, want) => {
+                        assert_eq!(got.is_some(), want.is_some(), "{place}: {half}");
+                    }
                 }
             }
             assert_eq!(

@@ -253,6 +253,7 @@ pub fn planned(
     let ask = pipeline::Ask {
         settings: set.to_vec(),
         lists: rule.lists.iter().map(|name| (name.clone(), 2)).collect(),
+        negative: rule.negative,
         ..pipeline::Ask::new(facts(space), table)
     };
     pipeline::ask(rule.name, rule.text, ask)

@@ -7,8 +7,8 @@ use crate::algebra::{
 };
 use crate::case::{Formula, Made, Memory, Needs, Now};
 use crate::judged::{
-    ALONG, DOWN, EXPERTS, RIVAL, SHIFTED, calibrated_classifier, classifier_guidance, experts,
-    gradient_free, gradient_free_auto, universal,
+    ALONG, DOWN, EXPERTS, RIVAL, SHIFTED, STEPPED, calibrated_classifier, calibrated_edm,
+    classifier_guidance, experts, gradient_free, gradient_free_auto, universal,
 };
 use crate::planes::{Plane, channels};
 use crate::regions::{REGIONS, semantic};
@@ -129,6 +129,7 @@ pub const FORMULAS: &[(&str, Needs, Formula)] = &[
     ("apg", PAIR, apg),
     ("autoguidance", WEAK, autoguidance),
     ("calibrated_classifier", SHIFTED, calibrated_classifier),
+    ("calibrated_edm", STEPPED, calibrated_edm),
     ("cfg", PAIR, cfg),
     ("cfg_interval", PAIR, cfg_interval),
     ("cfg_pag", STRUCTURE, cfg_pag),

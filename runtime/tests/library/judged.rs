@@ -29,6 +29,12 @@ pub const DOWN: Needs = Needs {
     weights: &[],
     sights: &[],
 };
+pub const STEPPED: Needs = Needs {
+    labels: &["cond@latent(own + m)", "grad/judge(seen)"],
+    judges: &["judge"],
+    weights: &[],
+    sights: &[],
+};
 pub const SHIFTED: Needs = Needs {
     labels: &["cond", "grad/judge(c)"],
     judges: &["judge"],
@@ -127,5 +133,26 @@ pub fn calibrated_classifier(now: &Now<'_>, memory: &mut Memory) -> Made {
         judged: if strength == 0.0 { 0 } else { 2 },
         shift: Some(shift),
         ..Made::new(now.output_of_x0(&clean), 1)
+    }
+}
+
+/// The root of the mean square.
+fn size(values: &[f64]) -> f64 {
+    let squares = values.iter().map(|v| v * v);
+    (squares.sum::<f64>() / values.len() as f64).sqrt()
+}
+
+/// Algorithm 2: the sample moves along the gradient by a share of its own size.
+pub fn calibrated_edm(now: &Now<'_>, _: &mut Memory) -> Made {
+    let (scale, gamma) = (now.num("scale", 0.001), now.num("gamma", 0.0));
+    let (step, steps) = (f64::from(now.tick.step), f64::from(now.steps));
+    let falling = (scale / (steps + 1.0) * (steps + 1.0 - step)).max(1e-5);
+    let share = falling + (step / steps * std::f64::consts::PI).sin() * scale * gamma;
+    let gradient = now.native("grad/judge(seen)");
+    let by = share * size(&now.x) / size(&gradient);
+    Made {
+        judged: 2,
+        moves: Some(mixed(&[(by, &gradient)])),
+        ..Made::new(now.native("cond@latent(own + m)"), 1)
     }
 }

@@ -1,6 +1,6 @@
 //! What holds for every rule of the library, whatever it computes.
 
-use guide_compiler::plan::Space;
+use guide_compiler::plan::{Plan, Space};
 use libtest_mimic::Trial;
 
 use crate::algebra::guided as extrapolated;
@@ -21,6 +21,10 @@ const NEVER_NEUTRAL: &[(&str, &str)] = &[
         "`lambda` 1 still re-noises with the unconditional prediction",
     ),
     ("calibrated_classifier", "without guidance it still clips"),
+    (
+        "calibrated_edm",
+        "it moves the sample by a least share whatever the scale",
+    ),
     ("composed", "its guidance stands in the table of weights"),
     ("dynamic_threshold", "without guidance it still clips"),
     (
@@ -57,6 +61,10 @@ const NEVER_PLAIN: &[(&str, &str)] = &[
     (
         "calibrated_classifier",
         "shifts along the gradient of a classifier",
+    ),
+    (
+        "calibrated_edm",
+        "moves the sample along the gradient of a classifier",
     ),
     ("cfg_zero_star", "the unconditional prediction is fitted"),
     (
@@ -236,10 +244,19 @@ fn independent(rule: &Rule) {
     }
 }
 
-/// The arithmetic for a CPU and that for other devices agree.
+/// The arithmetic for a CPU and that for other devices agree, with a negative prompt and without one.
 fn engines(rule: &Rule) {
-    let (plan, _) = some_plan(rule, &[], 2);
-    let [one, other] = ENGINES.map(|engine| run(&plan, &SEEDS, engine).expect("a run"));
+    for negative in [true, false] {
+        let rule = Rule {
+            negative,
+            ..rule.clone()
+        };
+        engines_agree(&some_plan(&rule, &[], 2).0);
+    }
+}
+
+fn engines_agree(plan: &Plan) {
+    let [one, other] = ENGINES.map(|engine| run(plan, &SEEDS, engine).expect("a run"));
     for (i, (one, other)) in one.iter().zip(&other).enumerate() {
         for b in 0..SEEDS.len() {
             let of = |g| parts(g, b).into_iter().map(f64::from).collect::<Vec<f64>>();
@@ -284,6 +301,12 @@ fn spaces(rule: &Rule) {
                 let x = wide(&latents(&[*seed], i));
                 let clean = |g: &guide_runtime::exec::Guided| {
                     let row = wide(&g.denoise.get(b).expect("a row"));
+                    // A step goes from where the sample was moved.
+                    let mut x = x.clone();
+                    if let Some(moves) = &g.moves {
+                        let by = wide(&moves.get(b).expect("a row"));
+                        x.iter_mut().zip(by).for_each(|(x, by)| *x += by);
+                    }
                     x0_of(g.space, &row, &x, tick.alpha, tick.sigma)
                 };
                 let (got, want) = (clean(&got[i]), clean(&wanted[i]));

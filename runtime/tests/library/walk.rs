@@ -4,6 +4,7 @@ use guide_grammar::ast::{FunctionKind, ItemKind, KindNode};
 use guide_grammar::span::FileId;
 
 /// A parameter: its name, its kind if it is a plain one, and its documentation.
+#[derive(Clone)]
 pub struct Param {
     pub name: String,
     pub kind: String,
@@ -11,6 +12,7 @@ pub struct Param {
 }
 
 /// A rule of the library.
+#[derive(Clone)]
 pub struct Rule {
     pub name: &'static str,
     pub text: &'static str,
@@ -19,6 +21,8 @@ pub struct Rule {
     pub lists: Vec<String>,
     /// Whether it works in the model's own space on purpose.
     pub native: bool,
+    /// Whether it is planned for a negative prompt.
+    pub negative: bool,
 }
 
 /// Every file of `stdlib/rules`.
@@ -40,6 +44,7 @@ fn read(name: &'static str, text: &'static str) -> Rule {
         params: Vec::new(),
         lists: Vec::new(),
         native: text.contains("native("),
+        negative: true,
     };
     for item in parsed.file.items {
         match item.kind {

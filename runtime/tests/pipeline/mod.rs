@@ -37,6 +37,8 @@ pub struct Ask {
     pub timetable: Timetable,
     /// A recording follows any outcome.
     pub sampler: Option<Sampler>,
+    /// Whether a negative prompt is given.
+    pub negative: bool,
 }
 
 impl Ask {
@@ -48,6 +50,7 @@ impl Ask {
             facts,
             timetable,
             sampler: None,
+            negative: true,
         }
     }
 }
@@ -83,6 +86,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         facts,
         timetable,
         sampler,
+        negative,
     } = ask;
     let sources = Memory::with_library(guide_stdlib::files().iter().copied());
     let mut files = SourceMap::default();
@@ -115,7 +119,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         settings,
         prompt_counts: lists,
         tables: Vec::new(),
-        negative: true,
+        negative,
         steps: Some(steps),
     };
     let (graph, bag) = inline(&program, guide, &request);
@@ -131,7 +135,7 @@ pub fn ask(name: &str, text: &str, ask: Ask) -> Result<Plan, String> {
         sampler: sampler.map_or("recording", Sampler::name).to_string(),
         solver: sampler.map_or(RECORDING, Sampler::facts),
         steps,
-        negative: true,
+        negative,
         classifiers: Vec::new(),
         objective: None,
         backward: Default::default(),

@@ -56,11 +56,6 @@ impl Vision {
         })
     }
 
-    /// What it was loaded by.
-    pub fn config(&self) -> &VisionConfig {
-        &self.config
-    }
-
     /// What pictures become beside texts, `[B, 3, S, S]` to `[B, P]`.
     ///
     /// # Errors
