@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 use guide_compiler::plan::{Condition, ModelFacts, Prediction, Tick};
 
 use crate::error::Result;
+use crate::exec::kernels::dot;
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
 use crate::run::Progress;
 
@@ -145,11 +146,6 @@ impl Heard {
 
 fn rows(of: &Tensor) -> Result<Vec<Vec<f32>>> {
     Ok(of.flatten_from(1)?.to_dtype(DType::F32)?.to_vec2()?)
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
-    products.sum()
 }
 
 fn norm(of: &[f32]) -> f64 {

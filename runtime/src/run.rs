@@ -171,8 +171,7 @@ pub fn run_with_noise(
 
 /// How many samples run together. A rule whose samples see one another runs all at once.
 pub fn samples_at_once(request: &Request<'_>) -> usize {
-    let waves = request.plan.segments.iter().flat_map(|s| &s.waves);
-    if waves.flat_map(|w| &w.evaluate).any(|b| b.coupled) {
+    if request.plan.couples() {
         return request.batch.max(1);
     }
     let each = request.latent.iter().product::<usize>().max(1);

@@ -117,15 +117,3 @@ impl Trajectory {
         }
     }
 }
-
-/// How far latents lie from others, as a share of these: the norm of the difference over their norm.
-///
-/// # Errors
-/// The device fails, or the shapes differ.
-pub fn distance(latents: &Tensor, from: &Tensor) -> Result<f64> {
-    let norm = |tensor: &Tensor| -> Result<f64> {
-        let squares = tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?;
-        Ok(squares.to_scalar::<f64>()?.sqrt())
-    };
-    Ok(norm(&(latents - from)?)? / norm(from)?.max(f64::MIN_POSITIVE))
-}

@@ -7,9 +7,10 @@ use guide_compiler::plan::Plan;
 use guide_runtime::device::{Device, Tensor};
 use guide_runtime::exec::Bindings;
 use guide_runtime::image::{self, Picture};
+use guide_runtime::latents::distance;
 use guide_runtime::models::{Conditions, Pipeline};
 use guide_runtime::run::{self as sampling, Finished, Observer, Progress, Request, Start};
-use guide_runtime::trajectory::{Collect, Trajectory, distance};
+use guide_runtime::trajectory::{Collect, Trajectory};
 use serde_json::json;
 
 use super::run::bar::Bar;

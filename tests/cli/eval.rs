@@ -158,3 +158,72 @@ fn settings_are_checked_as_for_a_run() {
     set("scael=3", "G0604").says(&["`--set scale="]);
     set("scale=true", "G0605").says(&["`--set scale="]);
 }
+
+/// A run of plain guidance over three steps, recorded.
+fn recorded() -> Sandbox {
+    let sandbox = Sandbox::new().with("a.guide", CFG);
+    let run = ["run", "a.guide", "--prompt", "fox", "--steps", "3"];
+    let out = ["--out", "a.png", "--record", "r.safetensors"];
+    let latents = ["--save-latents", "l.safetensors"];
+    sandbox.run(&[&run[..], &out, &latents].concat()).with(0);
+    sandbox
+}
+
+fn evaluate(sandbox: &Sandbox, more: &[&str]) -> Ended {
+    let out = ["--recording", "r.safetensors", "--out", "o.safetensors"];
+    sandbox.run(&[&["eval"], more, &out].concat())
+}
+
+/// The guided predictions of a recorded run lead from each of its states to the next, and from the last one to its
+/// latents.
+#[test]
+fn a_recorded_run_is_evaluated_as_it_ran() {
+    let sandbox = recorded();
+    let ended = evaluate(&sandbox, &["a.guide"]).with(0);
+    assert_eq!(ended.stderr, "", "it is the rule's own recording");
+    let numbers = |file: &str, name: &str| -> Vec<f64> {
+        let bytes = std::fs::read(sandbox.path(file)).expect("a file");
+        let file = SafeTensors::deserialize(&bytes).expect("its tensors");
+        let data = file.tensor(name).expect(name).data().to_vec();
+        let (chunks, _) = data.as_chunks::<4>();
+        let number = |bytes: &[u8; 4]| f64::from(f32::from_le_bytes(*bytes));
+        chunks.iter().map(number).collect()
+    };
+    let recorded = |name: &str| numbers("r.safetensors", name);
+    let last = numbers("l.safetensors", "latents");
+    let states = [recorded("x"), last.clone()].concat();
+    let guided = numbers("o.safetensors", "guided");
+    let [alpha, sigma] = [recorded("alpha"), recorded("sigma")];
+    let [alpha_next, sigma_next] = [recorded("alpha_next"), recorded("sigma_next")];
+    for (place, eps) in guided.iter().enumerate() {
+        let tick = place / last.len();
+        let clean = (states[place] - sigma[tick] * eps) / alpha[tick];
+        let next = alpha_next[tick] * clean + sigma_next[tick] * eps;
+        let found = states[place + last.len()];
+        // Rounding to f32, of numbers that alpha has made large.
+        let rounding = 1e-5 * (1.0 + states[place].abs()) / alpha[tick];
+        assert!(
+            (next - found).abs() < rounding,
+            "tick {tick}, place {place}: {next} is not {found}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_of_another_rule_is_told_apart() {
+    let sandbox = recorded();
+    let ended = evaluate(&sandbox, &["std::rules::apg"]).with(0);
+    ended.says(&["G0809", "`r.safetensors` was made by `cfg`, not by `apg`"]);
+    // Other parameters of one rule are what recordings are for.
+    let ended = evaluate(&sandbox, &["a.guide", "--set", "scale=2"]).with(0);
+    assert_eq!(ended.stderr, "");
+    let sandbox = sandbox.with("a.guide", "guide cfg() { predict(cond) }\n");
+    let ended = evaluate(&sandbox, &["a.guide"]).with(0);
+    ended.says(&[
+        "G0809",
+        "made by another text of `cfg`",
+        "nothing reads its `uncond`",
+    ]);
+    let pag = evaluate(&sandbox, &["std::rules::pag"]).with(1);
+    pag.says(&["G0809", "it lacks `cond~identity_attention(mid)`", "G0801"]);
+}

@@ -26,6 +26,7 @@ mod import;
 mod import_refused;
 mod imports;
 mod init;
+#[cfg(feature = "run")]
 mod invert;
 #[cfg(feature = "run")]
 mod manual;

@@ -254,7 +254,7 @@ fn what_is_refused() {
 /// What comes out is a picture of the prompt: the embedded model's own judge of pictures names it.
 #[test]
 fn objectives_end_in_pictures_of_the_prompt() {
-    let judge = Judge::load(&embedded::source().below("judge/clean"), &Device::Cpu);
+    let judge = Judge::load(&embedded::source().below("judge/clean"), &[], &Device::Cpu);
     let judge = judge.expect("the judge");
     let sandbox = Sandbox::new();
     let ways = [

@@ -138,6 +138,18 @@ fn prepared(code: Code, page: &Page) -> Sandbox {
         }
         Code::BadTokenizer => model(sandbox).with("my-model/tokenizer/vocab.json", "{"),
         Code::LabelMissing => recorded(sandbox, |name| name != "uncond"),
+        Code::OtherRule => {
+            let args = "run std::rules::cfg --steps 2 --prompt fox --record cfg.safetensors";
+            sandbox
+                .run(
+                    &words_of(args)
+                        .iter()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>(),
+                )
+                .with(0);
+            sandbox
+        }
         Code::BadRecording => {
             let weights = project("tests/oracle/models/rng/rng.safetensors");
             let bytes = fs::read(weights).expect("a safetensors file");

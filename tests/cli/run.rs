@@ -171,6 +171,59 @@ fn a_recording_evaluates_to_the_same_rule() {
     sandbox.run(&args).with(0);
 }
 
+/// Looking changes nothing, and what is looked at is what a run with the last steps left out would see.
+#[test]
+fn pictures_on_the_way() {
+    let sandbox = sandbox();
+    let long = ["--steps", "12", "--out"];
+    let args = |more: &[&'static str]| [&["run", "a.guide", "--prompt", "fox"], more].concat();
+    sandbox
+        .run(&args(&[&long[..], &["plain.png"]].concat()))
+        .with(0);
+    let every = ["with.png", "--every", "4", "--trace", "t.jsonl"];
+    let ended = sandbox.run(&args(&[&long[..], &every].concat())).with(0);
+    ended.says(&["wrote with-step04.png", "wrote with-step08.png"]);
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).expect("a picture");
+    assert_eq!(bytes("plain.png"), bytes("with.png"));
+    let names = [
+        "a.guide",
+        "plain.png",
+        "t.jsonl",
+        "with-step04.png",
+        "with-step08.png",
+        "with.png",
+    ];
+    assert_eq!(sandbox.names("."), names);
+    // They come nearer to the end.
+    let pixels = |name: &str| image::open(sandbox.path(name)).expect("one").to_rgb8();
+    let last = pixels("with.png");
+    let off = |name: &str| -> u64 {
+        let pairs = pixels(name);
+        let pairs = pairs.iter().zip(last.iter());
+        pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
+    };
+    assert!(off("with-step04.png") > off("with-step08.png") && off("with-step08.png") > 0);
+    let record = guide_runtime::image::read_record(&sandbox.path("with-step08.png"));
+    let record = record.expect("a picture").expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!((&record["step"], &record["seed"]), (&8.into(), &0.into()));
+
+    // A sampler that evaluates twice a step, and a batch.
+    let more = ["--sampler", "heun", "--batch", "2", "--every", "1"];
+    sandbox
+        .run(&run(&[&more[..], &["--out", "p"]].concat()))
+        .with(0);
+    let names = [
+        "contact.png",
+        "seed0-step1.png",
+        "seed0.png",
+        "seed1-step1.png",
+        "seed1.png",
+    ];
+    assert_eq!(sandbox.names("p/cfg-strawberry-seeds0-1"), names);
+    sandbox.run(&run(&["--every", "0"])).with(2);
+}
+
 #[test]
 fn latents_that_were_saved_can_be_started_from() {
     let sandbox = sandbox();

@@ -144,4 +144,5 @@ codes! {
     Error "G0806" BadRecording "a recording that cannot be used";
     Error "G0807" BadPlan "a saved plan that cannot be used";
     Error "G0808" ExampleDiffers "an example that does not do what it says";
+    Warning "G0809" OtherRule "a recording of another rule's run";
 }

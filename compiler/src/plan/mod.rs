@@ -234,6 +234,14 @@ pub struct Prediction {
 }
 
 impl Plan {
+    /// Whether samples see one another in some evaluation, so that all of a batch must run together.
+    pub fn couples(&self) -> bool {
+        let waves = self.segments.iter().flat_map(|segment| &segment.waves);
+        waves
+            .flat_map(|wave| &wave.evaluate)
+            .any(|batch| batch.coupled)
+    }
+
     /// Whether some step reads the input at this place of the plan's list.
     pub fn needs_input(&self, at: usize) -> bool {
         let read = |operand: &Operand| matches!(operand, Operand::Input(id) | Operand::Entry(id, _, _) if id.index() == at);

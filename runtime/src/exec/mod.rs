@@ -15,7 +15,7 @@ mod dims;
 mod engine;
 mod finish;
 mod fold;
-mod kernels;
+pub(crate) mod kernels;
 mod lend;
 mod lower;
 mod page;

@@ -51,6 +51,7 @@ pub fn example() -> Result<Recording> {
         target: None,
         scores: BTreeMap::new(),
         gradients: BTreeMap::new(),
+        rule: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod example;
 mod read;
+mod rule;
 mod write;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use guide_compiler::plan::{ModelFacts, NoiseTable, Space, Tick, Timetable};
 
 pub use example::example;
 pub use read::{parse, read};
+pub use rule::Rule;
 pub(crate) use write::File;
 pub use write::Recorder;
 
@@ -37,12 +39,18 @@ pub struct Recording {
     scores: BTreeMap<String, Tensor>,
     /// `grad/…`, by the rest of their name.
     gradients: BTreeMap<String, Tensor>,
+    rule: Option<Rule>,
 }
 
 impl Recording {
     /// What the main model's network answers in.
     pub fn space(&self) -> Space {
         self.facts.space
+    }
+
+    /// The rule of the recorded run, where the file names it.
+    pub fn rule(&self) -> Option<&Rule> {
+        self.rule.as_ref()
     }
 
     /// Samples.

@@ -10,7 +10,7 @@ use guide_compiler::plan::{ModelFacts, Space, Tick};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{FORMAT, Recording};
+use super::{FORMAT, Recording, Rule};
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// Names that mean something else than a prediction, whatever their shape.
@@ -120,6 +120,7 @@ impl Reader<'_> {
             target: self.target(&file, batch)?,
             scores: BTreeMap::new(),
             gradients: BTreeMap::new(),
+            rule: Rule::read(&metadata),
         };
         let timing = [
             "x",

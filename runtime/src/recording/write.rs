@@ -8,7 +8,7 @@ use guide_compiler::plan::{ModelFacts, Space, Tick};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{FORMAT, of_gradient};
+use super::{FORMAT, Rule, of_gradient};
 use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::files::write_whole;
 use crate::predictor::{JudgeQuestion, Predictor, Question, Verdict};
@@ -26,6 +26,7 @@ pub struct Recorder<'a> {
     kept: BTreeMap<String, Kept>,
     inputs: BTreeMap<String, Tensor>,
     target: Option<Vec<u32>>,
+    rule: Option<Rule>,
 }
 
 /// What is kept of each tick under a name: answers, or what was seen.
@@ -48,7 +49,13 @@ impl<'a> Recorder<'a> {
             kept: BTreeMap::new(),
             inputs: BTreeMap::new(),
             target: None,
+            rule: None,
         }
+    }
+
+    /// Notes whose run it is.
+    pub fn rule(&mut self, rule: Rule) {
+        self.rule = Some(rule);
     }
 
     /// Notes the noisy state of a tick, `[B, C, H, W]`: once for each, before the rule is evaluated.
@@ -177,10 +184,13 @@ impl<'a> Recorder<'a> {
             }
             space => space.name(),
         };
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
             ("prediction".to_string(), space.to_string()),
         ]);
+        if let Some(rule) = &self.rule {
+            rule.write(&mut metadata);
+        }
         file.save(path, metadata)
     }
 }

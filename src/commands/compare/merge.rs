@@ -38,7 +38,8 @@ pub fn merge(args: &Merge, ui: Ui) -> Result<Exit> {
         whole.join(part);
     }
     whole.write(&args.out)?;
-    for file in super::finish(&args.out, &whole)? {
+    let (files, _) = super::finish(&args.out, &whole)?;
+    for file in files {
         ui.say(&format!("wrote {}", file.display()));
     }
     Ok(Exit::Done)

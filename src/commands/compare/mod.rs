@@ -155,12 +155,12 @@ fn together(
     for (at, ready) in ready.iter_mut().enumerate() {
         work.variant(at, ready, &mut results)?;
     }
-    let files = finish(&folder, &results)?;
+    let (files, rows) = finish(&folder, &results)?;
     match args.format {
-        Format::Json => ui.data(&table::json(&results, &folder)?)?,
+        Format::Json => ui.data(&table::json(&rows, &results, &folder))?,
         Format::Human if args.quiet => {}
         Format::Human => {
-            ui.say(&table::text(&results, &folder)?);
+            ui.say(&table::text(&rows, &results.reference));
             let (network, arithmetic) = work.seconds;
             ui.say(&format!(
                 "network {network:.1} s, arithmetic {arithmetic:.2} s; {} evaluations were another rule's already",
@@ -174,8 +174,8 @@ fn together(
     Ok(Exit::Done)
 }
 
-/// The sheet and the report of what a folder holds.
-fn finish(folder: &Path, results: &Results) -> Result<Vec<PathBuf>> {
+/// The sheet and the report of what a folder holds; also the numbers that stand in the report.
+fn finish(folder: &Path, results: &Results) -> Result<(Vec<PathBuf>, Vec<table::Row>)> {
     let sheet = folder.join("contact.png");
     let picture = encode_png(
         &sheet::sheet(results, folder)?,
@@ -185,9 +185,10 @@ fn finish(folder: &Path, results: &Results) -> Result<Vec<PathBuf>> {
         write_whole(place, bytes).map_err(|error| Failure::unwritable(place, error))
     };
     write(&sheet, &picture)?;
+    let rows = table::rows(results, folder)?;
     let page = folder.join("report.html");
-    write(&page, report::page(results, folder)?.as_bytes())?;
-    Ok(vec![page, sheet, folder.join(results::FILE)])
+    write(&page, report::page(results, &rows, folder)?.as_bytes())?;
+    Ok((vec![page, sheet, folder.join(results::FILE)], rows))
 }
 
 /// What is known before anything has run.

@@ -9,7 +9,7 @@ use guide_compiler::diagnostics::{Code, Diagnostic};
 use serde_json::{Value, json};
 
 use super::results::{Found, Results};
-use super::table;
+use super::table::{self, Row};
 use crate::exit::Result;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -17,9 +17,8 @@ const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// The page.
-pub fn page(results: &Results, folder: &Path) -> Result<String> {
-    let rows = table::rows(results, folder)?;
-    let variants = results.variants.iter().zip(&rows);
+pub fn page(results: &Results, rows: &[Row], folder: &Path) -> Result<String> {
+    let variants = results.variants.iter().zip(rows);
     let variants = variants.map(|(found, row)| variant(found, folder, table::value(row)));
     let variants: Vec<Value> = variants.collect::<Result<_>>()?;
     let data = json!({

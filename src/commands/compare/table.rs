@@ -68,8 +68,7 @@ pub fn rows(results: &Results, folder: &Path) -> Result<Vec<Row>> {
 }
 
 /// For people.
-pub fn text(results: &Results, folder: &Path) -> Result<String> {
-    let rows = rows(results, folder)?;
+pub fn text(rows: &[Row], reference: &str) -> String {
     let longest = rows
         .iter()
         .map(|row| row.label.chars().count())
@@ -88,9 +87,9 @@ pub fn text(results: &Results, folder: &Path) -> Result<String> {
         "{:longest$}  evaluations{}  saturation  contrast  clipped  sharpness  diversity  from {}",
         "rule",
         class("class"),
-        results.reference
+        reference
     );
-    for row in &rows {
+    for row in rows {
         let right = row
             .right
             .map_or_else(String::new, |right| format!("{:.0} %", 100.0 * right));
@@ -107,7 +106,7 @@ pub fn text(results: &Results, folder: &Path) -> Result<String> {
             row.distance
         ));
     }
-    Ok(out)
+    out
 }
 
 /// A row as an object.
@@ -126,13 +125,13 @@ pub fn value(row: &Row) -> Value {
 }
 
 /// For programs.
-pub fn json(results: &Results, folder: &Path) -> Result<String> {
-    let rows: Vec<Value> = rows(results, folder)?.iter().map(value).collect();
+pub fn json(rows: &[Row], results: &Results, folder: &Path) -> String {
+    let rows: Vec<Value> = rows.iter().map(value).collect();
     let all = json!({
         "asked": results.asked,
         "reference": results.reference,
         "rows": rows,
         "folder": folder.display().to_string(),
     });
-    Ok(format!("{all:#}\n"))
+    format!("{all:#}\n")
 }

@@ -33,13 +33,7 @@ pub fn at_once(plan: &Plan, batch: u32) -> u32 {
         .iter()
         .map(|side| *side as usize)
         .product();
-    let coupled = plan
-        .segments
-        .iter()
-        .flat_map(|s| &s.waves)
-        .flat_map(|w| &w.evaluate)
-        .any(|b| b.coupled);
-    match coupled {
+    match plan.couples() {
         true => batch.max(1),
         false => (AT_ONCE / each.max(1)).clamp(1, batch.max(1) as usize) as u32,
     }

@@ -2,6 +2,7 @@
 
 use guide_compiler::plan::Plan;
 use guide_runtime::fit::Fitted;
+use guide_runtime::latents::distance;
 use guide_runtime::run::Finished;
 use serde_json::json;
 
@@ -23,27 +24,13 @@ impl Distance {
     /// Another run: of plain guidance, of the fitted guide, and of the conditional prediction in place
     /// of every estimate.
     pub fn add(&mut self, wanted: &Finished, got: &Finished, without: &Finished) -> Result<()> {
-        let numbers = |of: &Finished| -> Result<Vec<f32>> {
-            Ok(guide_runtime::latents::numbers(&of.latents)?)
-        };
-        let wanted_numbers = numbers(wanted)?;
-        self.fitted.push(apart(&wanted_numbers, &numbers(got)?));
-        self.with_cond
-            .push(apart(&wanted_numbers, &numbers(without)?));
+        let from = |other: &Finished| distance(&other.latents, &wanted.latents);
+        self.fitted.push(from(got)?);
+        self.with_cond.push(from(without)?);
         let most = |of: &Finished| of.evaluations.iter().copied().max().unwrap_or(0);
         self.evaluations = (most(wanted), most(got));
         Ok(())
     }
-}
-
-fn apart(wanted: &[f32], got: &[f32]) -> f64 {
-    let square = |v: f64| v * v;
-    let pairs = wanted.iter().zip(got);
-    let off: f64 = pairs
-        .map(|(w, g)| square(f64::from(*w) - f64::from(*g)))
-        .sum();
-    let whole: f64 = wanted.iter().map(|w| square(f64::from(*w))).sum();
-    (off / whole).sqrt()
 }
 
 fn mean(of: &[f64]) -> f64 {

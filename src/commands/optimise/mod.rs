@@ -83,7 +83,7 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
     let (finished, mut files) = work.go(bindings, &mut pipeline, ui)?;
     let pictures = work.pictures(&finished.latents, &pipeline)?;
     let summary = work.summary(&finished, begin);
-    files.extend(output.write(&pictures, &summary, &stop)?);
+    files.extend(output.write(&pictures, &[], &summary, &stop)?);
     if let Some(file) = &args.save_latents {
         output::make_folder(&folder_of(file))?;
         latents::write(file, &work.latents(&finished.latents, &pipeline)?)?;

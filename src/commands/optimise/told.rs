@@ -26,6 +26,7 @@ pub fn as_run(args: &Optimise) -> Run {
         way: None,
         init_latents: None,
         out: args.out.clone(),
+        every: None,
         save_latents: args.save_latents.clone(),
         record: None,
         trace: None,

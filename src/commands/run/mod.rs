@@ -1,6 +1,7 @@
 //! `guidec run`: compiles a guide and samples pictures with it.
 
 pub mod bar;
+mod between;
 pub mod device;
 pub mod memory;
 pub mod output;
@@ -36,6 +37,7 @@ use crate::fetch::{self, Search};
 use crate::files::folder_of;
 use crate::ui::Ui;
 use bar::Bar;
+use between::Between;
 use output::Output;
 use summary::Summary;
 use trace::Watch;
@@ -83,6 +85,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         stop: &stop,
     };
     let mut watch = Watch::new(Bar::start(args.quiet, ui), args.trace.as_deref(), &plan);
+    watch.between = args.every.map(|every| Between::new(every, &plan));
     let finished = sample(args, &request, &mut pipeline, &mut watch);
     watch.bar.end();
     let finished = finished?;
@@ -91,12 +94,15 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         VaeTiling::On => Tiling::On,
         VaeTiling::Off => Tiling::Off,
     });
+    let between = watch.between.take();
+    let between = between.map(|between| between.pictures(&pipeline, &stop));
+    let between = between.transpose()?.unwrap_or_default();
     let pictures = decode(&pipeline, &finished, &stop)?;
     if pipeline.widened() && !args.quiet {
         ui.say("16 bits are too few for this model's autoencoder: it ran again in f32");
     }
     let summary = Summary::new(args, &plan, &finished, begin.elapsed());
-    let mut files = output.write(&pictures, &summary, &stop)?;
+    let mut files = output.write(&pictures, &between, &summary, &stop)?;
     if let Some(file) = &args.save_latents {
         output::make_folder(&folder_of(file))?;
         latents::write(file, &finished.latents)?;

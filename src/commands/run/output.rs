@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use guide_compiler::plan::Plan;
 use guide_runtime::image::{Grid, Picture, contact_sheet, encode_png};
 
+use super::between::Halfway;
 use super::check;
 use super::summary::Summary;
 use crate::args::Run;
@@ -88,6 +89,7 @@ impl Output {
     pub fn write(
         &self,
         pictures: &[Picture],
+        between: &[Halfway],
         summary: &Summary,
         stop: &AtomicBool,
     ) -> Result<Vec<PathBuf>> {
@@ -95,6 +97,12 @@ impl Output {
         for (sample, picture) in pictures.iter().enumerate() {
             check(stop)?;
             encoded.push(encode_png(picture, &summary.about(sample))?);
+        }
+        let mut halfway = Vec::new();
+        for one in between {
+            check(stop)?;
+            let about = summary.about_step(one.sample, one.step);
+            halfway.push((one, encode_png(&one.picture, &about)?));
         }
         let sheet = (pictures.len() > 1).then(|| contact_sheet(&side_by_side(pictures)));
         let sheet = sheet
@@ -106,7 +114,7 @@ impl Output {
             Place::File(file) => {
                 let picture = encoded.first().map_or(&[][..], Vec::as_slice);
                 write_whole(file, picture).map_err(|error| Failure::unwritable(file, error))?;
-                vec![file.clone()]
+                with_halfway(file.clone(), &halfway)?
             }
             Place::Named {
                 folder,
@@ -115,7 +123,8 @@ impl Output {
             } => {
                 let picture = encoded.first().map_or(&[][..], Vec::as_slice);
                 let file = file_of_new_name(folder, name, picture);
-                vec![file.map_err(|error| Failure::unwritable(folder, error))?]
+                let file = file.map_err(|error| Failure::unwritable(folder, error))?;
+                with_halfway(file, &halfway)?
             }
             Place::Named {
                 folder,
@@ -126,10 +135,14 @@ impl Output {
                     let seed = self.seed.wrapping_add(sample as u64);
                     (format!("seed{seed}.png"), file.as_slice())
                 });
+                let halfway = halfway.iter().map(|(one, file)| {
+                    let seed = self.seed.wrapping_add(one.sample as u64);
+                    (format!("seed{seed}{}.png", one.suffix()), file.as_slice())
+                });
                 let sheet = sheet
                     .as_deref()
                     .map(|file| ("contact.png".to_owned(), file));
-                let files: Vec<(String, &[u8])> = files.chain(sheet).collect();
+                let files: Vec<(String, &[u8])> = files.chain(halfway).chain(sheet).collect();
                 let folder = folder_of_new_name(folder, name, &files);
                 let folder = folder.map_err(|error| Failure::unwritable(&self.folder(), error))?;
                 files.iter().map(|(name, _)| folder.join(name)).collect()
@@ -164,6 +177,20 @@ impl Output {
             Place::Named { folder, .. } => folder.clone(),
         }
     }
+}
+
+/// A picture that is written, and beside it those on its way.
+fn with_halfway(picture: PathBuf, halfway: &[(&Halfway, Vec<u8>)]) -> Result<Vec<PathBuf>> {
+    let stem = picture.file_stem().unwrap_or_default().to_os_string();
+    let mut files = vec![picture.clone()];
+    for (one, bytes) in halfway {
+        let mut name = stem.clone();
+        name.push(format!("{}.png", one.suffix()));
+        let file = picture.with_file_name(name);
+        write_whole(&file, bytes).map_err(|error| Failure::unwritable(&file, error))?;
+        files.push(file);
+    }
+    Ok(files)
 }
 
 /// About as many rows as columns.

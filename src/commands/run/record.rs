@@ -8,7 +8,7 @@ use guide_runtime::device::Tensor;
 use guide_runtime::error::Result;
 use guide_runtime::exec::Binding;
 use guide_runtime::predictor::{JudgeQuestion, Predictor, Question, Verdict};
-use guide_runtime::recording::Recorder;
+use guide_runtime::recording::{Recorder, Rule};
 use guide_runtime::run::{Finished, Observer, Progress, Request, run as sample};
 
 use super::output::make_folder;
@@ -31,6 +31,7 @@ pub fn run(
         facts: facts.clone(),
     };
     let mut recorder = Recorder::new(&mut sized, &request.plan.timetable.ticks, request.batch);
+    recorder.rule(Rule::of(&request.plan.head));
     for (name, binding) in &request.bindings.inputs {
         if let Binding::Tensor(tensor) = binding {
             recorder.input(name, tensor);

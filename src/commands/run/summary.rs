@@ -103,12 +103,21 @@ impl Summary {
 
     /// What made the picture of a sample, as JSON.
     pub fn about(&self, sample: usize) -> String {
-        let mut made = self.made.clone();
-        made.insert(
-            "seed".to_owned(),
-            json!(self.seed.wrapping_add(sample as u64)),
-        );
+        Value::Object(self.of(sample)).to_string()
+    }
+
+    /// What made the picture of a sample after so many steps.
+    pub fn about_step(&self, sample: usize, step: u32) -> String {
+        let mut made = self.of(sample);
+        made.insert("step".to_owned(), json!(step));
         Value::Object(made).to_string()
+    }
+
+    fn of(&self, sample: usize) -> Map<String, Value> {
+        let mut made = self.made.clone();
+        let seed = self.seed.wrapping_add(sample as u64);
+        made.insert("seed".to_owned(), json!(seed));
+        made
     }
 
     /// For people.

@@ -13,6 +13,7 @@ use guide_runtime::run::{Finished, Observer, Progress};
 use serde_json::{Map, Value, json};
 
 use super::bar::Bar;
+use super::between::Between;
 use super::output::make_folder;
 use crate::exit;
 use crate::files::{folder_of, write_whole};
@@ -20,9 +21,11 @@ use crate::files::{folder_of, write_whole};
 /// What stands in the first line.
 const FORMAT: &str = "guide-trace/1";
 
-/// The bar, and beside it the trace where one is asked for.
+/// The bar, and beside it what else is asked for: a trace, pictures on the way.
 pub struct Watch {
     pub bar: Bar,
+    /// Pictures on the way.
+    pub between: Option<Between>,
     trace: Option<Trace>,
 }
 
@@ -48,7 +51,11 @@ impl Watch {
             trace.line(&head(plan));
             trace
         });
-        Self { bar, trace }
+        Self {
+            bar,
+            between: None,
+            trace,
+        }
     }
 
     /// What is to note what the networks answer, where there is a trace.
@@ -82,6 +89,9 @@ impl Observer for Watch {
             let mut line = tick(progress, &trace.labels, &trace.judgements);
             add(&mut line, &measured);
             trace.line(&line);
+        }
+        if let Some(between) = &mut self.between {
+            between.tick(progress)?;
         }
         self.bar.tick(progress)
     }

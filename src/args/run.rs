@@ -1,0 +1,130 @@
+//! The options of `guidec run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+
+use super::{Dtype, Format, OUTPUT, SAMPLING, Sdxl, Source, Target, size};
+
+/// What stands under the help.
+pub const EXAMPLES: &str = "\
+Without --model the small model inside guidec is used: 64x64 pictures of 455 things.
+
+Pictures are named GUIDE-PROMPT-seedN.png, as in first-strawberry-seed0.png. A batch gets a
+folder GUIDE-PROMPT-seedsN-M with seedN.png ... and contact.png, all of them side by side.
+With --every N a picture's clean forms stand beside it, as seedN-stepM.png.
+Where a name is taken, -2, -3, ... is added: without --out NAME.png nothing is replaced.
+Each picture holds a text chunk `guidec`: a JSON object that says what made it.
+
+Examples:
+  guidec run examples/first.guide --prompt \"strawberry\"
+  guidec run std::rules::cfg --set scale=4 --prompt \"panda\" --seed 7 --batch 4 --out pictures
+  guidec run my_rule.guide --bind region=mask.png --bind style=\"glossy\" --prompt \"lemon\"
+  guidec run std::rules::apg --prompt \"panda\" --every 5 --out panda.png
+  guidec run plan.json --prompt \"strawberry\"";
+
+/// `guidec run`
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Which guide.
+    #[command(flatten)]
+    pub source: Source,
+    /// What the pictures show
+    #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
+    pub prompt: String,
+    /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
+    #[arg(long, help_heading = SAMPLING)]
+    pub prompt_weights: bool,
+    /// The class to aim at, by its number or its name [default: the one that the prompt names]
+    #[arg(long = "target", value_name = "CLASS", help_heading = SAMPLING)]
+    pub aim: Option<String>,
+    /// For what.
+    #[command(flatten)]
+    pub target: Target,
+    /// The seed of the first picture; the next has the next seed
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SAMPLING)]
+    pub seed: u64,
+    /// Number of pictures
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SAMPLING,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub batch: u32,
+    /// Width and height of the pictures [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = size, help_heading = SAMPLING)]
+    pub size: Option<(u32, u32)>,
+    /// For models of SDXL.
+    #[command(flatten)]
+    pub sdxl: Sdxl,
+    /// Where the model runs: cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
+    pub device: String,
+    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
+    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
+    pub dtype: Option<Dtype>,
+    /// The most samples that go through the network together [default: as many as is faster]
+    #[arg(long, value_name = "N", help_heading = SAMPLING,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_batch: Option<u32>,
+    /// Start from a picture (PNG or JPEG), brought to the size of the run, with noise on it; see
+    /// --strength
+    #[arg(long, value_name = "FILE", conflicts_with = "init_latents", help_heading = SAMPLING)]
+    pub init_image: Option<PathBuf>,
+    /// Decode pictures in overlapping tiles, which takes less memory: auto (above 1024x1024), on
+    /// (above 512x512), or off
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = SAMPLING)]
+    pub vae_tiling: VaeTiling,
+    /// Start from the noise of a picture and give its way there to the rule: a file that
+    /// `guidec invert` wrote, whose steps and sampler the run then has
+    #[arg(long = "source", value_name = "FILE", conflicts_with_all = ["init_image", "init_latents"],
+          help_heading = SAMPLING)]
+    pub way: Option<PathBuf>,
+    /// Start from these latents instead of noise: a safetensors file with `latents`
+    #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
+    pub init_latents: Option<PathBuf>,
+    /// A folder, or the name of one .png
+    #[arg(long, value_name = "PATH", default_value = ".", help_heading = OUTPUT)]
+    pub out: PathBuf,
+    /// Also write the clean picture that the run aims at after every N steps, as NAME-stepN.png beside
+    /// the final one
+    #[arg(long, value_name = "N", help_heading = OUTPUT,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub every: Option<u32>,
+    /// Write the final latents to a safetensors file, as `latents`
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub save_latents: Option<PathBuf>,
+    /// Write every prediction to a safetensors file that `guidec eval` reads
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub record: Option<PathBuf>,
+    /// Write a line of JSON for each evaluation of the rule: what was asked, and what it took
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub trace: Option<PathBuf>,
+    /// Say only what went wrong
+    #[arg(long, short, help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// human: a summary on stderr; json: an object on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
+    pub format: Format,
+}
+
+/// When pictures are decoded in tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VaeTiling {
+    /// Large ones
+    Auto,
+    /// All that are larger than a tile
+    On,
+    /// None
+    Off,
+}
+
+impl Run {
+    /// A run of a file, with nothing else said.
+    pub fn of_file(file: &str) -> Self {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            run: Run,
+        }
+        // INVARIANT: a run needs nothing but a file, and what stands after `--` is one.
+        Alone::parse_from(["run", "--", file]).run
+    }
+}
