@@ -112,7 +112,7 @@ impl Ui {
                 ));
             }
             #[cfg(feature = "run")]
-            Failure::Interrupted => self.say("interrupted; no picture was written"),
+            Failure::Interrupted => self.say("interrupted; no part of a picture was written"),
             Failure::ReaderGone => {}
         }
     }

@@ -140,16 +140,29 @@ pub fn run(
     predictor: &mut dyn Predictor,
     observer: &mut dyn Observer,
 ) -> Result<Finished> {
+    run_some(request, 0..request.batch, predictor, observer)
+}
+
+/// Runs some samples of a request, and gives theirs: the same bytes as they have in the whole.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_some(
+    request: &Request<'_>,
+    samples: Range<usize>,
+    predictor: &mut dyn Predictor,
+    observer: &mut dyn Observer,
+) -> Result<Finished> {
     let at_once = samples_at_once(request);
     let drawn =
         |from: usize, samples: usize| Seeded::new(request.seed.wrapping_add(from as u64), samples);
-    let mut whole = Whole::new(request);
-    let mut from = 0;
-    while from < request.batch {
-        let samples = from..(from + at_once).min(request.batch);
-        let mut noise = drawn(from, samples.len());
-        whole.chunk(request, samples.clone(), &mut noise, predictor, observer)?;
-        from = samples.end;
+    let mut whole = Whole::new(request, samples.len().div_ceil(at_once));
+    let mut from = samples.start;
+    while from < samples.end {
+        let chunk = from..(from + at_once).min(samples.end);
+        let mut noise = drawn(from, chunk.len());
+        whole.chunk(request, chunk.clone(), &mut noise, predictor, observer)?;
+        from = chunk.end;
     }
     whole.finish(request)
 }
@@ -164,7 +177,7 @@ pub fn run_with_noise(
     predictor: &mut dyn Predictor,
     observer: &mut dyn Observer,
 ) -> Result<Finished> {
-    let mut whole = Whole::new(request);
+    let mut whole = Whole::new(request, 1);
     whole.chunk(request, 0..request.batch, noise, predictor, observer)?;
     whole.finish(request)
 }
@@ -185,16 +198,19 @@ struct Whole {
     network: Duration,
     began: Instant,
     done: usize,
+    total: usize,
 }
 
 impl Whole {
-    fn new(request: &Request<'_>) -> Self {
+    /// Of a run in so many chunks.
+    fn new(request: &Request<'_>, chunks: usize) -> Self {
         Self {
             latents: Vec::new(),
             evaluations: Vec::with_capacity(request.batch),
             network: Duration::ZERO,
             began: Instant::now(),
             done: 0,
+            total: chunks * request.plan.timetable.ticks.len(),
         }
     }
 
@@ -207,14 +223,6 @@ impl Whole {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let plan = request.plan;
-        let chunks = request
-            .batch
-            .div_ceil(samples_at_once(request).min(request.batch).max(1));
-        let total = if samples.len() == request.batch {
-            1
-        } else {
-            chunks
-        } * plan.timetable.ticks.len();
         let bindings = bindings(request, &samples)?;
         let mut executor = Executor::new(
             plan,
@@ -250,7 +258,7 @@ impl Whole {
             self.done += 1;
             observer.tick(&Progress {
                 done: self.done,
-                total,
+                total: self.total,
                 tick,
                 index,
                 samples: samples.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{Dtype, Format, OUTPUT, SAMPLING, Sdxl, Source, Target, size};
+use super::{Dtype, Format, OUTPUT, SAMPLING, Sdxl, Shard, Source, Target, size};
 
 /// What stands under the help.
 pub const EXAMPLES: &str = "\
@@ -14,6 +14,7 @@ Pictures are named GUIDE-PROMPT-seedN.png, as in first-strawberry-seed0.png. A b
 folder GUIDE-PROMPT-seedsN-M with seedN.png ... and contact.png, all of them side by side.
 With --every N a picture's clean forms stand beside it, as seedN-stepM.png.
 Where a name is taken, -2, -3, ... is added: without --out NAME.png nothing is replaced.
+With --resume or --shard names are taken as they are, and pictures of something else are refused.
 Each picture holds a text chunk `guidec`: a JSON object that says what made it.
 
 Examples:
@@ -21,6 +22,7 @@ Examples:
   guidec run std::rules::cfg --set scale=4 --prompt \"panda\" --seed 7 --batch 4 --out pictures
   guidec run my_rule.guide --bind region=mask.png --bind style=\"glossy\" --prompt \"lemon\"
   guidec run std::rules::apg --prompt \"panda\" --every 5 --out panda.png
+  guidec run std::rules::cfg --prompt \"owl\" --batch 64 --resume
   guidec run plan.json --prompt \"strawberry\"";
 
 /// `guidec run`
@@ -80,9 +82,19 @@ pub struct Run {
     /// Start from these latents instead of noise: a safetensors file with `latents`
     #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
     pub init_latents: Option<PathBuf>,
+    /// Only a part of the pictures of a batch: the I-th of N parts, counted from 0, written as they are
+    /// finished into one folder [default: what SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT or
+    /// JOB_COMPLETION_INDEX and JOB_COMPLETIONS say, else all]
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["record", "save_latents"],
+          help_heading = SAMPLING)]
+    pub shard: Option<Shard>,
     /// A folder, or the name of one .png
     #[arg(long, value_name = "PATH", default_value = ".", help_heading = OUTPUT)]
     pub out: PathBuf,
+    /// Write pictures as they are finished, and keep those that are there and whole: the same command
+    /// goes on where it was stopped
+    #[arg(long, conflicts_with_all = ["record", "save_latents"], help_heading = OUTPUT)]
+    pub resume: bool,
     /// Also write the clean picture that the run aims at after every N steps, as NAME-stepN.png beside
     /// the final one
     #[arg(long, value_name = "N", help_heading = OUTPUT,

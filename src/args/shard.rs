@@ -33,11 +33,22 @@ impl Shard {
         }
     }
 
+    /// The part that is asked for, else what the environment says.
+    ///
+    /// # Errors
+    /// Numbers in the environment that are none.
+    pub fn or_of_environment(asked: Option<Self>) -> Result<Option<Self>, String> {
+        match asked {
+            Some(shard) => Ok(Some(shard)),
+            None => Self::of_environment(&|name| std::env::var(name).ok()),
+        }
+    }
+
     /// What the environment of an array job says: Slurm's, or a Kubernetes Indexed Job's.
     ///
     /// # Errors
     /// Numbers that are none.
-    pub fn of_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+    fn of_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         let pairs = [
             (
                 "SLURM_ARRAY_TASK_ID",

@@ -44,6 +44,8 @@ mod plan;
 #[cfg(feature = "run")]
 mod random_model;
 #[cfg(feature = "run")]
+mod resume;
+#[cfg(feature = "run")]
 mod run;
 mod sandbox;
 #[cfg(feature = "run")]

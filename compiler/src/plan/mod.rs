@@ -4,6 +4,7 @@
 //! cannot know. Saved as JSON it is `guide-plan/1`, in which an unknown field is an error.
 
 mod check;
+mod fingerprint;
 mod judge;
 mod layers;
 mod look;

@@ -10,7 +10,6 @@ mod variants;
 mod work;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -28,6 +27,7 @@ use crate::args::{Compare, Format, Run, Shard, Sweep, Together};
 use crate::commands::run as one;
 use crate::commands::run::bar::Bar;
 use crate::commands::run::output::{make_folder, new_folder};
+use crate::commands::run::portions::{at_once, in_a_row};
 use crate::exit::{Exit, Failure, Result};
 use crate::fetch::{self, Search};
 use crate::files::write_whole;
@@ -116,10 +116,7 @@ fn together(
     reference: String,
     ui: Ui,
 ) -> Result<Exit> {
-    let shard = match args.shard {
-        Some(shard) => Some(shard),
-        None => Shard::of_environment(&|name| std::env::var(name).ok()).map_err(Failure::Usage)?,
-    };
+    let shard = Shard::or_of_environment(args.shard).map_err(Failure::Usage)?;
     let stop = one::stop_on_interrupt()?;
     let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
     if let Some(name) = &args.target.model {
@@ -338,7 +335,7 @@ impl Work<'_> {
             .set_max_batch(args.max_batch.map(|most| most as usize));
         let jury = Jury::of(&self.pipeline, &ready.plan.head.model.name, self.device);
         let latent = ready.plan.head.model.latent.map(|side| side as usize);
-        for samples in runs(&open, work::at_once(&ready.plan, args.batch)) {
+        for samples in in_a_row(&open, at_once(&ready.plan, args.batch)) {
             let batch = samples.len() as u32;
             let mut bindings = bindings.clone();
             let run = Run {
@@ -402,18 +399,6 @@ impl Work<'_> {
         }
         results.write(self.folder)
     }
-}
-
-/// Samples in a row, so many at most.
-fn runs(open: &[u32], most: u32) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for sample in open {
-        match runs.last_mut() {
-            Some(run) if run.end == *sample && run.end - run.start < most => run.end += 1,
-            _ => runs.push(*sample..sample + 1),
-        }
-    }
-    runs
 }
 
 /// What is bound of what a plan declares: rules that are compared need not all declare it.

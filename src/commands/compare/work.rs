@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use guide_compiler::plan::{Plan, Shown, Space};
+use guide_compiler::plan::{Shown, Space};
 use guide_runtime::device::{DType, Device};
 use guide_runtime::error::Result as Ran;
 use guide_runtime::image::Picture;
@@ -19,25 +19,8 @@ use super::results::{Made, Point};
 use crate::commands::run::bar::Bar;
 use crate::exit::Result;
 
-/// Numbers of the latents of pictures that are made together: what is finished is kept when a run is stopped.
-const AT_ONCE: usize = 1 << 16;
 /// The most numbers of a latent whose clean picture is decoded in each step.
 const DECODED: usize = 1 << 12;
-
-/// How many pictures are made together.
-pub fn at_once(plan: &Plan, batch: u32) -> u32 {
-    let each: usize = plan
-        .head
-        .model
-        .latent
-        .iter()
-        .map(|side| *side as usize)
-        .product();
-    match plan.couples() {
-        true => batch.max(1),
-        false => (AT_ONCE / each.max(1)).clamp(1, batch.max(1) as usize) as u32,
-    }
-}
 
 /// What tells whether a picture shows what the prompt names.
 pub struct Jury {

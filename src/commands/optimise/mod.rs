@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::run::bar::Bar;
 use super::run::output::{self, Output};
-use super::run::summary::Summary;
+use super::run::summary::{About, Summary};
 use super::run::{self, device, memory, stop_on_interrupt};
 use crate::args::{Format, Optimise, Run, What};
 use crate::compile::{self, Compiled, compile};
@@ -309,7 +309,7 @@ impl Work<'_> {
     }
 
     fn summary(&self, finished: &Finished, begin: Instant) -> Summary {
-        let mut summary = Summary::new(self.told, self.plan, finished, begin.elapsed());
+        let mut summary = Summary::new(About::new(self.told, self.plan), finished, begin.elapsed());
         told::made(self.args, self.plan).for_each(|(name, value)| summary.add(name, value));
         summary
     }

@@ -27,6 +27,8 @@ pub fn as_run(args: &Optimise) -> Run {
         init_latents: None,
         out: args.out.clone(),
         every: None,
+        resume: false,
+        shard: None,
         save_latents: args.save_latents.clone(),
         record: None,
         trace: None,

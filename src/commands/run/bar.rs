@@ -13,6 +13,8 @@ pub struct Bar {
     kind: Kind,
     /// What is counted: `step`.
     word: &'static str,
+    /// What was done before, and how many there are in all, where a run is a part.
+    part: Option<(usize, usize, u64)>,
 }
 
 enum Kind {
@@ -41,7 +43,11 @@ impl Bar {
                 said: 0,
             }
         };
-        Bar { kind, word }
+        Bar {
+            kind,
+            word,
+            part: None,
+        }
     }
 
     /// Takes the bar away.
@@ -54,12 +60,22 @@ impl Bar {
 
 impl Observer for Bar {
     fn tick(&mut self, progress: &Progress<'_>) -> Result<()> {
-        self.show(progress.done, progress.total, progress.evaluations);
+        let (before, total, evaluations) = self.part.unwrap_or((0, progress.total, 0));
+        self.show(
+            before + progress.done,
+            total,
+            evaluations + progress.evaluations,
+        );
         Ok(())
     }
 }
 
 impl Bar {
+    /// The next run is a part: so many are done before it, of all, with so many evaluations.
+    pub fn goes_on(&mut self, done: usize, total: usize, evaluations: u64) {
+        self.part = Some((done, total, evaluations));
+    }
+
     /// So many are done, with so many evaluations.
     pub fn show(&mut self, done: usize, total: usize, evaluations: u64) {
         let (total, word) = (total.max(1), self.word);

@@ -1,6 +1,8 @@
 //! `--every N`: the clean pictures that a run aims at on its way.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use guide_compiler::plan::{Plan, Space, Tick};
 use guide_runtime::device::{DType, Tensor};
@@ -63,11 +65,7 @@ impl Between {
     }
 
     /// The pictures, in the order of the steps.
-    pub fn pictures(
-        self,
-        pipeline: &Pipeline,
-        stop: &std::sync::atomic::AtomicBool,
-    ) -> Result<Vec<Halfway>> {
+    pub fn pictures(self, pipeline: &Pipeline, stop: &AtomicBool) -> Result<Vec<Halfway>> {
         let digits = self.steps.to_string().len();
         let mut all = Vec::new();
         for (samples, step, clean) in self.cleans {
@@ -87,6 +85,13 @@ impl Between {
 }
 
 impl Halfway {
+    /// Where it stands beside the final picture.
+    pub fn beside(&self, picture: &Path) -> PathBuf {
+        let mut name = picture.file_stem().unwrap_or_default().to_os_string();
+        name.push(format!("{}.png", self.suffix()));
+        picture.with_file_name(name)
+    }
+
     /// What stands after the final picture's name: `-step05`.
     pub fn suffix(&self) -> String {
         format!("-step{:0digits$}", self.step, digits = self.digits)

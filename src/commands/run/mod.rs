@@ -3,17 +3,21 @@
 pub mod bar;
 mod between;
 pub mod device;
+mod kept;
 pub mod memory;
 pub mod output;
+pub mod portions;
 mod record;
 mod saved;
 mod source;
 pub mod summary;
 mod trace;
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use guide_compiler::diagnostics::{Code, Diagnostic};
 use guide_compiler::plan::{Need, Plan};
@@ -29,7 +33,7 @@ use guide_runtime::run::{Finished, Request, Start};
 use guide_runtime::weights::Source;
 use guide_runtime::{latents, run as sampling};
 
-use crate::args::{Dtype, Format, Run, Target, VaeTiling};
+use crate::args::{Dtype, Format, Run, Shard, Target, VaeTiling};
 use crate::compile::{Compiled, compile, request};
 use crate::describe::{changes, describe, pixels};
 use crate::exit::{Exit, Failure, Result};
@@ -37,15 +41,17 @@ use crate::fetch::{self, Search};
 use crate::files::folder_of;
 use crate::ui::Ui;
 use bar::Bar;
-use between::Between;
+use between::{Between, Halfway};
+use kept::{Kept, Made};
 use output::Output;
-use summary::Summary;
+use summary::{About, Summary};
 use trace::Watch;
 
 /// Runs a guide, or a saved plan.
 pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let begin = Instant::now();
     let mut args = source::along(args)?;
+    let shard = part(&args)?;
     let stop = stop_on_interrupt()?;
     let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
     if let Some(name) = &args.target.model {
@@ -85,23 +91,21 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         stop: &stop,
     };
     let mut watch = Watch::new(Bar::start(args.quiet, ui), args.trace.as_deref(), &plan);
+    let about = About::new(args, &plan);
+    if args.resume || shard.is_some() {
+        let kept = Kept::find(args, shard, &output, &about, plan.couples())?;
+        return go_on(&kept, &request, &mut pipeline, watch, begin, ui);
+    }
     watch.between = args.every.map(|every| Between::new(every, &plan));
-    let finished = sample(args, &request, &mut pipeline, &mut watch);
+    let all = 0..args.batch as usize;
+    let finished = sample(args, &request, all, &mut pipeline, &mut watch);
     watch.bar.end();
     let finished = finished?;
-    pipeline.set_tiling(match args.vae_tiling {
-        VaeTiling::Auto => Tiling::Auto,
-        VaeTiling::On => Tiling::On,
-        VaeTiling::Off => Tiling::Off,
-    });
-    let between = watch.between.take();
-    let between = between.map(|between| between.pictures(&pipeline, &stop));
-    let between = between.transpose()?.unwrap_or_default();
-    let pictures = decode(&pipeline, &finished, &stop)?;
+    let Drawn { pictures, between } = decode(args, &mut pipeline, &finished, &mut watch, &stop)?;
     if pipeline.widened() && !args.quiet {
-        ui.say("16 bits are too few for this model's autoencoder: it ran again in f32");
+        ui.say(WIDENED);
     }
-    let summary = Summary::new(args, &plan, &finished, begin.elapsed());
+    let summary = Summary::new(about, &finished, begin.elapsed());
     let mut files = output.write(&pictures, &between, &summary, &stop)?;
     if let Some(file) = &args.save_latents {
         output::make_folder(&folder_of(file))?;
@@ -109,13 +113,74 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         files.push(file.clone());
     }
     files.extend(args.record.clone());
-    files.extend(watch.finish(&finished)?);
+    files.extend(watch.finish(finished_in(&finished))?);
+    say(args, &summary, &files, ui)
+}
+
+const WIDENED: &str = "16 bits are too few for this model's autoencoder: it ran again in f32";
+
+/// What was written, for people or for programs.
+fn say(args: &Run, summary: &Summary, files: &[PathBuf], ui: Ui) -> Result<Exit> {
     match args.format {
-        Format::Json => ui.data(&summary.json(&files))?,
+        Format::Json => ui.data(&summary.json(files))?,
         Format::Human if args.quiet => {}
-        Format::Human => ui.say(&summary.text(&files)),
+        Format::Human => ui.say(&summary.text(files)),
     }
     Ok(Exit::Done)
+}
+
+/// The part of a batch that is asked for, else the one that an array job's environment says. One picture
+/// has no parts: tasks that each draw another seed are left alone.
+fn part(args: &Run) -> Result<Option<Shard>> {
+    match (args.shard, args.batch) {
+        (None, 1) => Ok(None),
+        (shard, _) if args.record.is_some() || args.save_latents.is_some() => Ok(shard),
+        (shard, _) => Shard::or_of_environment(shard).map_err(Failure::Usage),
+    }
+}
+
+/// Draws what is not there.
+fn go_on(
+    kept: &Kept<'_>,
+    request: &Request<'_>,
+    pipeline: &mut Pipeline,
+    mut watch: Watch,
+    begin: Instant,
+    ui: Ui,
+) -> Result<Exit> {
+    let args = kept.args;
+    let (there, open) = (kept.there.len(), kept.open());
+    if !args.quiet && there > 0 {
+        ui.say(&format!("{there} of {} pictures are there", there + open));
+    }
+    let mut made = Made::default();
+    let drawn = kept.draw(request, pipeline, &mut watch, &mut made);
+    watch.bar.end();
+    if matches!(drawn, Err(Failure::Interrupted)) {
+        let all = there + made.samples.len();
+        ui.say(&format!(
+            "{all} of {} pictures are kept; --resume goes on",
+            there + open
+        ));
+    }
+    drawn?;
+    if pipeline.widened() && !args.quiet {
+        ui.say(WIDENED);
+    }
+    let took = (made.network, made.arithmetic);
+    let mut files = std::mem::take(&mut made.files);
+    files.extend(kept.sheet()?);
+    let evaluations = made.evaluations.iter().sum();
+    files.extend(watch.finish((evaluations, took.0, took.1))?);
+    let (samples, evaluations) = (made.samples, made.evaluations);
+    let summary = Summary::of_some(
+        kept.about.clone(),
+        samples,
+        evaluations,
+        took,
+        begin.elapsed(),
+    );
+    say(args, &summary, &files, ui)
 }
 
 /// Gives a plan the size that is asked for.
@@ -145,26 +210,30 @@ fn start(args: &Run, size: (usize, usize), pipeline: &Pipeline) -> Result<Start>
     }
 }
 
+/// Runs some samples of the request.
 fn sample(
     args: &Run,
     request: &Request<'_>,
+    samples: Range<usize>,
     pipeline: &mut Pipeline,
     watch: &mut Watch,
 ) -> Result<Finished> {
     let Some(heard) = watch.heard() else {
-        return sample_by(args, request, pipeline, watch);
+        return sample_by(args, request, samples, pipeline, watch);
     };
-    sample_by(args, request, &mut Probe::new(pipeline, &heard), watch)
+    let mut probe = Probe::new(pipeline, &heard);
+    sample_by(args, request, samples, &mut probe, watch)
 }
 
 fn sample_by(
     args: &Run,
     request: &Request<'_>,
+    samples: Range<usize>,
     pipeline: &mut dyn Predictor,
     watch: &mut Watch,
 ) -> Result<Finished> {
     match &args.record {
-        None => Ok(sampling::run(request, pipeline, watch)?),
+        None => Ok(sampling::run_some(request, samples, pipeline, watch)?),
         Some(_) if sampling::samples_at_once(request) < request.batch => {
             let most = sampling::samples_at_once(request);
             Err(Failure::Usage(format!(
@@ -337,12 +406,40 @@ pub fn plan(args: &Run, ui: Ui) -> Result<Plan> {
     Ok(plan)
 }
 
+/// The pictures of a run, and those on their way.
+struct Drawn {
+    pictures: Vec<Picture>,
+    between: Vec<Halfway>,
+}
+
 /// The pictures of a run, one after another, so that an interruption does not wait for all.
-fn decode(pipeline: &Pipeline, finished: &Finished, stop: &AtomicBool) -> Result<Vec<Picture>> {
+fn decode(
+    args: &Run,
+    pipeline: &mut Pipeline,
+    finished: &Finished,
+    watch: &mut Watch,
+    stop: &AtomicBool,
+) -> Result<Drawn> {
+    pipeline.set_tiling(match args.vae_tiling {
+        VaeTiling::Auto => Tiling::Auto,
+        VaeTiling::On => Tiling::On,
+        VaeTiling::Off => Tiling::Off,
+    });
+    let between = watch.between.take();
+    let between = between.map(|between| between.pictures(pipeline, stop));
+    let between = between.transpose()?.unwrap_or_default();
     let mut pictures = Vec::new();
     for latents in latents::rows(&finished.latents)? {
         check(stop)?;
         pictures.extend(Picture::of(&pipeline.decode(&latents)?)?);
     }
-    Ok(pictures)
+    // What classifiers see in the next portion is decoded as it was in this one.
+    pipeline.set_tiling(Tiling::Auto);
+    Ok(Drawn { pictures, between })
+}
+
+/// What a run asked and took.
+fn finished_in(finished: &Finished) -> (u64, Duration, Duration) {
+    let evaluations = finished.evaluations.iter().sum();
+    (evaluations, finished.network, finished.arithmetic)
 }

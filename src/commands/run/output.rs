@@ -96,17 +96,17 @@ impl Output {
         let mut encoded = Vec::new();
         for (sample, picture) in pictures.iter().enumerate() {
             check(stop)?;
-            encoded.push(encode_png(picture, &summary.about(sample))?);
+            encoded.push(encode_png(picture, &summary.about().text(sample))?);
         }
         let mut halfway = Vec::new();
         for one in between {
             check(stop)?;
-            let about = summary.about_step(one.sample, one.step);
+            let about = summary.about().after(one.sample, one.step);
             halfway.push((one, encode_png(&one.picture, &about)?));
         }
-        let sheet = (pictures.len() > 1).then(|| contact_sheet(&side_by_side(pictures)));
+        let sheet = (pictures.len() > 1).then(|| sheet_of(pictures));
         let sheet = sheet
-            .map(|sheet| encode_png(&sheet, &summary.about(0)))
+            .map(|sheet| encode_png(&sheet, &summary.about().text(0)))
             .transpose()?;
         check(stop)?;
         make_folder(&self.folder())?;
@@ -163,12 +163,40 @@ impl Output {
         };
         let encoded = match pictures {
             [one] => encode_png(one, about)?,
-            many => encode_png(&contact_sheet(&side_by_side(many)), about)?,
+            many => encode_png(&sheet_of(many), about)?,
         };
         make_folder(&folder)?;
         let file = folder.join(format!("{name}-{place}.png"));
         write_whole(&file, &encoded).map_err(|error| Failure::unwritable(&file, error))?;
         Ok(file)
+    }
+
+    /// Where a sample's picture stands if no name is looked for that nothing has.
+    pub fn place_of(&self, sample: u32) -> PathBuf {
+        match &self.place {
+            Place::File(file) => file.clone(),
+            Place::Named {
+                folder,
+                name,
+                batch: false,
+            } => folder.join(format!("{name}.png")),
+            Place::Named { folder, name, .. } => {
+                let seed = self.seed.wrapping_add(u64::from(sample));
+                folder.join(name).join(format!("seed{seed}.png"))
+            }
+        }
+    }
+
+    /// Likewise where the sheet of a batch stands.
+    pub fn place_of_sheet(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Named {
+                folder,
+                name,
+                batch: true,
+            } => Some(folder.join(name).join("contact.png")),
+            _ => None,
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -181,16 +209,18 @@ impl Output {
 
 /// A picture that is written, and beside it those on its way.
 fn with_halfway(picture: PathBuf, halfway: &[(&Halfway, Vec<u8>)]) -> Result<Vec<PathBuf>> {
-    let stem = picture.file_stem().unwrap_or_default().to_os_string();
     let mut files = vec![picture.clone()];
     for (one, bytes) in halfway {
-        let mut name = stem.clone();
-        name.push(format!("{}.png", one.suffix()));
-        let file = picture.with_file_name(name);
+        let file = one.beside(&picture);
         write_whole(&file, bytes).map_err(|error| Failure::unwritable(&file, error))?;
         files.push(file);
     }
     Ok(files)
+}
+
+/// All pictures of a batch side by side.
+pub fn sheet_of(pictures: &[Picture]) -> Picture {
+    contact_sheet(&side_by_side(pictures))
 }
 
 /// About as many rows as columns.

@@ -9,21 +9,29 @@ use guide_runtime::device::peak_memory;
 use guide_runtime::run::Finished;
 use serde_json::{Map, Value, json};
 
-use crate::args::Run;
+use crate::args::{Run, VaeTiling};
+
+/// What made pictures, as each of them says it.
+#[derive(Clone)]
+pub struct About {
+    made: Map<String, Value>,
+    seed: u64,
+}
 
 /// The facts of a run.
 pub struct Summary {
-    made: Map<String, Value>,
-    seed: u64,
+    about: About,
+    /// The samples that were drawn, from the first of the batch.
+    samples: Vec<u32>,
     evaluations: Vec<u64>,
     network: Duration,
     arithmetic: Duration,
     total: Duration,
 }
 
-impl Summary {
-    /// Of a run that is over.
-    pub fn new(args: &Run, plan: &Plan, finished: &Finished, total: Duration) -> Self {
+impl About {
+    /// What a run is about to do.
+    pub fn new(args: &Run, plan: &Plan) -> Self {
         let settings = plan.head.settings.iter();
         let settings = settings.map(|s| (s.name.clone(), Value::from(s.value.clone())));
         let bind = args
@@ -51,7 +59,10 @@ impl Summary {
             ("model", json!(plan.head.model.name)),
             ("latent", json!([width, height])),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
+            ("plan", json!(plan.fingerprint())),
         ];
+        let path = |file: &Option<PathBuf>| file.as_ref().map(|file| json!(file));
+        let named = |text: &str| Some(json!(text.to_lowercase()));
         let sdxl = &args.sdxl;
         let parts = &args.target.parts;
         let loras = parts.loras.iter();
@@ -77,6 +88,24 @@ impl Summary {
                     .as_ref()
                     .map(|_| json!(plan.timetable.skipped)),
             ),
+            ("target", args.aim.as_ref().map(|class| json!(class))),
+            ("init_latents", path(&args.init_latents)),
+            ("along", path(&args.way)),
+            ("tokenizer", path(&parts.tokenizer)),
+            ("config", path(&parts.config)),
+            (
+                "device",
+                named(&args.device).filter(|_| args.device != "cpu"),
+            ),
+            (
+                "dtype",
+                args.dtype.and_then(|dtype| named(&format!("{dtype:?}"))),
+            ),
+            (
+                "vae_tiling",
+                named(&format!("{:?}", args.vae_tiling))
+                    .filter(|_| args.vae_tiling != VaeTiling::Auto),
+            ),
             ("prompt_weights", args.prompt_weights.then_some(json!(true))),
         ];
         let asked = asked
@@ -89,35 +118,70 @@ impl Summary {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             seed: args.seed,
-            evaluations: finished.evaluations.clone(),
-            network: finished.network,
-            arithmetic: finished.arithmetic,
+        }
+    }
+
+    /// Of a sample.
+    pub fn value(&self, sample: usize) -> Value {
+        let mut made = self.made.clone();
+        made.insert("seed".to_owned(), json!(self.seed_of(sample as u64)));
+        Value::Object(made)
+    }
+
+    /// Of a sample, as text.
+    pub fn text(&self, sample: usize) -> String {
+        self.value(sample).to_string()
+    }
+
+    /// Of a sample after so many steps, as text.
+    pub fn after(&self, sample: usize, step: u32) -> String {
+        let mut made = self.made.clone();
+        made.insert("seed".to_owned(), json!(self.seed_of(sample as u64)));
+        made.insert("step".to_owned(), json!(step));
+        Value::Object(made).to_string()
+    }
+
+    fn seed_of(&self, sample: u64) -> u64 {
+        self.seed.wrapping_add(sample)
+    }
+}
+
+impl Summary {
+    /// Of a run that is over.
+    pub fn new(about: About, finished: &Finished, total: Duration) -> Self {
+        let evaluations = finished.evaluations.clone();
+        // INVARIANT: a batch has at most 4096 samples.
+        let samples = (0..evaluations.len() as u32).collect();
+        let took = (finished.network, finished.arithmetic);
+        Self::of_some(about, samples, evaluations, took, total)
+    }
+
+    /// Of some samples of a batch, with what the networks and the arithmetic took.
+    pub fn of_some(
+        about: About,
+        samples: Vec<u32>,
+        evaluations: Vec<u64>,
+        (network, arithmetic): (Duration, Duration),
+        total: Duration,
+    ) -> Self {
+        Self {
+            about,
+            samples,
+            evaluations,
+            network,
+            arithmetic,
             total,
         }
     }
 
     /// Says more of what made the pictures.
     pub fn add(&mut self, name: &str, value: Value) {
-        self.made.insert(name.to_owned(), value);
+        self.about.made.insert(name.to_owned(), value);
     }
 
-    /// What made the picture of a sample, as JSON.
-    pub fn about(&self, sample: usize) -> String {
-        Value::Object(self.of(sample)).to_string()
-    }
-
-    /// What made the picture of a sample after so many steps.
-    pub fn about_step(&self, sample: usize, step: u32) -> String {
-        let mut made = self.of(sample);
-        made.insert("step".to_owned(), json!(step));
-        Value::Object(made).to_string()
-    }
-
-    fn of(&self, sample: usize) -> Map<String, Value> {
-        let mut made = self.made.clone();
-        let seed = self.seed.wrapping_add(sample as u64);
-        made.insert("seed".to_owned(), json!(seed));
-        made
+    /// What made the pictures.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// For people.
@@ -146,8 +210,9 @@ impl Summary {
 
     /// For programs.
     pub fn json(&self, files: &[PathBuf]) -> String {
-        let mut all = self.made.clone();
-        let seeds = (0..self.evaluations.len() as u64).map(|i| self.seed.wrapping_add(i));
+        let mut all = self.about.made.clone();
+        let samples = self.samples.iter();
+        let seeds = samples.map(|sample| self.about.seed_of(u64::from(*sample)));
         let files = files.iter().map(|file| file.display().to_string());
         all.insert("seeds".to_owned(), seeds.collect());
         all.insert("evaluations".to_owned(), json!(self.evaluations));

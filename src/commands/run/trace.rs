@@ -9,7 +9,7 @@ use std::time::Duration;
 use guide_compiler::plan::Plan;
 use guide_runtime::error::Result;
 use guide_runtime::probe::{Heard, Measured};
-use guide_runtime::run::{Finished, Observer, Progress};
+use guide_runtime::run::{Observer, Progress};
 use serde_json::{Map, Value, json};
 
 use super::bar::Bar;
@@ -64,15 +64,18 @@ impl Watch {
     }
 
     /// Writes the trace, with what the whole run took as its last line.
-    pub fn finish(self, finished: &Finished) -> exit::Result<Option<PathBuf>> {
+    pub fn finish(
+        self,
+        (evaluations, network, arithmetic): (u64, Duration, Duration),
+    ) -> exit::Result<Option<PathBuf>> {
         let Some(mut trace) = self.trace else {
             return Ok(None);
         };
         trace.line(&json!({"total": {
-            "evaluations": finished.evaluations.iter().sum::<u64>(),
+            "evaluations": evaluations,
             "seconds": {
-                "network": seconds(finished.network),
-                "arithmetic": seconds(finished.arithmetic),
+                "network": seconds(network),
+                "arithmetic": seconds(arithmetic),
             },
         }}));
         make_folder(&folder_of(&trace.file))?;
