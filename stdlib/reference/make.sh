@@ -42,6 +42,10 @@ for file in stdlib/rules/*.guide; do
     if [[ " perp_neg negative_attention steer_away " == *" $rule "* ]]; then
         options=(--negative "green leaf")
     fi
+    if [ "$rule" = calibrated_edm ]; then
+        # The authors' scale is for pixels of a large network; the small one shows nothing of it.
+        options=(--set scale=0.05)
+    fi
     if [ "$rule" = universal ]; then
         options=(--bind "close=color:#2040ff")
     fi

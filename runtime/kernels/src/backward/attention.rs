@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::Numbers;
 use super::super::linear::{From, Packed, apply};
 use super::super::simd::Isa;
+use super::elementwise::exps;
 use super::{numbers, transposed};
 
 /// Queries of a block.
@@ -71,7 +72,7 @@ impl Head {
     fn back(&self) -> Result<[Vec<f32>; 3]> {
         let width = self.width;
         let keys = self.k.len() / width;
-        let scale = 1.0 / (width as f64).sqrt();
+        let scale = (1.0 / (width as f64).sqrt()) as f32;
         let by_rows = |rows: &[f32], input: usize| {
             Packed::pack(
                 self.isa,
@@ -93,7 +94,7 @@ impl Head {
             weights
                 .par_chunks_mut(keys)
                 .zip(by_scores.par_chunks_mut(keys))
-                .for_each(|(weights, by_scores)| soften(weights, by_scores, scale));
+                .for_each(|(weights, by_scores)| soften(self.isa, weights, by_scores, scale));
             by_q.extend(apply(
                 &from_scores,
                 None,
@@ -127,22 +128,21 @@ impl Head {
 }
 
 /// Makes weights of a query's scores, before their scale; and of the gradient by the weights that by the
-/// scores.
-fn soften(scores: &mut [f32], by: &mut [f32], scale: f64) {
+/// scores. Sums are made in f64.
+fn soften(isa: Isa, scores: &mut [f32], by: &mut [f32], scale: f32) {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0.0;
-    for score in scores.iter_mut() {
-        let power = (f64::from(*score - largest) * scale).exp();
-        total += power;
-        *score = power as f32;
-    }
-    let mut mean = 0.0;
-    for (weight, by) in scores.iter_mut().zip(by.iter()) {
-        *weight = (f64::from(*weight) / total) as f32;
-        mean += f64::from(*weight) * f64::from(*by);
-    }
+    let powers: Vec<f32> = scores.iter().map(|s| (s - largest) * scale).collect();
+    exps(isa, &powers, scores);
+    let total: f64 = scores.iter().map(|power| f64::from(*power)).sum();
+    let share = (1.0 / total) as f32;
+    scores.iter_mut().for_each(|power| *power *= share);
+    let products = scores
+        .iter()
+        .zip(by.iter())
+        .map(|(w, by)| f64::from(*w) * f64::from(*by));
+    let mean = products.sum::<f64>() as f32;
     for (weight, by) in scores.iter().zip(by) {
-        *by = (f64::from(*weight) * (f64::from(*by) - mean) * scale) as f32;
+        *by = weight * (*by - mean) * scale;
     }
 }
 

@@ -62,6 +62,12 @@ pub fn gated(isa: Isa, value: &mut [f32], gate: &mut [f32], by_result: &[f32]) {
     });
 }
 
+/// `e^x` of each number.
+pub fn exps(isa: Isa, x: &[f32], to: &mut [f32]) {
+    let function = Function::Exp;
+    dispatch_to(isa, OfRun { x, to, function });
+}
+
 /// Maps with `stride - 1` zeros between their places.
 pub fn spread(x: &[f32], [height, width]: [usize; 2], stride: usize) -> Vec<f32> {
     let (rows, columns) = ((height - 1) * stride + 1, (width - 1) * stride + 1);
@@ -98,6 +104,7 @@ pub fn gathered(by_result: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32>
 /// A function of a number.
 #[derive(Clone, Copy, Debug)]
 enum Function {
+    Exp,
     SiluSlope,
     Gelu,
     GeluSlope,
@@ -115,6 +122,7 @@ impl Op for OfRun<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match self.function {
+            Function::Exp => each(simd, self.x, self.to, |x| math::exp(simd, x)),
             Function::SiluSlope => each(simd, self.x, self.to, |x| math::silu_slope(simd, x)),
             Function::Gelu => each(simd, self.x, self.to, |x| math::gelu(simd, x)),
             Function::GeluSlope => each(simd, self.x, self.to, |x| math::gelu_slope(simd, x)),
