@@ -19,6 +19,7 @@ mod sdxl;
 #[cfg(feature = "run")]
 mod shard;
 mod test;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,7 @@ pub use sdxl::Sdxl;
 #[cfg(feature = "run")]
 pub use shard::Shard;
 pub use test::{Test, TestFormat, TestLine};
+pub use trace::Trace;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -97,6 +99,9 @@ pub enum Command {
     #[cfg(feature = "run")]
     #[command(after_help = compare::MERGE_EXAMPLES)]
     Merge(Merge),
+    /// Draw what a run has written with --trace
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(Trace),
     /// Parse and type-check guides, and say everything that is wrong with them
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::compare::sweep(&args, ui),
         #[cfg(feature = "run")]
         Command::Merge(args) => commands::compare::merge(&args, ui),
+        Command::Trace(args) => commands::trace::trace(&args, ui),
         Command::Check(args) => commands::check::check(&args, ui),
         Command::Plan(args) => commands::plan::plan(&args, ui),
         #[cfg(feature = "run")]

@@ -26,15 +26,19 @@ pub enum Tone {
 /// The two streams.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
+    /// In what goes to stderr.
     colour: bool,
+    /// In what goes to stdout.
+    data_colour: bool,
 }
 
 impl Ui {
-    /// Colour where stderr is a terminal and `NO_COLOR` is not set.
+    /// Colour where a stream is a terminal and `NO_COLOR` is not set.
     pub fn new() -> Self {
         let asked_not = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             colour: !asked_not && io::stderr().is_terminal(),
+            data_colour: !asked_not && io::stdout().is_terminal(),
         }
     }
 
@@ -59,16 +63,12 @@ impl Ui {
 
     /// A text for stderr, in colour where people see colours.
     pub fn toned(self, tone: Tone, text: &str) -> String {
-        if !self.colour || text.is_empty() {
-            return text.to_owned();
-        }
-        let colour = match tone {
-            Tone::Good => 32,
-            Tone::Bad => 31,
-            Tone::Notable => 33,
-            Tone::Place => 36,
-        };
-        format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        painted(self.colour, tone, text)
+    }
+
+    /// A text for stdout, likewise.
+    pub fn toned_data(self, tone: Tone, text: &str) -> String {
+        painted(self.data_colour, tone, text)
     }
 
     /// Data, to stdout.
@@ -116,4 +116,17 @@ impl Ui {
             Failure::ReaderGone => {}
         }
     }
+}
+
+fn painted(colour: bool, tone: Tone, text: &str) -> String {
+    if !colour || text.is_empty() {
+        return text.to_owned();
+    }
+    let colour = match tone {
+        Tone::Good => 32,
+        Tone::Bad => 31,
+        Tone::Notable => 33,
+        Tone::Place => 36,
+    };
+    format!("\u{1b}[{colour}m{text}\u{1b}[0m")
 }

@@ -25,3 +25,4 @@ pub mod plan;
 #[cfg(feature = "run")]
 pub mod run;
 pub mod test;
+pub mod trace;

@@ -160,6 +160,12 @@ fn prepared(code: Code, page: &Page) -> Sandbox {
             sandbox.with("guider_config.json", config)
         }
         Code::RowsUnread => sandbox.with("scales.csv", "3\n4\n5\n6\n7\n"),
+        Code::BadTrace => {
+            let head = "{\"format\":\"guide-trace/1\",\"guide\":\"cfg\",\"model\":\"pocket\",";
+            let rest = "\"sampler\":\"ddim\",\"settings\":{},\"steps\":20}\n";
+            let cut = "{\"tick\":0,\"step\":0,\"substep\":0,\"t\":951,\"sam";
+            sandbox.with("run.jsonl", format!("{head}{rest}{cut}"))
+        }
         Code::BadPlan => sandbox.with("plan.json", "{\"format\": \"guide-plan/0\"}\n"),
         _ => sandbox,
     }

@@ -145,4 +145,5 @@ codes! {
     Error "G0807" BadPlan "a saved plan that cannot be used";
     Error "G0808" ExampleDiffers "an example that does not do what it says";
     Warning "G0809" OtherRule "a recording of another rule's run";
+    Error "G0810" BadTrace "a trace that cannot be drawn";
 }
