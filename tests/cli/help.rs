@@ -77,6 +77,11 @@ fn test() {
 }
 
 #[test]
+fn trace() {
+    insta::assert_snapshot!(help(&["trace"]));
+}
+
+#[test]
 fn init() {
     insta::assert_snapshot!(help(&["init"]));
 }

@@ -51,4 +51,5 @@ mod sandbox;
 #[cfg(feature = "run")]
 mod start;
 mod test;
+mod trace;
 mod windows;

@@ -11,7 +11,7 @@ use super::table::cut;
 pub const WIDTH: f64 = 460.0;
 
 /// What stands left of the axis: its marks and what they are of.
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 68.0;
 const PLOT: f64 = WIDTH - LEFT - 8.0;
 const HEIGHT: f64 = 150.0;
 
@@ -237,7 +237,7 @@ impl Plot {
             self.left + PLOT / 2.0,
             bottom + 31.0
         );
-        let (x, y) = (self.left - 50.0, self.top + HEIGHT / 2.0);
+        let (x, y) = (self.left - 57.0, self.top + HEIGHT / 2.0);
         let _ = writeln!(
             out,
             "<text text-anchor=\"middle\" transform=\"translate({x:.1} {y:.1})rotate(-90)\">{}</text>",
