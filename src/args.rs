@@ -8,6 +8,7 @@ mod fit;
 mod init;
 #[cfg(feature = "run")]
 mod invert;
+mod man;
 #[cfg(feature = "run")]
 mod optimise;
 #[cfg(feature = "run")]
@@ -36,6 +37,7 @@ pub use fit::Fit;
 pub use init::Init;
 #[cfg(feature = "run")]
 pub use invert::Invert;
+pub use man::{Man, ManFormat};
 #[cfg(feature = "run")]
 pub use optimise::{Optimise, What};
 #[cfg(feature = "run")]
@@ -140,6 +142,7 @@ pub enum Command {
     #[command(after_help = LSP_EXAMPLES)]
     Lsp(Lsp),
     /// Explain a diagnostic, with a wrong and a right program
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// The code of a diagnostic, such as G0401, or the name of a topic; without it, all are
         /// listed
@@ -157,6 +160,7 @@ pub enum Command {
     },
     /// List the models that can be used, where they lie, and what they can do
     #[cfg(feature = "run")]
+    #[command(after_help = MODELS_EXAMPLES)]
     Models {
         /// One model alone: a name or a folder
         #[arg(value_name = "MODEL")]
@@ -169,10 +173,14 @@ pub enum Command {
         format: Format,
     },
     /// Print a script that completes guidec's commands and options in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual's pages, or write them for man
+    #[command(after_help = man::EXAMPLES)]
+    Man(Man),
     /// Print an inner form of a guide
     #[command(hide = true)]
     Debug {
@@ -222,6 +230,24 @@ Guides may use files of the folders that the editor has open.
 Examples:
   guidec lsp
   guidec lsp --allow-path ../shared_rules";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  guidec explain
+  guidec explain G0401";
+
+#[cfg(feature = "run")]
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  guidec models
+  guidec models sd15 --layers
+  guidec models --format json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  guidec completions bash > ~/.local/share/bash-completion/completions/guidec
+  guidec completions zsh > ~/.zfunc/_guidec
+  guidec completions fish > ~/.config/fish/completions/guidec.fish";
 
 const DOC_EXAMPLES: &str = "\
 Examples:

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "run")]
         Command::Models { format, .. } => commands::models::models(format, ui),
         Command::Completions { shell } => commands::completions::completions(shell, ui),
+        Command::Man(args) => commands::man::man(&args, ui),
         Command::Debug { form, source } => commands::debug::debug(form, &source, ui),
     };
     match ended {

@@ -17,6 +17,7 @@ pub mod init;
 #[cfg(feature = "run")]
 pub mod invert;
 pub mod lsp;
+pub mod man;
 #[cfg(feature = "run")]
 pub mod models;
 #[cfg(feature = "run")]

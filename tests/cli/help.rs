@@ -1,6 +1,8 @@
 //! The help texts are the reference of the command line: each is a snapshot.
 
 use crate::sandbox::Sandbox;
+#[cfg(feature = "download")]
+use crate::sandbox::project;
 
 fn help(args: &[&str]) -> String {
     let args: Vec<&str> = args.iter().copied().chain(["--help"]).collect();
@@ -94,7 +96,7 @@ fn import() {
 #[test]
 fn explain_doc_models_completions() {
     let mut all = String::new();
-    for command in ["explain", "doc", "completions"] {
+    for command in ["explain", "doc", "completions", "man"] {
         all.push_str(&format!(
             "$ guidec {command} --help\n{}\n",
             help(&[command])
@@ -167,4 +169,56 @@ fn version_and_completions_are_data() {
         let script = sandbox.run(&["completions", shell]).with(0).stdout;
         assert!(script.contains("guidec"), "{shell}");
     }
+}
+
+/// The reference of the command line is made from its options. `UPDATE=1 cargo test --test cli help` rewrites it.
+#[test]
+#[cfg(feature = "download")]
+fn the_reference_is_what_the_program_says() {
+    let sandbox = Sandbox::new();
+    let page = project("src/reference/cli.md");
+    let now = sandbox.run(&["man", "--format", "markdown"]).with(0).stdout;
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&page, &now).expect("a writable page");
+    }
+    let before = std::fs::read_to_string(&page).expect("the page");
+    assert!(
+        now == before,
+        "src/reference/cli.md is another page than\n{now}"
+    );
+}
+
+#[test]
+fn pages_for_man() {
+    let sandbox = Sandbox::new().with("file", "");
+    let ended = sandbox.run(&["man", "--out", "share/man1"]).with(0);
+    assert_eq!(ended.stdout, "");
+    let overview = sandbox.run(&["--help"]).with(0).stdout;
+    let listed = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1);
+    let listed = listed.take_while(|line| !line.is_empty());
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names = names.filter(|name| !name.is_empty() && *name != "help");
+    let mut wanted: Vec<String> = names.map(|name| format!("guidec-{name}.1")).collect();
+    wanted.push("guidec.1".to_owned());
+    wanted.sort();
+    assert_eq!(sandbox.names("share/man1"), wanted);
+    let page = sandbox.read("share/man1/guidec-plan.1");
+    for text in [
+        ".TH guidec-plan 1",
+        ".SH OPTIONS",
+        "\n.SH EXAMPLES\n.nf\nguidec plan std::rules::apg\n",
+    ] {
+        assert!(page.contains(text), "{text} is missing in {page}");
+    }
+    assert_eq!(sandbox.run(&["man", "plan"]).with(0).stdout, page);
+    let all = sandbox.run(&["man"]).with(0).stdout;
+    assert!(all.contains(&page) && all.starts_with(&sandbox.read("share/man1/guidec.1")));
+    sandbox
+        .run(&["man", "plam"])
+        .with(2)
+        .says(&["similar command exists: 'plan'"]);
+    sandbox.refused(&["man", "--out", "file/x"], 3, "G0803");
 }
