@@ -3,6 +3,7 @@
 #[cfg(feature = "run")]
 pub mod compare;
 mod drawn;
+mod examples;
 #[cfg(feature = "run")]
 mod fit;
 mod init;
@@ -105,14 +106,14 @@ pub enum Command {
     #[command(after_help = trace::EXAMPLES)]
     Trace(Trace),
     /// Parse and type-check guides, and say everything that is wrong with them
-    #[command(after_help = CHECK_EXAMPLES)]
+    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Show what each sampling step does and costs
-    #[command(after_help = PLAN_EXAMPLES)]
+    #[command(after_help = examples::PLAN)]
     Plan(Box<Plan>),
     /// Run a rule over recorded predictions, without a network
     #[cfg(feature = "run")]
-    #[command(after_help = EVAL_EXAMPLES)]
+    #[command(after_help = examples::EVAL)]
     Eval(Eval),
     /// Find the coefficients of linear_adaptive from recorded runs of a model
     #[cfg(feature = "run")]
@@ -127,7 +128,7 @@ pub enum Command {
     #[command(after_help = optimise::EXAMPLES)]
     Optimise(Box<Optimise>),
     /// Format guides in place
-    #[command(after_help = FMT_EXAMPLES)]
+    #[command(after_help = examples::FMT)]
     Fmt(Fmt),
     /// Compare the plans of guides with the snapshots beside them
     #[command(after_help = test::EXAMPLES)]
@@ -136,20 +137,20 @@ pub enum Command {
     #[command(after_help = init::EXAMPLES)]
     Init(Init),
     /// Make a guide from diffusers' saved guider or a ComfyUI workflow
-    #[command(after_help = IMPORT_EXAMPLES)]
+    #[command(after_help = examples::IMPORT)]
     Import(Import),
     /// Serve editors: diagnostics, completion, hover and the rest
-    #[command(after_help = LSP_EXAMPLES)]
+    #[command(after_help = examples::LSP)]
     Lsp(Lsp),
     /// Explain a diagnostic, with a wrong and a right program
-    #[command(after_help = EXPLAIN_EXAMPLES)]
+    #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// The code of a diagnostic, such as G0401, or the name of a topic; without it, all are
         /// listed
         code: Option<String>,
     },
     /// Describe a rule, an operator, an intervention or a primitive
-    #[command(after_help = DOC_EXAMPLES)]
+    #[command(after_help = examples::DOC)]
     Doc {
         /// Its name, such as `apg`, `std::ops::momentum`, `identity_attention` or `dot`; without
         /// it, everything is listed
@@ -160,7 +161,7 @@ pub enum Command {
     },
     /// List the models that can be used, where they lie, and what they can do
     #[cfg(feature = "run")]
-    #[command(after_help = MODELS_EXAMPLES)]
+    #[command(after_help = examples::MODELS)]
     Models {
         /// One model alone: a name or a folder
         #[arg(value_name = "MODEL")]
@@ -173,7 +174,7 @@ pub enum Command {
         format: Format,
     },
     /// Print a script that completes guidec's commands and options in a shell
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -191,76 +192,6 @@ pub enum Command {
         source: Source,
     },
 }
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  guidec check my_rule.guide
-  guidec check rules/*.guide --format json
-  cat my_rule.guide | guidec check -";
-
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  guidec plan std::rules::apg
-  guidec plan my_rule.guide --set scale=3 --steps 8 --sampler euler
-  guidec plan my_rule.guide --format svg > plan.svg
-  guidec plan my_rule.guide --format json > plan.json    (guidec run plan.json runs it)";
-
-const FMT_EXAMPLES: &str = "\
-Examples:
-  guidec fmt my_rule.guide
-  guidec fmt --check rules/*.guide
-  guidec fmt - < my_rule.guide";
-
-const IMPORT_EXAMPLES: &str = "\
-Reads diffusers' `guider_config.json`, or a workflow that ComfyUI has exported in API format, and
-writes a guide that uses std::dialects: the rules as these tools compute them. The guide's
-parameters have the file's values and can be changed with --set. What could not be taken over is
-said on stderr and in the guide.
-
-Examples:
-  guidec import examples/import/guider_config.json --out my_guider.guide
-  guidec import examples/import/workflow_api.json > workflow.guide
-  guidec import workflow_api.json --node 12 --out second_pass.guide";
-
-const LSP_EXAMPLES: &str = "\
-An editor starts this itself, and speaks the Language Server Protocol with it on stdin and
-stdout; grammar/editors/README.md says how VS Code, Neovim, Helix and Zed are told to.
-Guides may use files of the folders that the editor has open.
-
-Examples:
-  guidec lsp
-  guidec lsp --allow-path ../shared_rules";
-
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  guidec explain
-  guidec explain G0401";
-
-#[cfg(feature = "run")]
-const MODELS_EXAMPLES: &str = "\
-Examples:
-  guidec models
-  guidec models sd15 --layers
-  guidec models --format json";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  guidec completions bash > ~/.local/share/bash-completion/completions/guidec
-  guidec completions zsh > ~/.zfunc/_guidec
-  guidec completions fish > ~/.config/fish/completions/guidec.fish";
-
-const DOC_EXAMPLES: &str = "\
-Examples:
-  guidec doc
-  guidec doc apg
-  guidec doc std::ops::project
-  guidec doc --out pages";
-
-#[cfg(feature = "run")]
-const EVAL_EXAMPLES: &str = "\
-Examples:
-  guidec eval std::rules::cfg --recording run.safetensors --out guided.safetensors
-  guidec eval my_rule.guide --set scale=3 --recording run.safetensors --out guided.safetensors";
 
 /// Which guide.
 #[derive(Clone, Debug, Args)]

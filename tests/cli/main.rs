@@ -7,6 +7,8 @@ mod check;
 #[cfg(feature = "run")]
 mod classifiers;
 #[cfg(feature = "run")]
+mod cluster;
+#[cfg(feature = "run")]
 mod compare;
 mod doc;
 #[cfg(feature = "download")]

@@ -109,20 +109,23 @@ mod tests {
 
     /// The words of a line as a shell parts them, up to where another command or a file begins.
     fn words(line: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for (at, part) in line.split('"').enumerate() {
-            if at % 2 == 1 {
-                words.push(part.to_owned());
-                continue;
-            }
-            for word in part.split_whitespace() {
-                if matches!(word, ">" | "<" | "|" | "&&") || word.starts_with('(') {
-                    return words;
+        let mut words: Vec<String> = Vec::new();
+        let (mut in_quotes, mut goes_on) = (false, false);
+        for c in line.chars() {
+            match c {
+                '"' => in_quotes = !in_quotes,
+                ' ' if !in_quotes => goes_on = false,
+                c if goes_on => words.last_mut().into_iter().for_each(|word| word.push(c)),
+                c => {
+                    words.push(c.to_string());
+                    goes_on = true;
                 }
-                words.push(word.to_owned());
             }
         }
-        words
+        let is_end = |word: &String| {
+            matches!(word.as_str(), ">" | "<" | "|" | "&&") || word.starts_with('(')
+        };
+        words.into_iter().take_while(|word| !is_end(word)).collect()
     }
 
     #[test]
@@ -132,7 +135,8 @@ mod tests {
             let (_, examples) = after(&command);
             let own = examples.iter().filter(|line| line.contains(&name));
             assert!(own.count() > 0, "{name} has no example");
-            for line in examples.iter().filter(|line| line.starts_with("guidec ")) {
+            let joined = examples.join("\n").replace("\\\n", " ");
+            for line in joined.lines().filter(|line| line.starts_with("guidec ")) {
                 let parsed = Cli::try_parse_from(words(line));
                 assert!(
                     parsed.is_ok(),
