@@ -292,6 +292,10 @@ said.cut = document.getElementById('slider').style.getPropertyValue('--cut');
 said.open = document.getElementById('large').open;
 said.pictures = document.querySelectorAll('#grid img').length;
 said.curves = document.querySelectorAll('#curves svg').length;
+window.dispatchEvent(new Event('beforeprint'));
+said.printed = document.querySelectorAll('#plans details[open]').length;
+window.dispatchEvent(new Event('afterprint'));
+said.plans = document.querySelectorAll('#plans details[open]').length;
 said.errors = window.errors.length;
 </script>";
 
@@ -333,6 +337,8 @@ fn the_report_in_a_browser() {
         "data-open=\"true\"",
         "data-pictures=\"6\"",
         "data-curves=\"6\"",
+        "data-printed=\"2\"",
+        "data-plans=\"0\"",
         "data-errors=\"0\"",
     ] {
         assert!(root.contains(said), "{said} is not in {root}");

@@ -183,4 +183,13 @@ choose(byId("curve-seed"), ["mean of all", ...seeds], 0, curves);
 byId("cut").addEventListener("input", (event) => byId("slider").style.setProperty("--cut", `${event.target.value}%`));
 byId("size").addEventListener("input", (event) => byId("grid").style.setProperty("--size", `${event.target.value}px`));
 byId("large").addEventListener("click", () => byId("large").close());
+// Paper cannot be clicked: all plans are open on it, and as they were afterwards.
+let closed = [];
+window.addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("#plans details:not([open])")];
+  for (const plan of closed) plan.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const plan of closed) plan.open = false;
+});
 for (const draw of [grid, pair, numbers, legend, curves, plans]) draw();
