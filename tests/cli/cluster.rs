@@ -20,6 +20,18 @@ const ASKED: [&str; 9] = [
     "5",
 ];
 
+/// Asked of another array, whose tasks write into one folder.
+const RUN: [&str; 8] = [
+    "run",
+    "std::rules::cfg",
+    "--prompt",
+    "fox",
+    "--steps",
+    "2",
+    "--batch",
+    "5",
+];
+
 const FILES: [&str; 5] = [
     "results.json",
     "report.html",
@@ -106,6 +118,34 @@ impl Slurm<'_> {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         )
+    }
+
+    /// Runs the project's script as an array of three tasks, to its end.
+    #[track_caller]
+    fn array(&self, folder: &str, asked: &[&str]) {
+        let guidec = self.sandbox.command(&[]);
+        let mut batch = self.command("sbatch");
+        for (name, value) in guidec.get_envs() {
+            match value {
+                Some(value) => batch.env(name, value),
+                None => batch.env_remove(name),
+            };
+        }
+        let script = project("examples/cluster/array.sbatch");
+        let output = batch
+            .args(["--wait", "--array=1-3", &script, folder])
+            .args(asked)
+            .env("GUIDEC", guidec.get_program())
+            .output()
+            .expect("sbatch starts");
+        let logs = || -> String {
+            let names = self.sandbox.names(".").into_iter();
+            let logs = names.filter(|name| name.ends_with(".log"));
+            let log = |name: String| format!("--- {name}\n{}", self.sandbox.read(&name));
+            logs.map(log).collect()
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{}", logs());
     }
 
     /// Whether the node takes jobs before long.
@@ -201,33 +241,8 @@ fn an_array_of_slurm() {
         println!("skipped: Slurm does not come up here");
         return;
     }
-    let guidec = sandbox.command(&[]);
-    let mut batch = slurm.command("sbatch");
-    for (name, value) in guidec.get_envs() {
-        match value {
-            Some(value) => batch.env(name, value),
-            None => batch.env_remove(name),
-        };
-    }
-    let script = project("examples/cluster/array.sbatch");
-    let output = batch
-        .args(["--wait", "--array=1-3", &script, "versus"])
-        .args(ASKED)
-        .env("GUIDEC", guidec.get_program())
-        .output()
-        .expect("sbatch starts");
-    let logs = || -> String {
-        let names = sandbox.names(".").into_iter();
-        let logs = names.filter(|name| name.ends_with(".log"));
-        logs.map(|name| format!("--- {name}\n{}", sandbox.read(&name)))
-            .collect()
-    };
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stderr),
-        logs()
-    );
+    slurm.array("versus", &ASKED);
+    slurm.array("pictures", &RUN);
     drop(slurm);
     let parts = ["versus/part1", "versus/part2", "versus/part3"];
     for part in parts {
@@ -240,7 +255,20 @@ fn an_array_of_slurm() {
         .run(&[&ASKED[..], &["--out", "whole"]].concat())
         .with(0);
     assert_same(&sandbox, "whole", "joined");
-    println!("an array of three tasks ran under Slurm");
+    sandbox
+        .run(&[&RUN[..], &["--out", "alone"]].concat())
+        .with(0);
+    let folder = "cfg-fox-seeds0-4";
+    let names = sandbox.names(&format!("alone/{folder}"));
+    assert_eq!(sandbox.names(&format!("pictures/{folder}")), names);
+    for name in names.iter().filter(|name| name.ends_with(".png")) {
+        let read = |place: &str| fs::read(sandbox.path(&format!("{place}/{folder}/{name}")));
+        assert!(
+            read("alone").expect("one run's") == read("pictures").expect("the array's"),
+            "{name}"
+        );
+    }
+    println!("two arrays of three tasks ran under Slurm");
 }
 
 /// The value of a line `key: value` of the manifest.
