@@ -92,6 +92,9 @@ impl Quantity {
     }
 }
 
+/// A part of the time: its field, its name, and the seconds of a line.
+type Part<'a> = (&'a str, &'a str, fn(&Line) -> f64);
+
 /// Lines by their tick.
 type Ticks<'a> = BTreeMap<u64, Vec<&'a Line>>;
 
@@ -259,7 +262,7 @@ impl Reader<'_> {
     }
 
     /// Seconds, of all samples of a tick together.
-    fn time(&self, title: &str, parts: &[(&str, &str, fn(&Line) -> f64)]) -> Group {
+    fn time(&self, title: &str, parts: &[Part<'_>]) -> Group {
         let members = parts.iter().map(|(key, name, seconds)| {
             let of = |lines: &Vec<&Line>| {
                 let all: f64 = lines.iter().map(|line| seconds(line)).sum();
