@@ -15,7 +15,7 @@ use candle_core::{Device, Tensor};
 use guide_compiler::plan::{Condition, Plan, Prediction, PredictionId, Tick};
 use guide_compiler::timetable::{Sampler, SchedulerConfig, timetable};
 use guide_runtime::error::{ErrorKind, Result};
-use guide_runtime::exec::{Bindings, Executor};
+use guide_runtime::exec::Bindings;
 use guide_runtime::models::{AskedFraming, Conditions, Pipeline, SecondTexts, embedded};
 use guide_runtime::noise::Supplied;
 use guide_runtime::predictor::{Predictor, Question};
