@@ -41,6 +41,7 @@ fn check() {
 }
 
 #[test]
+#[cfg(feature = "run")]
 fn plan() {
     insta::assert_snapshot!(help(&["plan"]));
 }
