@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example effects -- [--seeds N] [--things N] [--steps N] [--device cpu|cuda|metal] [OUT.md]
 //!
-//! `README.md` beside it says what the columns are.
+//! `runtime/reference/effects.md` says what the columns are, and what came out.
 #![allow(clippy::print_stderr, reason = "a program of its own")]
 
 mod measures;
