@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guide_runtime::image::{self, encode_png};
+use guide_runtime::image::{self, Picture, encode_png};
 use guide_runtime::models::Pipeline;
 use guide_runtime::run::{Finished, Request, samples_at_once};
 use serde_json::Value;
@@ -97,7 +97,7 @@ impl<'a> Kept<'a> {
             return Err(Failure::Usage(message));
         }
         // What was cut off is drawn again.
-        let Some(record) = whole(&file) else {
+        let Some((_, record)) = whole(&file) else {
             return Ok(false);
         };
         match differs(&record, &self.about.value(sample as usize)) {
@@ -177,11 +177,11 @@ impl<'a> Kept<'a> {
         };
         let mut pictures = Vec::with_capacity(self.args.batch as usize);
         for sample in 0..self.args.batch {
-            let file = self.output.place_of(sample);
             let own = self.about.value(sample as usize);
-            let is_own = file.exists() && whole(&file).is_some_and(|r| differs(&r, &own).is_none());
-            match is_own.then(|| image::read_rgb(&file)) {
-                Some(Ok(picture)) => pictures.push(picture),
+            match whole(&self.output.place_of(sample)) {
+                Some((picture, record)) if differs(&record, &own).is_none() => {
+                    pictures.push(picture);
+                }
                 _ => return Ok(None),
             }
         }
@@ -195,15 +195,12 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     write_whole(file, bytes).map_err(|error| Failure::unwritable(file, error))
 }
 
-/// What a picture says of itself, where all of it is there.
-fn whole(file: &Path) -> Option<Value> {
-    image::read_rgb(file).ok()?;
+/// A picture and what it says of itself, where all of it is there.
+fn whole(file: &Path) -> Option<(Picture, Value)> {
+    let picture = image::read_rgb(file).ok()?;
     let record = image::read_record(file).ok()?;
-    Some(
-        record
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or(Value::Null),
-    )
+    let record = record.and_then(|text| serde_json::from_str(&text).ok());
+    Some((picture, record.unwrap_or(Value::Null)))
 }
 
 /// The first thing in which two pictures differ by what they say of themselves.
