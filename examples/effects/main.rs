@@ -1,6 +1,6 @@
 //! What rules do to the embedded model's pictures, measured over many seeds, as a table:
 //!
-//!     cargo run --release --example effects -- [--seeds N] [--things N] [--steps N] [--device cpu|cuda|metal] [OUT.md]
+//!     cargo run --release --example effects -- [--seeds N] [--things N] [--steps N] [--device cpu|cuda|metal] [--row LABEL]... [OUT.md]
 //!
 //! `runtime/reference/effects.md` says what the columns are, and what came out.
 #![allow(clippy::print_stderr, reason = "a program of its own")]
@@ -33,6 +33,8 @@ struct Asked {
     seeds: usize,
     things: usize,
     steps: u32,
+    /// Labels of the rows to draw; all where none is named.
+    rows: Vec<String>,
     device: Device,
     out: Option<PathBuf>,
 }
@@ -42,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked = asked(std::env::args().skip(1))?;
     let mut work = Work::new(&asked)?;
     let mut table = String::from(measures::HEAD);
-    for row in ROWS {
+    for row in wanted(&asked.rows)? {
         let line = work.row(row)?;
         eprintln!("{line}");
         table.push_str(&line);
@@ -60,13 +62,18 @@ fn asked(mut args: impl Iterator<Item = String>) -> Result<Asked, Box<dyn Error>
         seeds: 64,
         things: usize::MAX,
         steps: 20,
+        rows: Vec::new(),
         device: Device::Cpu,
         out: None,
     };
     while let Some(arg) = args.next() {
-        if arg == "--device" {
-            let kind = args.next().ok_or("--device needs a name")?;
-            asked.device = device::open(&kind, 0)?;
+        if let "--device" | "--row" = arg.as_str() {
+            let name = args.next().ok_or(format!("{arg} needs a name"))?;
+            if arg == "--row" {
+                asked.rows.push(name);
+            } else {
+                asked.device = device::open(&name, 0)?;
+            }
             continue;
         }
         let mut number = || -> Result<usize, Box<dyn Error>> {
@@ -82,6 +89,18 @@ fn asked(mut args: impl Iterator<Item = String>) -> Result<Asked, Box<dyn Error>
         }
     }
     Ok(asked)
+}
+
+/// The rows of these labels, in their order; every row where none is named.
+fn wanted(labels: &[String]) -> Result<Vec<&'static Row>, Box<dyn Error>> {
+    if labels.is_empty() {
+        return Ok(ROWS.iter().collect());
+    }
+    let named = |label: &String| {
+        let row = ROWS.iter().find(|row| row.label == label);
+        row.ok_or_else(|| format!("no row `{label}`").into())
+    };
+    labels.iter().map(named).collect()
 }
 
 /// The model, what it is measured by, and what it is asked for.
