@@ -1,6 +1,7 @@
 //! The commands that the examples show, with the embedded model and few steps.
 
 use std::fs;
+use std::path::PathBuf;
 
 use safetensors::SafeTensors;
 
@@ -44,8 +45,8 @@ fn placed(word: &str) -> String {
     }
 }
 
-#[test]
-fn what_the_examples_show_runs() {
+/// The guides among the examples, in order.
+fn guides() -> Vec<PathBuf> {
     let entries = fs::read_dir(project("examples")).expect("the examples");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let mut paths: Vec<_> = paths
@@ -53,7 +54,20 @@ fn what_the_examples_show_runs() {
         .collect();
     paths.sort();
     assert!(paths.len() >= 14, "{} examples", paths.len());
-    for path in paths {
+    paths
+}
+
+/// `guidec test examples --update` accepts the plans, after somebody has read what is different.
+#[test]
+fn the_plans_beside_the_examples_are_theirs() {
+    let count = guides().len();
+    let ended = Sandbox::new().run(&["test", &project("examples")]).with(0);
+    ended.says(&[&format!("tested {count} files: {count} same")]);
+}
+
+#[test]
+fn what_the_examples_show_runs() {
+    for path in guides() {
         let text = fs::read_to_string(&path).expect("an example");
         // Some are for a model that the user has.
         let commands = commands(&text);
