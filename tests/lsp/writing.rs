@@ -184,6 +184,10 @@ fn completion_knows_names_arguments_and_words() {
         "sc"
     );
     assert_eq!(scale["detail"], "scale: Scalar");
+    assert_eq!(
+        scale["filterText"], "scale",
+        "else Neovim shows all items, whatever was typed"
+    );
     // In an item that cannot be read.
     let cases = [
         ("    let e = momentum(^", &["beta:", "d:", "c"][..], &[][..]),

@@ -83,6 +83,8 @@ impl List<'_> {
         let new_text = new_text.unwrap_or_else(|| item.label.clone());
         item.text_edit = Some(TextEdit { range, new_text }.into());
         item.sort_text = Some(format!("{}{}", rank as u8, item.label));
+        // Some editors take a list of edits as one that is filtered already, unless it says by what.
+        item.filter_text = Some(item.label.clone());
         self.items.entry((rank, item.label.clone())).or_insert(item);
     }
 

@@ -1,9 +1,14 @@
 //! What guides cost, found when somebody asks and kept with the state of the text.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use guide_compiler::diagnostics::{Bag, Diagnostic, Severity};
 use guide_compiler::index::Indexed;
+use guide_compiler::pipeline::Analysis;
+use guide_compiler::resolved::{ItemId, Meaning};
+use guide_grammar::span::Span;
 
 use crate::commands::doc::cost;
 
@@ -28,14 +33,66 @@ impl Costs {
 }
 
 fn find(indexed: &Indexed, guide: &str) -> Option<String> {
-    // The errors are said where they are.
-    if indexed.analysis.diagnostics.has_errors() {
-        return None;
-    }
-    let cost = cost::of_guide(&indexed.analysis, guide)?;
+    let analysis = sound(indexed, guide)?;
+    let cost = cost::of_guide(&analysis, guide)?;
     Some(if cost.is_possible {
         cost.evaluations
     } else {
         format!("no plan for the embedded model: {}", cost.needs)
     })
+}
+
+/// The analysis without the errors of items that the guide has nothing to do with; nothing if there may be errors in
+/// what it is made of. They are said where they are.
+fn sound<'a>(indexed: &'a Indexed, guide: &str) -> Option<Cow<'a, Analysis>> {
+    let analysis = &indexed.analysis;
+    if !analysis.diagnostics.has_errors() {
+        return Some(Cow::Borrowed(analysis));
+    }
+    let parts = parts(indexed, indexed.in_scope(guide)?);
+    let mut others = Bag::default();
+    for diagnostic in analysis.diagnostics.iter() {
+        if diagnostic.severity != Severity::Error {
+            others.push(diagnostic.clone());
+        } else if !is_elsewhere(indexed, diagnostic, &parts) {
+            return None;
+        }
+    }
+    Some(Cow::Owned(Analysis {
+        diagnostics: others,
+        ..analysis.clone()
+    }))
+}
+
+/// The items that one is made of: itself, those that it names, and theirs.
+fn parts(indexed: &Indexed, item: ItemId) -> BTreeSet<ItemId> {
+    let mut found = BTreeSet::from([item]);
+    let mut open = vec![item];
+    while let Some(item) = open.pop().and_then(|id| indexed.item(id)) {
+        for name in &indexed.program().names {
+            if let Meaning::Item(next) = name.meaning
+                && holds(item.span, name.span)
+                && found.insert(next)
+            {
+                open.push(next);
+            }
+        }
+    }
+    found
+}
+
+/// Whether every place of a diagnostic lies in an item that is none of `parts`. What lies in no item that could be
+/// read may have taken a name away that one of them needs.
+fn is_elsewhere(indexed: &Indexed, diagnostic: &Diagnostic, parts: &BTreeSet<ItemId>) -> bool {
+    let items = &indexed.program().items;
+    let is_of_another = |place: Span| {
+        let around = items.iter().position(|item| holds(item.span, place));
+        around.is_some_and(|at| !parts.contains(&ItemId(at as u32)))
+    };
+    let mut places = diagnostic.labels.iter().map(|label| label.span);
+    !diagnostic.labels.is_empty() && places.all(is_of_another)
+}
+
+fn holds(item: Span, place: Span) -> bool {
+    item.file == place.file && item.start <= place.start && place.end <= item.end
 }
