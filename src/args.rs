@@ -20,6 +20,8 @@ mod run;
 mod sdxl;
 #[cfg(feature = "run")]
 mod shard;
+#[cfg(feature = "run")]
+mod shared;
 mod test;
 mod trace;
 
@@ -49,6 +51,8 @@ pub use run::{Run, VaeTiling};
 pub use sdxl::Sdxl;
 #[cfg(feature = "run")]
 pub use shard::Shard;
+#[cfg(feature = "run")]
+pub use shared::{AtOnce, Machine, Prompt, Reply};
 pub use test::{Test, TestFormat, TestLine};
 pub use trace::Trace;
 

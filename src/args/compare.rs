@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Dtype, Format, OUTPUT, SAMPLING, Shard, Source, Target, size};
+use super::{AtOnce, Machine, OUTPUT, Prompt, Reply, SAMPLING, Shard, Source, Target, size};
 
 /// After the help of `compare`.
 pub const COMPARE_EXAMPLES: &str = "\
@@ -85,12 +85,9 @@ pub struct Merge {
 /// What several runs have in common.
 #[derive(Clone, Debug, Args)]
 pub struct Together {
-    /// What the pictures show
-    #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
-    pub prompt: String,
-    /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
-    #[arg(long, help_heading = SAMPLING)]
-    pub prompt_weights: bool,
+    /// What they show.
+    #[command(flatten)]
+    pub prompt: Prompt,
     /// The class to aim at, by its number or its name [default: the one that the prompt names]
     #[arg(long = "target", value_name = "CLASS", help_heading = SAMPLING)]
     pub aim: Option<String>,
@@ -107,16 +104,12 @@ pub struct Together {
     /// Width and height of the pictures [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = size, help_heading = SAMPLING)]
     pub size: Option<(u32, u32)>,
-    /// Where the model runs: cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
-    pub device: String,
-    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
-    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
-    pub dtype: Option<Dtype>,
-    /// The most samples that go through the network together [default: as many as is faster]
-    #[arg(long, value_name = "N", help_heading = SAMPLING,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub max_batch: Option<u32>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// In which portions.
+    #[command(flatten)]
+    pub at_once: AtOnce,
     /// Only a part of the seeds: the I-th of N parts, counted from 0; `guidec merge` joins them
     /// [default: what SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT or JOB_COMPLETION_INDEX and
     /// JOB_COMPLETIONS say, else all]
@@ -128,10 +121,7 @@ pub struct Together {
     /// Go on with a folder that was begun: pictures that are there and whole are kept
     #[arg(long, requires = "out", help_heading = OUTPUT)]
     pub resume: bool,
-    /// Say only what went wrong
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// human: a table on stderr; json: all numbers on stdout
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
-    pub format: Format,
+    /// How it is told.
+    #[command(flatten)]
+    pub reply: Reply,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Dtype, Format, OUTPUT, SAMPLING};
+use super::{Machine, OUTPUT, Reply, SAMPLING};
 
 /// What stands under the help.
 pub const EXAMPLES: &str = "\
@@ -66,19 +66,13 @@ pub struct Fit {
     /// Never download anything
     #[arg(long, help_heading = SAMPLING)]
     pub offline: bool,
-    /// Where the model runs: cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
-    pub device: String,
-    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
-    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
-    pub dtype: Option<Dtype>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: Machine,
     /// The guide to write
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: PathBuf,
-    /// Say only what went wrong
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// human: a table on stderr; json: an object on stdout
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
-    pub format: Format,
+    /// How it is told.
+    #[command(flatten)]
+    pub reply: Reply,
 }

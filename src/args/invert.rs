@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Dtype, Format, OUTPUT, SAMPLING, Target, size};
+use super::{Machine, OUTPUT, Reply, SAMPLING, Target, size};
 
 /// What stands under the help.
 pub const EXAMPLES: &str = "\
@@ -47,22 +47,16 @@ pub struct Invert {
     /// Width and height of the picture [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = size, help_heading = SAMPLING)]
     pub size: Option<(u32, u32)>,
-    /// Where the model runs: cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
-    pub device: String,
-    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
-    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
-    pub dtype: Option<Dtype>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: Machine,
     /// The file to write: safetensors with `trajectory`, and its noise as `latents`
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: PathBuf,
     /// Write the picture of the round trip
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub picture: Option<PathBuf>,
-    /// Say only what went wrong
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// human: a summary on stderr; json: an object on stdout
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
-    pub format: Format,
+    /// How it is told.
+    #[command(flatten)]
+    pub reply: Reply,
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Drawn, Dtype, Format, OPTIMISING, OUTPUT, SAMPLING, Sdxl, Source, Target, size};
+use super::{
+    AtOnce, Drawn, Machine, OPTIMISING, OUTPUT, Prompt, Reply, SAMPLING, Sdxl, Source, Target, size,
+};
 
 /// What stands under the help.
 pub const EXAMPLES: &str = "\
@@ -28,12 +30,9 @@ pub struct Optimise {
     /// Which objective.
     #[command(flatten)]
     pub source: Source,
-    /// What the pictures show
-    #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
-    pub prompt: String,
-    /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
-    #[arg(long, help_heading = SAMPLING)]
-    pub prompt_weights: bool,
+    /// What they show.
+    #[command(flatten)]
+    pub prompt: Prompt,
     /// The class to aim at, by its number or its name [default: the one that the prompt names]
     #[arg(long = "class", value_name = "CLASS", help_heading = SAMPLING)]
     pub aim: Option<String>,
@@ -62,16 +61,12 @@ pub struct Optimise {
     /// For models of SDXL.
     #[command(flatten)]
     pub sdxl: Sdxl,
-    /// Where the model runs: cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
-    pub device: String,
-    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
-    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
-    pub dtype: Option<Dtype>,
-    /// The most samples that go through the network together [default: as many as is faster]
-    #[arg(long, value_name = "N", help_heading = SAMPLING,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub max_batch: Option<u32>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// In which portions.
+    #[command(flatten)]
+    pub at_once: AtOnce,
     /// Start from a picture (PNG or JPEG), brought to the size of the run, instead of noise
     #[arg(long, value_name = "FILE", conflicts_with = "init_latents", help_heading = OPTIMISING)]
     pub init_image: Option<PathBuf>,
@@ -91,12 +86,9 @@ pub struct Optimise {
     /// Write the final latents to a safetensors file, as `latents`
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub save_latents: Option<PathBuf>,
-    /// Say only what went wrong
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// human: a summary on stderr; json: an object on stdout
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
-    pub format: Format,
+    /// How it is told.
+    #[command(flatten)]
+    pub reply: Reply,
 }
 
 /// What is optimised.

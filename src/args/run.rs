@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{Dtype, Format, OUTPUT, SAMPLING, Sdxl, Shard, Source, Target, size};
+use super::{AtOnce, Machine, OUTPUT, Prompt, Reply, SAMPLING, Sdxl, Shard, Source, Target, size};
 
 /// What stands under the help.
 pub const EXAMPLES: &str = "\
@@ -31,12 +31,9 @@ pub struct Run {
     /// Which guide.
     #[command(flatten)]
     pub source: Source,
-    /// What the pictures show
-    #[arg(long, value_name = "TEXT", default_value = "", help_heading = SAMPLING)]
-    pub prompt: String,
-    /// Read weights in prompts: (word) and (word:1.3) are stronger, [word] is weaker, BREAK parts
-    #[arg(long, help_heading = SAMPLING)]
-    pub prompt_weights: bool,
+    /// What they show.
+    #[command(flatten)]
+    pub prompt: Prompt,
     /// The class to aim at, by its number or its name [default: the one that the prompt names]
     #[arg(long = "target", value_name = "CLASS", help_heading = SAMPLING)]
     pub aim: Option<String>,
@@ -56,16 +53,12 @@ pub struct Run {
     /// For models of SDXL.
     #[command(flatten)]
     pub sdxl: Sdxl,
-    /// Where the model runs: cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = SAMPLING)]
-    pub device: String,
-    /// The numbers that the network computes with: f32, f16 or bf16 [default: f32 on a CPU]
-    #[arg(long, value_name = "TYPE", help_heading = SAMPLING)]
-    pub dtype: Option<Dtype>,
-    /// The most samples that go through the network together [default: as many as is faster]
-    #[arg(long, value_name = "N", help_heading = SAMPLING,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub max_batch: Option<u32>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// In which portions.
+    #[command(flatten)]
+    pub at_once: AtOnce,
     /// Start from a picture (PNG or JPEG), brought to the size of the run, with noise on it; see
     /// --strength
     #[arg(long, value_name = "FILE", conflicts_with = "init_latents", help_heading = SAMPLING)]
@@ -109,12 +102,9 @@ pub struct Run {
     /// Write a line of JSON for each evaluation of the rule: what was asked, and what it took
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub trace: Option<PathBuf>,
-    /// Say only what went wrong
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// human: a summary on stderr; json: an object on stdout
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = OUTPUT)]
-    pub format: Format,
+    /// How it is told.
+    #[command(flatten)]
+    pub reply: Reply,
 }
 
 /// When pictures are decoded in tiles.

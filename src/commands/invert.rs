@@ -30,7 +30,12 @@ const PLAIN: &str = "std::rules::cfg";
 pub fn invert(args: &Invert, ui: Ui) -> Result<Exit> {
     refuse(args)?;
     let stop = stop_on_interrupt()?;
-    let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
+    let search = Search::new(
+        args.target.offline,
+        args.reply.quiet,
+        args.machine.dtype,
+        &stop,
+    );
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
@@ -41,8 +46,8 @@ pub fn invert(args: &Invert, ui: Ui) -> Result<Exit> {
     {
         output::try_out_for(file, output::SPARE)?;
     }
-    let device = device::of(&args.device)?;
-    let mut pipeline = run::load(&args.target, args.dtype, &back, &device, search, ui)?;
+    let device = device::of(&args.machine.device)?;
+    let mut pipeline = run::load(&args.target, args.machine.dtype, &back, &device, search, ui)?;
     if let Some((width, height)) = args.size {
         let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
         for plan in [&mut there, &mut back] {
@@ -147,7 +152,7 @@ fn plans(args: &Invert, ui: Ui) -> Result<[Plan; 2]> {
         compile(&source, &wanted)
     };
     let (there, back) = (of(backwards)?, of(forwards)?);
-    if !args.quiet {
+    if !args.reply.quiet {
         ui.diagnostics(&back.warnings, &back.files);
     }
     Ok([there.plan, back.plan])
@@ -202,7 +207,7 @@ impl Work<'_> {
             stop: self.stop,
         };
         let mut both = Both {
-            bar: Bar::start(self.args.quiet, self.ui),
+            bar: Bar::start(self.args.reply.quiet, self.ui),
             other,
         };
         let finished = sampling::run(&request, &mut self.pipeline, &mut both);
@@ -245,7 +250,7 @@ struct Report {
 impl Report {
     fn say(&self, args: &Invert, plan: &Plan, ui: Ui) -> Result<()> {
         let steps = plan.head.steps;
-        match args.format {
+        match args.reply.format {
             Format::Json => ui.data(
                 &json!({
                     "file": args.out, "picture": args.picture, "guide": plan.head.guide,
@@ -254,7 +259,7 @@ impl Report {
                 })
                 .to_string(),
             ),
-            Format::Human if args.quiet => Ok(()),
+            Format::Human if args.reply.quiet => Ok(()),
             Format::Human => {
                 ui.say(&format!(
                     "{} steps back and forth with `{}`: the latents come back within {:.2} % of their norm,\n\

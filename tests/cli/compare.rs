@@ -177,6 +177,91 @@ fn what_is_there_is_kept() {
         .says(&["two holds a comparison of something else"]);
 }
 
+/// What one that was killed leaves: results without the last pictures, a line for each of these, and one that was cut
+/// off.
+#[test]
+fn a_killed_one_goes_on() {
+    let sandbox = Sandbox::new();
+    let all = compare(&["--out", "two"]);
+    sandbox.run(&all).with(0);
+    assert_eq!(
+        sandbox.names("two"),
+        ["contact.png", "pictures", "report.html", "results.json"]
+    );
+    let whole = sandbox.read("two/results.json");
+    let mut results = json(&sandbox, "two/results.json");
+    let mut lines = Vec::new();
+    for (variant, folder) in [(0, "cfg-scale-3"), (1, "adaptive")] {
+        let pictures = results["variants"][variant]["pictures"].take();
+        results["variants"][variant]["pictures"] = serde_json::json!({});
+        for (seed, made) in pictures.as_object().expect("pictures") {
+            let seed: u64 = seed.parse().expect("a seed");
+            let line = serde_json::json!({"folder": folder, "seed": seed, "made": made});
+            lines.push(format!("{line}\n"));
+        }
+    }
+    let last = lines.pop().expect("a picture");
+    let stopped = format!("{}{}", lines.concat(), &last[..last.len() / 2]);
+    let leave = |folder: &str| {
+        fs::write(
+            sandbox.path(&format!("{folder}/results.json")),
+            results.to_string(),
+        )
+        .expect("a file");
+        fs::write(
+            sandbox.path(&format!("{folder}/unfinished.jsonl")),
+            &stopped,
+        )
+        .expect("a file");
+    };
+    leave("two");
+    let changed = |file: &str| {
+        let about = fs::metadata(sandbox.path(&format!("two/pictures/{file}")));
+        about.and_then(|about| about.modified()).expect("a time")
+    };
+    let (kept, lost) = ("adaptive/seed1.png", "adaptive/seed2.png");
+    let before = (changed(kept), changed(lost));
+    // Parts that were stopped are joined as far as they are.
+    sandbox.run(&["merge", "two", "--out", "joined"]).with(0);
+    let joined = json(&sandbox, "joined/results.json");
+    let count = |variant: usize| {
+        let pictures = joined["variants"][variant]["pictures"].as_object();
+        pictures.expect("pictures").len()
+    };
+    assert_eq!((count(0), count(1)), (3, 2));
+
+    sandbox.run(&[&all[..], &["--resume"]].concat()).with(0);
+    assert_eq!(changed(kept), before.0, "a line says that it is there");
+    assert_ne!(changed(lost), before.1, "half a line says nothing");
+    assert_eq!(sandbox.read("two/results.json"), whole);
+    assert!(!sandbox.path("two/unfinished.jsonl").exists());
+}
+
+/// A command that is stopped between pictures, and goes on to the same bytes.
+#[test]
+fn an_interrupted_one_goes_on() {
+    let sandbox = Sandbox::new();
+    let asked = ["--prompt", "fox", "--steps", "3", "--batch", "1", "--out"];
+    let rules = ["compare", RULES[0], RULES[1], "std::rules::apg"];
+    let args = |out: &'static str| [&rules[..], &asked, &[out]].concat();
+    let mut child = sandbox.command(&args("cut")).spawn().expect("it starts");
+    let first = sandbox.path("cut/pictures/cfg-scale-3/seed0.png");
+    while !first.exists() && child.try_wait().expect("a state").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // It may have ended by now; then nothing is left to be made.
+    let _ = child.kill();
+    child.wait().expect("it ends");
+    sandbox
+        .run(&[&args("cut")[..], &["--resume"]].concat())
+        .with(0);
+    sandbox.run(&args("whole")).with(0);
+    assert_eq!(
+        sandbox.read("cut/results.json"),
+        sandbox.read("whole/results.json")
+    );
+}
+
 #[test]
 fn a_grid_over_two_parameters() {
     let sandbox = Sandbox::new();

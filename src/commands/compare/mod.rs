@@ -1,6 +1,7 @@
 //! `guidec compare` and `guidec sweep`: the same seeds through several rules, or through one rule with several
 //! values; `guidec merge` joins what shards have made.
 
+mod journal;
 mod merge;
 mod report;
 mod results;
@@ -32,6 +33,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::fetch::{self, Search};
 use crate::files::write_whole;
 use crate::ui::Ui;
+use journal::Journal;
 use results::{FORMAT, Found, Made, Results};
 use variants::{Variant, Variants};
 use work::Jury;
@@ -90,15 +92,13 @@ fn as_run(variant: &Variant, args: &Together, allow_path: &[PathBuf]) -> Run {
     run.source.guide.clone_from(&variant.guide);
     run.source.allow_path = allow_path.to_vec();
     run.prompt.clone_from(&args.prompt);
-    run.prompt_weights = args.prompt_weights;
     run.aim.clone_from(&args.aim);
     run.target = args.target.clone();
     run.target.set.extend(variant.set.iter().cloned());
     run.size = args.size;
-    run.device.clone_from(&args.device);
-    run.dtype = args.dtype;
-    run.max_batch = args.max_batch;
-    run.quiet = args.quiet;
+    run.machine.clone_from(&args.machine);
+    run.at_once = args.at_once;
+    run.reply = args.reply;
     run
 }
 
@@ -118,7 +118,12 @@ fn together(
 ) -> Result<Exit> {
     let shard = Shard::or_of_environment(args.shard).map_err(Failure::Usage)?;
     let stop = one::stop_on_interrupt()?;
-    let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
+    let search = Search::new(
+        args.target.offline,
+        args.reply.quiet,
+        args.machine.dtype,
+        &stop,
+    );
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
@@ -129,17 +134,25 @@ fn together(
         let plan = one::plan(&run, ui)?;
         ready.push(Ready { run, plan });
     }
-    let device = one::device::of(&args.device)?;
+    let device = one::device::of(&args.machine.device)?;
     let first = ready
         .first()
         .ok_or_else(|| Failure::Usage("nothing to compare".to_owned()))?;
-    let pipeline = one::load(&args.target, args.dtype, &first.plan, &device, search, ui)?;
+    let pipeline = one::load(
+        &args.target,
+        args.machine.dtype,
+        &first.plan,
+        &device,
+        search,
+        ui,
+    )?;
     let mut results = begun(args, &variants, &ready, reference);
     let folder = place(command, args, &mut results)?;
     let mut work = Work {
         args,
         shard,
         folder: &folder,
+        journal: None,
         device: &device,
         pipeline,
         memory: Memory::new(REMEMBERED),
@@ -152,10 +165,12 @@ fn together(
     for (at, ready) in ready.iter_mut().enumerate() {
         work.variant(at, ready, &mut results)?;
     }
+    results.write(&folder)?;
+    journal::end(&folder)?;
     let (files, rows) = finish(&folder, &results)?;
-    match args.format {
+    match args.reply.format {
         Format::Json => ui.data(&table::json(&rows, &results, &folder))?,
-        Format::Human if args.quiet => {}
+        Format::Human if args.reply.quiet => {}
         Format::Human => {
             ui.say(&table::text(&rows, &results.reference));
             let (network, arithmetic) = work.seconds;
@@ -198,7 +213,7 @@ fn begun(args: &Together, variants: &Variants, ready: &[Ready], reference: Strin
         .collect();
     let head = ready.first().map(|ready| &ready.plan.head);
     let asked = [
-        ("prompt", json!(args.prompt)),
+        ("prompt", json!(args.prompt.text)),
         (
             "negative",
             json!(args.target.negative.as_deref().unwrap_or("")),
@@ -209,7 +224,7 @@ fn begun(args: &Together, variants: &Variants, ready: &[Ready], reference: Strin
         ("bind", json!(bind)),
         ("size", json!(args.size)),
         ("target", json!(args.aim)),
-        ("prompt_weights", json!(args.prompt_weights)),
+        ("prompt_weights", json!(args.prompt.weights)),
         ("version", json!(env!("CARGO_PKG_VERSION"))),
     ];
     let mut folders: Vec<String> = Vec::new();
@@ -283,6 +298,8 @@ struct Work<'a> {
     args: &'a Together,
     shard: Option<Shard>,
     folder: &'a Path,
+    /// Begun with the first picture.
+    journal: Option<Journal>,
     device: &'a Device,
     pipeline: Pipeline,
     memory: Memory,
@@ -313,7 +330,7 @@ impl Work<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        if !args.quiet {
+        if !args.reply.quiet {
             self.ui.say(&format!(
                 "{} ({} of {})",
                 found.label,
@@ -331,8 +348,7 @@ impl Work<'_> {
             self.ui,
         )?;
         self.pipeline.prepare(&ready.plan)?;
-        self.pipeline
-            .set_max_batch(args.max_batch.map(|most| most as usize));
+        self.pipeline.set_max_batch(args.at_once.most());
         let jury = Jury::of(&self.pipeline, &ready.plan.head.model.name, self.device);
         let latent = ready.plan.head.model.latent.map(|side| side as usize);
         for samples in in_a_row(&open, at_once(&ready.plan, args.batch)) {
@@ -355,10 +371,10 @@ impl Work<'_> {
                 stop: self.stop,
             };
             // Elsewhere an answer may depend on what stands beside it.
-            let exact =
-                self.device.is_cpu() && one::device::dtype(args.dtype, self.device) == DType::F32;
+            let exact = self.device.is_cpu()
+                && one::device::dtype(args.machine.dtype, self.device) == DType::F32;
             let memory = exact.then_some(&mut self.memory);
-            let mut bar = Bar::start(args.quiet, self.ui);
+            let mut bar = Bar::start(args.reply.quiet, self.ui);
             let worked = work::work(
                 &request,
                 &mut self.pipeline,
@@ -376,15 +392,22 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes pictures, then that they are there.
+    /// Writes pictures, and of each that it is there.
     fn keep(
-        &self,
+        &mut self,
         at: usize,
         first: u64,
         pictures: Vec<(guide_runtime::image::Picture, Made)>,
         results: &mut Results,
     ) -> Result<()> {
         let asked = results.asked.clone();
+        let journal = match &mut self.journal {
+            Some(journal) => journal,
+            none => {
+                results.write(self.folder)?;
+                none.insert(Journal::begin(self.folder)?)
+            }
+        };
         let Some(found) = results.variants.get_mut(at) else {
             return Ok(());
         };
@@ -395,9 +418,10 @@ impl Work<'_> {
             let about = json!({"rule": found.label, "seed": seed, "asked": asked});
             let bytes = encode_png(&picture, &about.to_string())?;
             write_whole(&place, &bytes).map_err(|error| Failure::unwritable(&place, error))?;
+            journal.add(&found.folder, seed, &made)?;
             found.pictures.insert(seed, made);
         }
-        results.write(self.folder)
+        Ok(())
     }
 }
 

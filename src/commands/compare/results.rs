@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use guide_compiler::diagnostics::{Code, Diagnostic};
 use serde::{Deserialize, Serialize};
 
+use super::journal;
 use crate::exit::{Failure, Result};
 use crate::files::write_whole;
 
@@ -99,7 +100,7 @@ impl Results {
         all.copied().collect()
     }
 
-    /// Reads what lies in a folder.
+    /// Reads what lies in a folder, also of a comparison that was stopped.
     pub fn read(folder: &Path) -> Result<Self> {
         let place = folder.join(FILE);
         let unreadable = |why: String| {
@@ -108,7 +109,7 @@ impl Results {
                 .help("name a folder that `guidec compare` or `guidec sweep` has written")
         };
         let text = fs::read_to_string(&place).map_err(|error| unreadable(error.to_string()))?;
-        let results: Results =
+        let mut results: Results =
             serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
         if results.format != FORMAT {
             let why = format!("its format is `{}`, not `{FORMAT}`", results.format);
@@ -120,6 +121,7 @@ impl Results {
             let why = format!("`{}` is no folder of pictures", found.folder);
             return Err(unreadable(why).into());
         }
+        journal::read(folder, &mut results).map_err(|error| unreadable(error.to_string()))?;
         Ok(results)
     }
 

@@ -43,7 +43,7 @@ const COMMON: [&str; 8] = [
 /// Records, fits, writes and measures.
 pub fn fit(args: &Fit, ui: Ui) -> Result<Exit> {
     let stop = stop_on_interrupt()?;
-    let search = Search::new(args.offline, args.quiet, args.dtype, &stop);
+    let search = Search::new(args.offline, args.reply.quiet, args.machine.dtype, &stop);
     if let Some(name) = &args.model {
         fetch::model(name, search, ui)?;
     }
@@ -161,10 +161,10 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(args: &'a Fit, ui: Ui, request: &Request, search: Search<'a>) -> Result<Self> {
         let plain = compile::compile(&cfg(), request)?.plan;
-        let device = device::of(&args.device)?;
+        let device = device::of(&args.machine.device)?;
         let name = args.model.as_deref().unwrap_or(&plain.head.model.name);
         let found = fetch::model(name, search, ui)?;
-        let dtype = device::dtype(args.dtype, &device);
+        let dtype = device::dtype(args.machine.dtype, &device);
         let pipeline = Pipeline::load(&found.source, &found.name, dtype, &device)?;
         let common = COMMON.iter().map(|text| (*text).to_owned());
         Ok(Self {
@@ -182,7 +182,7 @@ impl<'a> Work<'a> {
     }
 
     fn say(&self, what: &str, at: usize) {
-        if !self.args.quiet {
+        if !self.args.reply.quiet {
             let (count, prompt) = (self.prompts.len(), &self.prompts[at]);
             self.ui.say(&format!("{what} {}/{count}  {prompt}", at + 1));
         }

@@ -54,9 +54,9 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Says it in the form that was asked for.
     pub fn say(&self, ui: Ui) -> Result<()> {
-        match self.args.format {
+        match self.args.reply.format {
             Format::Json => ui.data(&self.json()),
-            Format::Human if self.args.quiet => Ok(()),
+            Format::Human if self.args.reply.quiet => Ok(()),
             Format::Human => {
                 ui.say(&self.text());
                 Ok(())

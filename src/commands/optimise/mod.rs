@@ -36,7 +36,12 @@ const KEPT_EVERY: u32 = 50;
 pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
     let begin = Instant::now();
     let stop = stop_on_interrupt()?;
-    let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
+    let search = Search::new(
+        args.target.offline,
+        args.reply.quiet,
+        args.machine.dtype,
+        &stop,
+    );
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
@@ -46,8 +51,8 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
     if let Some(file) = &args.resume {
         output::try_out_for(file, output::SPARE)?;
     }
-    let device = device::of(&args.device)?;
-    let mut pipeline = run::load(&args.target, args.dtype, &plan, &device, search, ui)?;
+    let device = device::of(&args.machine.device)?;
+    let mut pipeline = run::load(&args.target, args.machine.dtype, &plan, &device, search, ui)?;
     if let Some((width, height)) = args.size {
         let (height, width) = pipeline.latent_size(width as usize, height as usize)?;
         // INVARIANT: the sides of a latent are below those of the picture, which are `u32`.
@@ -59,7 +64,7 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
         &latent,
         pipeline.picture_size(latent[1], latent[2]),
     )?;
-    pipeline.set_max_batch(args.max_batch.map(|most| most as usize));
+    pipeline.set_max_batch(args.at_once.most());
     let mut bindings = run::bind(
         &args.target,
         run::conditions(&told),
@@ -89,9 +94,9 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
         latents::write(file, &work.latents(&finished.latents, &pipeline)?)?;
         files.push(file.clone());
     }
-    match args.format {
+    match args.reply.format {
         Format::Json => ui.data(&summary.json(&files))?,
-        Format::Human if args.quiet => {}
+        Format::Human if args.reply.quiet => {}
         Format::Human => ui.say(&summary.text(&files)),
     }
     Ok(Exit::Done)
@@ -120,7 +125,7 @@ fn plan(args: &Optimise, ui: Ui) -> Result<Plan> {
         warnings,
         files,
     } = compile(&args.source, &request)?;
-    if !args.quiet {
+    if !args.reply.quiet {
         ui.diagnostics(&warnings, &files);
     }
     Ok(plan)
@@ -161,7 +166,7 @@ impl Work<'_> {
         };
         let state = self.begin(&request, pipeline, ui)?;
         let mut work = Optimisation::new(&request, state)?;
-        let mut bar = Bar::of("turn", self.args.quiet, ui);
+        let mut bar = Bar::of("turn", self.args.reply.quiet, ui);
         let walked = self.walk(&mut work, pipeline, &mut bar);
         bar.end();
         if matches!(walked, Err(Failure::Interrupted)) {
@@ -217,7 +222,7 @@ impl Work<'_> {
             let state = State::read(file, &self.facts, self.args.rate(), self.device)?;
             let (_, wanted) = self.shapes(pipeline);
             of_shape(&state.variable, &wanted, file)?;
-            if !self.args.quiet {
+            if !self.args.reply.quiet {
                 let (turns, total) = (state.turns(), self.plan.head.steps);
                 ui.say(&format!("goes on after turn {turns} of {total}"));
             }

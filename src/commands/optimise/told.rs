@@ -11,16 +11,14 @@ pub fn as_run(args: &Optimise) -> Run {
     Run {
         source: args.source.clone(),
         prompt: args.prompt.clone(),
-        prompt_weights: args.prompt_weights,
         aim: args.aim.clone(),
         target: args.target.clone(),
         seed: args.seed,
         batch: args.batch,
         size: args.size,
         sdxl: args.sdxl.clone(),
-        device: args.device.clone(),
-        dtype: args.dtype,
-        max_batch: args.max_batch,
+        machine: args.machine.clone(),
+        at_once: args.at_once,
         init_image: None,
         vae_tiling: VaeTiling::Auto,
         way: None,
@@ -32,8 +30,7 @@ pub fn as_run(args: &Optimise) -> Run {
         save_latents: args.save_latents.clone(),
         record: None,
         trace: None,
-        quiet: args.quiet,
-        format: args.format,
+        reply: args.reply,
     }
 }
 
@@ -71,9 +68,9 @@ pub fn facts(args: &Optimise, plan: &Plan) -> Facts {
         ("model", head.model.name.clone()),
         ("loras", loras.join(", ")),
         ("vae", format!("{:?}", args.target.parts.vae)),
-        ("prompt", args.prompt.clone()),
+        ("prompt", args.prompt.text.clone()),
         ("second prompts", format!("{:?}", args.sdxl)),
-        ("prompt weights", args.prompt_weights.to_string()),
+        ("prompt weights", args.prompt.weights.to_string()),
         (
             "negative prompt",
             args.target.negative.clone().unwrap_or_default(),

@@ -53,7 +53,12 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let mut args = source::along(args)?;
     let shard = part(&args)?;
     let stop = stop_on_interrupt()?;
-    let search = Search::new(args.target.offline, args.quiet, args.dtype, &stop);
+    let search = Search::new(
+        args.target.offline,
+        args.reply.quiet,
+        args.machine.dtype,
+        &stop,
+    );
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
@@ -63,13 +68,13 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     }
     let args = &*args;
     let output = Output::prepare(args, &plan)?;
-    let device = device::of(&args.device)?;
-    let mut pipeline = load(&args.target, args.dtype, &plan, &device, search, ui)?;
+    let device = device::of(&args.machine.device)?;
+    let mut pipeline = load(&args.target, args.machine.dtype, &plan, &device, search, ui)?;
     sized(args, &mut plan, &pipeline)?;
     let latent = plan.head.model.latent.map(|side| side as usize);
     let picture = pipeline.picture_size(latent[1], latent[2]);
     memory::check(args.batch, &latent, picture)?;
-    pipeline.set_max_batch(args.max_batch.map(|most| most as usize));
+    pipeline.set_max_batch(args.at_once.most());
     let mut bindings = bind(
         &args.target,
         conditions(args),
@@ -90,7 +95,11 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         start: start(args, picture, &pipeline)?,
         stop: &stop,
     };
-    let mut watch = Watch::new(Bar::start(args.quiet, ui), args.trace.as_deref(), &plan);
+    let mut watch = Watch::new(
+        Bar::start(args.reply.quiet, ui),
+        args.trace.as_deref(),
+        &plan,
+    );
     let about = About::new(args, &plan);
     if args.resume || shard.is_some() {
         let kept = Kept::find(args, shard, &output, &about, plan.couples())?;
@@ -102,7 +111,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     watch.bar.end();
     let finished = finished?;
     let Drawn { pictures, between } = decode(args, &mut pipeline, &finished, &mut watch, &stop)?;
-    if pipeline.widened() && !args.quiet {
+    if pipeline.widened() && !args.reply.quiet {
         ui.say(WIDENED);
     }
     let summary = Summary::new(about, &finished, begin.elapsed());
@@ -121,9 +130,9 @@ const WIDENED: &str = "16 bits are too few for this model's autoencoder: it ran 
 
 /// What was written, for people or for programs.
 fn say(args: &Run, summary: &Summary, files: &[PathBuf], ui: Ui) -> Result<Exit> {
-    match args.format {
+    match args.reply.format {
         Format::Json => ui.data(&summary.json(files))?,
-        Format::Human if args.quiet => {}
+        Format::Human if args.reply.quiet => {}
         Format::Human => ui.say(&summary.text(files)),
     }
     Ok(Exit::Done)
@@ -150,7 +159,7 @@ fn go_on(
 ) -> Result<Exit> {
     let args = kept.args;
     let (there, open) = (kept.there.len(), kept.open());
-    if !args.quiet && there > 0 {
+    if !args.reply.quiet && there > 0 {
         ui.say(&format!("{there} of {} pictures are there", there + open));
     }
     let mut made = Made::default();
@@ -164,7 +173,7 @@ fn go_on(
         ));
     }
     drawn?;
-    if pipeline.widened() && !args.quiet {
+    if pipeline.widened() && !args.reply.quiet {
         ui.say(WIDENED);
     }
     let took = (made.network, made.arithmetic);
@@ -323,7 +332,7 @@ pub fn conditions(args: &Run) -> Conditions {
     // The options name what lies along the width first, the network what lies along the height.
     let turned = |pair: Option<(u32, u32)>| pair.map(|(x, y)| (y as usize, x as usize));
     Conditions {
-        prompt: args.prompt.clone(),
+        prompt: args.prompt.text.clone(),
         negative: args.target.negative.clone().filter(|text| !text.is_empty()),
         second: SecondTexts {
             prompt: sdxl.prompt_2.clone(),
@@ -334,7 +343,7 @@ pub fn conditions(args: &Run) -> Conditions {
             crop: turned(sdxl.crop),
             target: turned(sdxl.target_size),
         },
-        reading: if args.prompt_weights {
+        reading: if args.prompt.weights {
             Reading::Weighted
         } else {
             Reading::Literal
@@ -400,7 +409,7 @@ pub fn plan(args: &Run, ui: Ui) -> Result<Plan> {
         warnings,
         files,
     } = compile(&args.source, &request)?;
-    if !args.quiet {
+    if !args.reply.quiet {
         ui.diagnostics(&warnings, &files);
     }
     Ok(plan)

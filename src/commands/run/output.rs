@@ -56,7 +56,7 @@ impl Output {
         let place = if is_png && !args.out.is_dir() {
             Place::File(args.out.clone())
         } else {
-            let name = named(&plan.head.guide, &args.prompt, args.seed, args.batch);
+            let name = named(&plan.head.guide, &args.prompt.text, args.seed, args.batch);
             Place::Named {
                 folder: args.out.clone(),
                 name,

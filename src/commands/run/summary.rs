@@ -46,7 +46,7 @@ impl About {
             ("source", json!(plan.head.source)),
             ("settings", Value::Object(settings.collect())),
             ("bind", bind.collect()),
-            ("prompt", json!(args.prompt)),
+            ("prompt", json!(args.prompt.text)),
             (
                 "negative",
                 json!(args.target.negative.as_deref().unwrap_or("")),
@@ -95,18 +95,20 @@ impl About {
             ("config", path(&parts.config)),
             (
                 "device",
-                named(&args.device).filter(|_| args.device != "cpu"),
+                named(&args.machine.device).filter(|_| args.machine.device != "cpu"),
             ),
             (
                 "dtype",
-                args.dtype.and_then(|dtype| named(&format!("{dtype:?}"))),
+                args.machine
+                    .dtype
+                    .and_then(|dtype| named(&format!("{dtype:?}"))),
             ),
             (
                 "vae_tiling",
                 named(&format!("{:?}", args.vae_tiling))
                     .filter(|_| args.vae_tiling != VaeTiling::Auto),
             ),
-            ("prompt_weights", args.prompt_weights.then_some(json!(true))),
+            ("prompt_weights", args.prompt.weights.then_some(json!(true))),
         ];
         let asked = asked
             .into_iter()
