@@ -447,8 +447,12 @@ fn each_guide_says_what_it_costs() {
     let open = &said(3, &in_rule)[2];
     assert!(open.starts_with("no plan for the embedded model"), "{open}");
     assert_eq!(said(4, &in_rule)[..2], [broken, broken]);
-    // What cannot be read at all may have held anything.
-    let unread = format!("{text}\nfn half(\n");
-    assert_eq!(said(5, &unread), [broken, broken, broken]);
+    // What cannot be read keeps those who need it.
+    let half = "\nfn half() -> Scalar {\n    1 +\n}\n";
+    let unread = format!("{text}{half}");
+    assert_eq!(said(5, &unread)[..2], [known, known]);
+    let needed = unread.replace("let gain = 1 + progress", "let gain = 1 + half()");
+    assert_eq!(said(6, &needed)[..2], [broken, broken]);
+    assert_eq!(&said(7, &needed)[2], open);
     assert_eq!(client.leave(), Some(0));
 }

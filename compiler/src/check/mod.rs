@@ -49,6 +49,7 @@ pub use builder::MAX_NODES;
 pub use call::MAX_CALLS;
 pub use engine::MAX_EXPRESSIONS;
 pub use known::Known;
+pub(crate) use scan::is_whole;
 pub use weight::{MAX_DEGREE as MAX_WEIGHT_DEGREE, MAX_TERMS as MAX_WEIGHT_TERMS};
 
 use std::collections::BTreeMap;

@@ -43,10 +43,26 @@ pub(crate) fn annotation(block: &Block, local: LocalId) -> Option<(&crate::resol
     found
 }
 
+/// Whether nothing of a function was left out because its error was said elsewhere, as of a name that stands in an
+/// item which cannot be read.
+pub(crate) fn is_whole(function: &Function) -> bool {
+    let mut whole = true;
+    let mut look = |part: Part<'_>, _| {
+        if let Part::Lost | Part::Prev(PrevOf::Error) = part {
+            whole = false;
+        }
+    };
+    let defaults = function.params.iter().flat_map(|param| &param.default);
+    defaults.for_each(|value| visit(value, 0, &mut look));
+    visit_block(&function.body, 0, &mut look);
+    whole
+}
+
 /// What a walk through a body meets.
 enum Part<'p> {
     Let(&'p Let),
     Prev(&'p PrevOf),
+    Lost,
 }
 
 fn visit_block<'p>(block: &'p Block, depth: usize, f: &mut dyn FnMut(Part<'p>, usize)) {
@@ -100,7 +116,8 @@ fn visit<'p>(expr: &'p Expr, depth: usize, f: &mut dyn FnMut(Part<'p>, usize)) {
                 .for_each(|e| visit(e, depth, f));
             visit_block(body, depth + 1, f);
         }
-        ExprNode::Error | ExprNode::Number(_) | ExprNode::String(_) | ExprNode::Bool(_) => {}
+        ExprNode::Error => f(Part::Lost, depth),
+        ExprNode::Number(_) | ExprNode::String(_) | ExprNode::Bool(_) => {}
         ExprNode::Local(_) | ExprNode::Item(_) | ExprNode::Word(_) => {}
     }
 }

@@ -131,6 +131,11 @@ impl Indexed {
         found.map(|(_, id)| *id)
     }
 
+    /// Whether everything that an item names is known: what could not be read may hold the rest.
+    pub fn is_whole(&self, id: ItemId) -> bool {
+        self.function(id).is_none_or(check::is_whole)
+    }
+
     /// The item of the root that holds a byte.
     pub fn item_around(&self, byte: u32) -> Option<ItemId> {
         let root = self.program().modules.first()?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use guide_compiler::diagnostics::{Bag, Diagnostic, Severity};
 use guide_compiler::index::Indexed;
 use guide_compiler::pipeline::Analysis;
-use guide_compiler::resolved::{ItemId, Meaning};
+use guide_compiler::resolved::{Item, ItemId, Meaning};
 use guide_grammar::span::Span;
 
 use crate::commands::doc::cost;
@@ -42,14 +42,17 @@ fn find(indexed: &Indexed, guide: &str) -> Option<String> {
     })
 }
 
-/// The analysis without the errors of items that the guide has nothing to do with; nothing if there may be errors in
-/// what it is made of. They are said where they are.
+/// The analysis without the errors of what the guide has nothing to do with; nothing if there are errors in what it is
+/// made of, or names that may stand in what cannot be read. They are said where they are.
 fn sound<'a>(indexed: &'a Indexed, guide: &str) -> Option<Cow<'a, Analysis>> {
     let analysis = &indexed.analysis;
     if !analysis.diagnostics.has_errors() {
         return Some(Cow::Borrowed(analysis));
     }
     let parts = parts(indexed, indexed.in_scope(guide)?);
+    if !parts.iter().all(|part| indexed.is_whole(*part)) {
+        return None;
+    }
     let mut others = Bag::default();
     for diagnostic in analysis.diagnostics.iter() {
         if diagnostic.severity != Severity::Error {
@@ -81,16 +84,12 @@ fn parts(indexed: &Indexed, item: ItemId) -> BTreeSet<ItemId> {
     found
 }
 
-/// Whether every place of a diagnostic lies in an item that is none of `parts`. What lies in no item that could be
-/// read may have taken a name away that one of them needs.
+/// Whether no place of a diagnostic lies in one of `parts`.
 fn is_elsewhere(indexed: &Indexed, diagnostic: &Diagnostic, parts: &BTreeSet<ItemId>) -> bool {
-    let items = &indexed.program().items;
-    let is_of_another = |place: Span| {
-        let around = items.iter().position(|item| holds(item.span, place));
-        around.is_some_and(|at| !parts.contains(&ItemId(at as u32)))
-    };
-    let mut places = diagnostic.labels.iter().map(|label| label.span);
-    !diagnostic.labels.is_empty() && places.all(is_of_another)
+    let mut items = parts.iter().filter_map(|part| indexed.item(*part));
+    let places = &diagnostic.labels;
+    let lies_in = |item: &Item| places.iter().any(|label| holds(item.span, label.span));
+    !places.is_empty() && !items.any(lies_in)
 }
 
 fn holds(item: Span, place: Span) -> bool {
