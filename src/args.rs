@@ -219,7 +219,9 @@ pub struct Target {
     #[arg(long = "set", value_name = "NAME=EXPR", value_parser = pair, help_heading = GUIDE)]
     pub set: Vec<(String, String)>,
     /// Binds what the guide declares: a model or a classifier (folder), a mask or image (picture or
-    /// .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors)
+    /// .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors), a loss
+    /// (color:#ff8000, mask:FILE, clip_text:TEXT or style:FILE); NAME.classes=TEXT, repeated, names a
+    /// CLIP classifier's classes, NAME.network=DIR the network of a loss
     #[arg(long = "bind", value_name = "NAME=VALUE", value_parser = pair, help_heading = GUIDE)]
     pub bind: Vec<(String, String)>,
     /// The model: a name, a folder in diffusers layout, or a .safetensors file [default: the

@@ -44,8 +44,21 @@ impl Ui {
 
     /// Whether a person watches stderr.
     #[cfg(feature = "run")]
-    fn is_watched(self) -> bool {
+    pub fn is_watched(self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// Whether what goes to stderr is in colour.
+    #[cfg(feature = "run")]
+    pub fn has_colour(self) -> bool {
+        self.colour
+    }
+
+    /// Writes to the terminal as it is, without an end of the line.
+    #[cfg(feature = "run")]
+    pub fn draw(self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
 
     /// A bar where a person watches.

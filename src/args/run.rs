@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::commands::run::preview::Way;
+
 use super::{AtOnce, Machine, OUTPUT, Prompt, Reply, SAMPLING, Sdxl, Shard, Source, Target, size};
 
 /// What stands under the help.
@@ -22,6 +24,7 @@ Examples:
   guidec run std::rules::cfg --set scale=4 --prompt \"panda\" --seed 7 --batch 4 --out pictures
   guidec run my_rule.guide --bind region=mask.png --bind style=\"glossy\" --prompt \"lemon\"
   guidec run std::rules::apg --prompt \"panda\" --every 5 --out panda.png
+  guidec run std::rules::cfg --prompt \"owl\" --steps 50 --preview
   guidec run std::rules::cfg --prompt \"owl\" --batch 64 --resume
   guidec run plan.json --prompt \"strawberry\"";
 
@@ -93,6 +96,11 @@ pub struct Run {
     #[arg(long, value_name = "N", help_heading = OUTPUT,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub every: Option<u32>,
+    /// Show the picture as it forms, in the terminal; --preview=WAY where the terminal is not known: kitty,
+    /// iterm2, sixel, or blocks, two pixels a character
+    #[arg(long, value_name = "WAY", num_args = 0..=1, require_equals = true, hide_possible_values = true,
+          default_missing_value = "auto", conflicts_with = "quiet", help_heading = OUTPUT)]
+    pub preview: Option<Way>,
     /// Write the final latents to a safetensors file, as `latents`
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub save_latents: Option<PathBuf>,

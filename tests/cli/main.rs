@@ -43,6 +43,8 @@ mod output;
 #[cfg(feature = "run")]
 mod pages;
 mod plan;
+#[cfg(all(unix, feature = "run"))]
+mod preview;
 #[cfg(feature = "run")]
 mod random_model;
 #[cfg(feature = "run")]

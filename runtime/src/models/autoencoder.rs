@@ -1,7 +1,8 @@
 //! Between pictures and latents: the autoencoder with what it takes to decode large pictures, and
 //! pictures whose numbers are too large for 16 bits.
 
-use std::cell::{Cell, OnceCell};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -40,10 +41,9 @@ pub(super) struct Autoencoder {
     source: Source,
     device: Device,
     dtype: DType,
-    tiling: Tiling,
     /// The same in f32, once it was needed.
-    wide: OnceCell<Vae>,
-    widened: Cell<bool>,
+    wide: OnceLock<Vae>,
+    widened: AtomicBool,
 }
 
 impl Autoencoder {
@@ -59,9 +59,8 @@ impl Autoencoder {
             source: source.clone(),
             device: device.clone(),
             dtype,
-            tiling: Tiling::Auto,
-            wide: OnceCell::new(),
-            widened: Cell::new(false),
+            wide: OnceLock::new(),
+            widened: AtomicBool::new(false),
         })
     }
 
@@ -69,29 +68,25 @@ impl Autoencoder {
         self.vae.config()
     }
 
-    pub fn set_tiling(&mut self, tiling: Tiling) {
-        self.tiling = tiling;
-    }
-
     /// Whether a picture had to be decoded again in f32.
     pub fn widened(&self) -> bool {
-        self.widened.get()
+        self.widened.load(Ordering::Relaxed)
     }
 
     /// The picture of one sample's latents, `[1, C, h, w]`, to `[1, 3, H, W]` in 0..1, f32.
     ///
     /// # Errors
     /// `NotFinite` for latents that have no picture; what the tensor library reports.
-    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+    pub fn decode(&self, latents: &Tensor, tiling: Tiling) -> Result<Tensor> {
         let latents = (latents.to_device(&self.device)? * (1.0 / self.config().scaling_factor))?;
         let again = || {
             if self.dtype == DType::F32 {
                 return Ok(None);
             }
-            self.widened.set(true);
-            Ok(Some(self.parts(self.wide()?, &latents)?))
+            self.widened.store(true, Ordering::Relaxed);
+            Ok(Some(self.parts(self.wide()?, &latents, tiling)?))
         };
-        let picture = finite(self.parts(&self.vae, &latents)?, again)?;
+        let picture = finite(self.parts(&self.vae, &latents, tiling)?, again)?;
         Ok(picture.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
     }
 
@@ -158,7 +153,7 @@ impl Autoencoder {
             if self.dtype == DType::F32 {
                 return Ok(None);
             }
-            self.widened.set(true);
+            self.widened.store(true, Ordering::Relaxed);
             Ok(Some(self.wide()?.moments(&picture)?))
         };
         let moments = finite(self.vae.moments(&picture)?, again)?;
@@ -172,11 +167,11 @@ impl Autoencoder {
         })
     }
 
-    fn parts(&self, vae: &Vae, latents: &Tensor) -> Result<Tensor> {
+    fn parts(&self, vae: &Vae, latents: &Tensor, tiling: Tiling) -> Result<Tensor> {
         let (_, _, height, width) = latents.dims4()?;
         let factor = self.config().factor();
         let pixels = height * width * factor * factor;
-        let in_tiles = match self.tiling {
+        let in_tiles = match tiling {
             Tiling::Auto => pixels > WHOLE_PIXELS,
             Tiling::On => height.max(width) > TILES.side,
             Tiling::Off => false,
@@ -269,17 +264,17 @@ mod tests {
     /// Tiles differ from the whole as far as the norms see less of the picture: by little in the mean.
     #[test]
     fn tiles_show_what_the_whole_shows() -> Result<()> {
-        let mut autoencoder = Autoencoder::load(&embedded::source(), DType::F32, &Device::Cpu)?;
+        let autoencoder = Autoencoder::load(&embedded::source(), DType::F32, &Device::Cpu)?;
         let latents = latents(24, 88);
-        let whole = autoencoder.decode(&latents)?;
-        autoencoder.set_tiling(Tiling::On);
-        let tiled = autoencoder.decode(&latents)?;
+        let whole = autoencoder.decode(&latents, Tiling::Auto)?;
+        let tiled = autoencoder.decode(&latents, Tiling::On)?;
         assert_eq!(tiled.dims(), whole.dims());
         let off = (&tiled - &whole)?.abs()?;
         let mean = off.mean_all()?.to_scalar::<f32>()?;
         assert!(mean > 0.0 && mean < 0.02, "off by {mean} in the mean");
-        autoencoder.set_tiling(Tiling::Off);
-        let off = (autoencoder.decode(&latents)? - whole)?.abs()?.max_all()?;
+        let off = (autoencoder.decode(&latents, Tiling::Off)? - whole)?
+            .abs()?
+            .max_all()?;
         assert_eq!(off.to_scalar::<f32>()?, 0.0);
         Ok(())
     }
@@ -323,9 +318,9 @@ mod tests {
         let by = |picture: &Tensor| Ok(weighted(picture)?.1);
         let gradient = autoencoder.decode_back(&latents, &by)?;
         holds_along(&latents, &gradient, &|latents| {
-            Ok(weighted(&autoencoder.decode(latents)?)?.0)
+            Ok(weighted(&autoencoder.decode(latents, Tiling::Auto)?)?.0)
         })?;
-        let picture = autoencoder.decode(&latents)?;
+        let picture = autoencoder.decode(&latents, Tiling::Auto)?;
         let gradient = autoencoder.encode_back(&picture, &by)?;
         holds_along(&picture, &gradient, &|picture| {
             Ok(weighted(&autoencoder.distribution(picture)?.mean)?.0)
@@ -336,7 +331,7 @@ mod tests {
     fn latents_without_a_picture_are_an_error() -> Result<()> {
         let autoencoder = Autoencoder::load(&embedded::source(), DType::F16, &Device::Cpu)?;
         let error = autoencoder
-            .decode(&(latents(16, 16) * f64::NAN)?)
+            .decode(&(latents(16, 16) * f64::NAN)?, Tiling::Auto)
             .expect_err("no picture");
         assert_eq!(error.kind, ErrorKind::NotFinite);
         assert!(!autoencoder.widened());

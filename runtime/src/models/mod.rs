@@ -7,6 +7,7 @@ mod answer;
 mod autoencoder;
 mod conditions;
 pub(crate) mod convert;
+mod decoder;
 pub mod embedded;
 mod fields;
 mod gradient;
@@ -25,5 +26,6 @@ mod unrelated;
 
 pub use autoencoder::{Tiling, WHOLE_PIXELS};
 pub use conditions::{AskedFraming, Conditions, SecondTexts};
+pub use decoder::Decoder;
 pub use judges::own_folder;
 pub use pipeline::{MAX_SIDE, Pipeline};

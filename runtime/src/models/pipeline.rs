@@ -8,6 +8,7 @@ mod world;
 pub use size::MAX_SIDE;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use guide_compiler::plan::{
@@ -18,6 +19,7 @@ use guide_compiler::plan::{
 use super::answer::{self, Answers, Asked};
 use super::autoencoder::{Autoencoder, Tiling};
 use super::conditions::{Conditions, Words};
+use super::decoder::Decoder;
 use super::judges::Judges;
 use super::network::Network;
 use super::sd::{self, VaeConfig};
@@ -38,7 +40,8 @@ pub struct Pipeline {
     dtype: DType,
     device: Device,
     main: Network,
-    autoencoder: Autoencoder,
+    autoencoder: Arc<Autoencoder>,
+    tiling: Tiling,
     others: BTreeMap<String, Network>,
     conditions: Conditions,
     judges: Judges,
@@ -81,7 +84,8 @@ impl Pipeline {
             source: source.clone(),
             dtype,
             device: device.clone(),
-            autoencoder,
+            autoencoder: Arc::new(autoencoder),
+            tiling: Tiling::Auto,
             main,
             others: BTreeMap::new(),
             conditions: Conditions::default(),
@@ -188,16 +192,17 @@ impl Pipeline {
     /// # Errors
     /// What the tensor library reports.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let pictures = (0..latents.dim(0)?).map(|i| {
-            let latents = latents.narrow(0, i, 1)?;
-            self.autoencoder.decode(&latents)
-        });
-        Ok(Tensor::cat(&pictures.collect::<Result<Vec<_>>>()?, 0)?)
+        self.decoder().decode(latents)
+    }
+
+    /// What makes pictures of latents, to be held while the model is asked.
+    pub fn decoder(&self) -> Decoder {
+        Decoder::new(Arc::clone(&self.autoencoder), self.tiling)
     }
 
     /// Sets when pictures are decoded in tiles.
     pub fn set_tiling(&mut self, tiling: Tiling) {
-        self.autoencoder.set_tiling(tiling);
+        self.tiling = tiling;
     }
 
     /// Whether 16 bits were too few for the autoencoder, so that it ran again in f32.
@@ -503,13 +508,13 @@ impl Predictor for Pipeline {
         let (judges, classifier) = (&self.judges, question.classifier);
         match &question.by {
             None => {
-                let decode = |latent: &Tensor| self.autoencoder.decode(latent);
+                let decode = |latent: &Tensor| self.autoencoder.decode(latent, Tiling::Auto);
                 let each = rows.map(|at| judges.logits(classifier, &row(at)?, question.t, &decode));
                 Ok(Verdict::Logits(each.collect::<Result<_>>()?))
             }
             Some(by) => {
                 let each = rows.zip(by);
-                let decoder = &self.autoencoder;
+                let decoder = &*self.autoencoder;
                 let each = each.map(|(at, by)| {
                     judges.gradient(classifier, &row(at)?, question.t, by, decoder)
                 });

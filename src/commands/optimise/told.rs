@@ -25,6 +25,7 @@ pub fn as_run(args: &Optimise) -> Run {
         init_latents: None,
         out: args.out.clone(),
         every: None,
+        preview: None,
         resume: false,
         shard: None,
         save_latents: args.save_latents.clone(),

@@ -50,6 +50,14 @@ impl Bar {
         }
     }
 
+    /// Draws something above the bar.
+    pub fn above(&self, draw: impl FnOnce()) {
+        match &self.kind {
+            Kind::Drawn(bar) => bar.suspend(draw),
+            Kind::Silent | Kind::Lines { .. } => draw(),
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(&self) {
         if let Kind::Drawn(bar) = &self.kind {

@@ -153,7 +153,7 @@ impl<'a> Kept<'a> {
         watch: &mut Watch,
         request: &Request<'_>,
     ) -> Result<()> {
-        let drawn = super::decode(self.args, pipeline, finished, watch, request.stop)?;
+        let drawn = super::decode(pipeline, finished, watch, request.stop)?;
         for (row, picture) in drawn.pictures.iter().enumerate() {
             let sample = first as usize + row;
             let file = self.output.place_of(first + row as u32);

@@ -7,6 +7,7 @@ mod kept;
 pub mod memory;
 pub mod output;
 pub mod portions;
+pub mod preview;
 mod record;
 mod saved;
 mod source;
@@ -44,6 +45,7 @@ use bar::Bar;
 use between::{Between, Halfway};
 use kept::{Kept, Made};
 use output::Output;
+use preview::Preview;
 use summary::{About, Summary};
 use trace::Watch;
 
@@ -100,6 +102,13 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
         args.trace.as_deref(),
         &plan,
     );
+    pipeline.set_tiling(match args.vae_tiling {
+        VaeTiling::Auto => Tiling::Auto,
+        VaeTiling::On => Tiling::On,
+        VaeTiling::Off => Tiling::Off,
+    });
+    let preview = |way| Preview::new(way, pipeline.decoder(), &plan, ui);
+    watch.preview = args.preview.and_then(preview);
     let about = About::new(args, &plan);
     if args.resume || shard.is_some() {
         let kept = Kept::find(args, shard, &output, &about, plan.couples())?;
@@ -110,7 +119,7 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     let finished = sample(args, &request, all, &mut pipeline, &mut watch);
     watch.bar.end();
     let finished = finished?;
-    let Drawn { pictures, between } = decode(args, &mut pipeline, &finished, &mut watch, &stop)?;
+    let Drawn { pictures, between } = decode(&pipeline, &finished, &mut watch, &stop)?;
     if pipeline.widened() && !args.reply.quiet {
         ui.say(WIDENED);
     }
@@ -423,17 +432,11 @@ struct Drawn {
 
 /// The pictures of a run, one after another, so that an interruption does not wait for all.
 fn decode(
-    args: &Run,
-    pipeline: &mut Pipeline,
+    pipeline: &Pipeline,
     finished: &Finished,
     watch: &mut Watch,
     stop: &AtomicBool,
 ) -> Result<Drawn> {
-    pipeline.set_tiling(match args.vae_tiling {
-        VaeTiling::Auto => Tiling::Auto,
-        VaeTiling::On => Tiling::On,
-        VaeTiling::Off => Tiling::Off,
-    });
     let between = watch.between.take();
     let between = between.map(|between| between.pictures(pipeline, stop));
     let between = between.transpose()?.unwrap_or_default();
@@ -442,8 +445,6 @@ fn decode(
         check(stop)?;
         pictures.extend(Picture::of(&pipeline.decode(&latents)?)?);
     }
-    // What classifiers see in the next portion is decoded as it was in this one.
-    pipeline.set_tiling(Tiling::Auto);
     Ok(Drawn { pictures, between })
 }
 

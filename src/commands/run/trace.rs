@@ -15,17 +15,20 @@ use serde_json::{Map, Value, json};
 use super::bar::Bar;
 use super::between::Between;
 use super::output::make_folder;
+use super::preview::Preview;
 use crate::exit;
 use crate::files::{folder_of, write_whole};
 
 /// What stands in the first line.
 const FORMAT: &str = "guide-trace/1";
 
-/// The bar, and beside it what else is asked for: a trace, pictures on the way.
+/// The bar, and beside it what else is asked for: a trace, pictures on the way, a preview.
 pub struct Watch {
     pub bar: Bar,
     /// Pictures on the way.
     pub between: Option<Between>,
+    /// The picture as it forms.
+    pub preview: Option<Preview>,
     trace: Option<Trace>,
 }
 
@@ -54,6 +57,7 @@ impl Watch {
         Self {
             bar,
             between: None,
+            preview: None,
             trace,
         }
     }
@@ -96,7 +100,11 @@ impl Observer for Watch {
         if let Some(between) = &mut self.between {
             between.tick(progress)?;
         }
-        self.bar.tick(progress)
+        self.bar.tick(progress)?;
+        if let Some(preview) = &mut self.preview {
+            preview.tick(progress, &self.bar);
+        }
+        Ok(())
     }
 }
 
