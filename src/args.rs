@@ -218,8 +218,8 @@ pub struct Target {
     /// repeated for other parameters
     #[arg(long = "set", value_name = "NAME=EXPR", value_parser = pair, help_heading = GUIDE)]
     pub set: Vec<(String, String)>,
-    /// Binds what the guide declares: a model or a classifier (folder), a mask or image (picture or
-    /// .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors), a loss
+    /// Binds what the guide declares: a model or a classifier (folder, or a name of the hub), a mask or
+    /// image (picture or .safetensors), a prompt (text; repeat it for a list), a table (.csv or .safetensors), a loss
     /// (color:#ff8000, mask:FILE, clip_text:TEXT or style:FILE); NAME.classes=TEXT, repeated, names a
     /// CLIP classifier's classes, NAME.network=DIR the network of a loss
     #[arg(long = "bind", value_name = "NAME=VALUE", value_parser = pair, help_heading = GUIDE)]

@@ -175,14 +175,10 @@ fn classifiers(target: &Target) -> Vec<KnownClassifier> {
             backward: Some(config.backward()),
         })
     };
-    let folders = target
-        .bind
-        .iter()
-        .filter(|(_, value)| std::path::Path::new(value).join("config.json").is_file());
     // The network of a loss is asked under the loss's name.
-    let bound = folders.filter_map(|(name, value)| {
+    let bound = target.bind.iter().filter_map(|(name, value)| {
         let name = name.strip_suffix(inputs::NETWORK).unwrap_or(name);
-        known(&Source::Folder(value.into()), Some(name), None)
+        known(&there(value)?, Some(name), None)
     });
     let mut all: Vec<KnownClassifier> = bound.collect();
     let model = target.model.as_deref().unwrap_or(crate::describe::EMBEDDED);
@@ -194,6 +190,22 @@ fn classifiers(target: &Target) -> Vec<KnownClassifier> {
         );
     }
     all
+}
+
+/// What is bound, where it is a network that lies here: by its folder, or by a name of the hub.
+#[cfg(feature = "run")]
+fn there(value: &str) -> Option<guide_runtime::weights::Source> {
+    use guide_runtime::weights::Source;
+    use guide_runtime::weights::find::{find, repository};
+
+    let is_network = |source: &Source| source.has("config.json");
+    let folder = Source::Folder(value.into());
+    if is_network(&folder) {
+        return Some(folder);
+    }
+    repository(value)?;
+    let found = find(value, &crate::describe::places()).ok()?;
+    Some(found.source).filter(is_network)
 }
 
 /// What backward passes through the model hold, by its configs. What cannot be read is refused when it is

@@ -1,9 +1,13 @@
-//! A model by its name: where it lies, or fetched from the Hugging Face hub with a bar.
+//! A model or a classifier by its name: where it lies, or fetched from the Hugging Face hub with a bar.
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use guide_compiler::plan::{Need, Plan};
 use guide_runtime::error::ErrorKind;
-use guide_runtime::weights::find::{Found, find, repository};
+use guide_runtime::inputs::NETWORK;
+use guide_runtime::weights::Source;
+use guide_runtime::weights::find::{Found, Kind, find, repository};
 
 use crate::args::Dtype;
 use crate::describe::places;
@@ -37,6 +41,49 @@ impl<'a> Search<'a> {
 
 /// The model of that name, fetched where it lies nowhere and may be.
 pub fn model(name: &str, search: Search<'_>, ui: Ui) -> Result<Found> {
+    let kind = Kind::Pipeline { half: search.half };
+    of_kind(name, kind, search, ui)
+}
+
+/// The classifier, or the network of a loss, in that folder or of that name.
+pub fn network(name: &str, search: Search<'_>, ui: Ui) -> Result<Source> {
+    if Path::new(name).exists() || repository(name).is_none() {
+        return Ok(Source::Folder(name.into()));
+    }
+    Ok(of_kind(name, Kind::Network, search, ui)?.source)
+}
+
+/// Fetches the classifiers and the networks of losses that are bound by a name of the hub and lie nowhere
+/// yet, so that a plan can be made by what they are. `plan` makes one without them, which says what the
+/// bound names are; it is asked only where something may be missing.
+pub fn networks(
+    bind: &[(String, String)],
+    search: Search<'_>,
+    ui: Ui,
+    plan: impl FnOnce() -> Result<Plan>,
+) -> Result<()> {
+    let is_absent = |value: &str| {
+        !Path::new(value).exists() && repository(value).is_some() && find(value, &places()).is_err()
+    };
+    let absent = bind.iter().filter(|(_, value)| is_absent(value));
+    let absent: Vec<&(String, String)> = absent.collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let plan = plan()?;
+    for (name, value) in absent {
+        let need = match name.strip_suffix(NETWORK) {
+            Some(loss) => Need::Loss(loss.to_owned()),
+            None => Need::Classifier(name.clone()),
+        };
+        if plan.head.needs.contains(&need) {
+            network(value, search, ui)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_kind(name: &str, kind: Kind, search: Search<'_>, ui: Ui) -> Result<Found> {
     let places = places();
     let offline = search.offline || is_offline();
     let found = find(name, &places);
@@ -55,7 +102,7 @@ pub fn model(name: &str, search: Search<'_>, ui: Ui) -> Result<Found> {
             false => error,
         })?);
     }
-    hub::complete(name, repository, found, search, ui)
+    hub::complete(name, repository, found, kind, search, ui)
 }
 
 /// What the hub's own tools take for "no network".
@@ -67,13 +114,14 @@ fn is_offline() -> bool {
 
 #[cfg(not(feature = "download"))]
 mod hub {
-    use super::{Found, Result, Search, Ui};
+    use super::{Found, Kind, Result, Search, Ui};
     use guide_runtime::error::RuntimeError;
 
     pub fn complete(
         _: &str,
         _: &str,
         found: std::result::Result<Found, RuntimeError>,
+        _: Kind,
         _: Search<'_>,
         _: Ui,
     ) -> Result<Found> {
@@ -85,11 +133,10 @@ mod hub {
 mod hub {
     use guide_runtime::error::{ErrorKind, RuntimeError};
     use guide_runtime::run::stopped;
-    use guide_runtime::weights::Source;
     use guide_runtime::weights::download::{Event, Hub, fetch, is_unfinished};
     use indicatif::ProgressBar;
 
-    use super::{Found, Result, Search, Ui, find, places};
+    use super::{Found, Kind, Result, Search, Ui, find, places};
 
     const LINE: &str = "{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
@@ -98,13 +145,14 @@ mod hub {
         name: &str,
         repository: &str,
         found: std::result::Result<Found, RuntimeError>,
+        kind: Kind,
         search: Search<'_>,
         ui: Ui,
     ) -> Result<Found> {
         let Some(cache) = places().hub else {
             return Ok(found?);
         };
-        let is_elsewhere = |found: &Found| !matches!(&found.source, Source::Folder(folder) if folder.starts_with(&cache));
+        let is_elsewhere = |found: &Found| !matches!(&found.source, super::Source::Folder(folder) if folder.starts_with(&cache));
         match &found {
             Ok(found) if is_elsewhere(found) || !is_unfinished(repository, &cache) => {}
             Err(error) if error.kind != ErrorKind::ModelNotFound => {}
@@ -120,7 +168,7 @@ mod hub {
                     "fetching `{repository}` into {}",
                     hub.cache.display()
                 ));
-                fetch(repository, search.half, &hub, &mut |event| bar.event(event))?;
+                fetch(repository, kind, &hub, &mut |event| bar.event(event))?;
                 bar.end();
                 return Ok(find(name, &places())?);
             }

@@ -99,6 +99,64 @@ fn bytes_that_are_not_the_hubs_are_refused_and_fetched_anew() {
     assert!(!kept(UNET) && kept("unet/config.json"), "{asked:?}");
 }
 
+/// A classifier is bound by its name as it is by its folder.
+#[test]
+fn a_classifier_is_fetched_once() {
+    let sandbox = Sandbox::new();
+    let clip = sandbox.path("clip");
+    std::fs::create_dir(&clip).expect("a folder");
+    let oracle = [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+    ];
+    let oracle = oracle.map(|name| ("tests/oracle/models/tiny-clip", name));
+    let tokenizer = ["vocab.json", "merges.txt", "tokenizer_config.json"];
+    let tokenizer = tokenizer.map(|name| ("runtime/models/pocket/tokenizer", name));
+    for (folder, name) in oracle.into_iter().chain(tokenizer) {
+        std::fs::copy(project(&format!("{folder}/{name}")), clip.join(name)).expect("a copy");
+    }
+    let hub = Hub::start("acme/clip", &clip, &[]);
+    let picture = |judge: &str| {
+        let judge = format!("judge={judge}");
+        let args = [
+            "run",
+            "std::rules::gradient_free",
+            "--steps",
+            "2",
+            "--out",
+            "a.png",
+            "--prompt",
+            "fox",
+            "--bind",
+            &judge,
+            "--bind",
+            "judge.classes=a fox",
+            "--bind",
+            "judge.classes=an owl",
+            "--target",
+            "0",
+        ];
+        let ended = ended(command(&sandbox, &hub, &args), "").with(0);
+        let pixels = image::open(sandbox.path("a.png"))
+            .expect("a picture")
+            .to_rgb8();
+        (ended.stderr, pixels)
+    };
+    let (said, fetched) = picture("acme/clip");
+    assert!(said.contains("fetching `acme/clip`"), "{said}");
+    let count = hub.asked.lock().expect("whole").len();
+    let (again, _) = picture("acme/clip");
+    assert!(!again.contains("fetching"), "{again}");
+    assert_eq!(
+        hub.asked.lock().expect("whole").len(),
+        count,
+        "all is there"
+    );
+    let (_, own) = picture(&clip.to_string_lossy());
+    assert_eq!(fetched, own);
+}
+
 #[test]
 fn what_a_hub_does_not_give() {
     let (sandbox, hub) = (sandbox(), hub(&[]));

@@ -12,7 +12,7 @@ use hf_hub::api::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use sha2::{Digest, Sha256};
 
-use super::find::in_cache;
+use super::find::{Kind, in_cache};
 use super::wanted::wanted;
 use crate::error::{ErrorKind, Result, RuntimeError};
 
@@ -51,23 +51,23 @@ const RETRIES: usize = 3;
 /// Marks a model of which something is still missing.
 const UNFINISHED: &str = "guidec.part";
 
-/// Fetches what a pipeline needs of the repository `ORGANISATION/NAME`; `half` prefers weights in f16.
+/// Fetches what is needed of the repository `ORGANISATION/NAME`.
 /// `watch` is told how far it is and may end it by an error; what is there by then is kept for the next
 /// time.
 ///
 /// # Errors
 /// `ModelNotFound` where the hub has no such model, does not show it, or cannot be reached;
-/// `ModelIncomplete` for a repository that is no pipeline in diffusers layout; `Pickle`;
+/// `ModelIncomplete` for a repository that holds something else; `Pickle`;
 /// `WeightsDamaged` where the bytes are not what the hub says; `OutputUnwritable`; what `watch` gives.
 pub fn fetch(
     repository: &str,
-    half: bool,
+    kind: Kind,
     hub: &Hub,
     watch: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let (events, heard) = mpsc::channel();
     let (owned, hub) = (repository.to_owned(), hub.clone());
-    let worker = thread::spawn(move || all(&owned, half, &hub, &events));
+    let worker = thread::spawn(move || all(&owned, kind, &hub, &events));
     loop {
         match heard.recv_timeout(PATIENCE) {
             Ok(event) => watch(event)?,
@@ -96,7 +96,7 @@ pub fn is_unfinished(repository: &str, cache: &Path) -> bool {
     })
 }
 
-fn all(repository: &str, half: bool, hub: &Hub, events: &Sender<Event>) -> Result<()> {
+fn all(repository: &str, kind: Kind, hub: &Hub, events: &Sender<Event>) -> Result<()> {
     let mut builder = ApiBuilder::new()
         .with_cache_dir(hub.cache.clone())
         .with_progress(false)
@@ -116,7 +116,7 @@ fn all(repository: &str, half: bool, hub: &Hub, events: &Sender<Event>) -> Resul
         .into_iter()
         .map(|file| file.rfilename)
         .collect();
-    let files = wanted(repository, &names, half)?;
+    let files = wanted(repository, &names, kind)?;
     let mark = in_cache(repository, &hub.cache)
         .join("blobs")
         .join(UNFINISHED);

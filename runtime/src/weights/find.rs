@@ -21,6 +21,18 @@ pub const SHORT_NAMES: [(&str, &str); 3] = [
     ("sdxl", "stabilityai/stable-diffusion-xl-base-1.0"),
 ];
 
+/// What a repository is expected to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A pipeline in diffusers layout.
+    Pipeline {
+        /// Whether weights in f16 are preferred where there are both.
+        half: bool,
+    },
+    /// One network as transformers keeps it, with its config and its tokenizer: a classifier.
+    Network,
+}
+
 /// Where models may lie, by the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {

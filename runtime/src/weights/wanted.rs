@@ -1,7 +1,8 @@
-//! Which files of a repository a pipeline needs.
+//! Which files of a repository are needed.
 
 use std::collections::BTreeMap;
 
+use super::find::Kind;
 use crate::error::{ErrorKind, Result, RuntimeError};
 
 /// The folders of a pipeline's parts.
@@ -21,13 +22,60 @@ const NEEDED: [&str; 2] = ["unet", "vae"];
 /// Says what the parts are; it comes last, when all else is there.
 const INDEX: &str = "model_index.json";
 
-/// The files to fetch, in order: configs and tokenizers, one set of weights for each part, the index.
-/// `half` prefers weights in f16 where there are both.
+/// Says what a network is.
+const CONFIG: &str = "config.json";
+
+/// The files to fetch, in order.
 ///
 /// # Errors
-/// `ModelIncomplete` for a repository that is no pipeline in diffusers layout, `Pickle` for a part
-/// whose weights are pickles only.
-pub fn wanted(repository: &str, files: &[String], half: bool) -> Result<Vec<String>> {
+/// `ModelIncomplete` for a repository that holds something else, `Pickle` for weights that are pickles
+/// only.
+pub fn wanted(repository: &str, files: &[String], kind: Kind) -> Result<Vec<String>> {
+    match kind {
+        Kind::Pipeline { half } => of_pipeline(repository, files, half),
+        Kind::Network => of_network(repository, files),
+    }
+}
+
+/// What stands in the repository itself: texts, then one set of weights, then the config, which makes a
+/// folder a classifier.
+fn of_network(repository: &str, files: &[String]) -> Result<Vec<String>> {
+    let own = || {
+        files
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !name.contains('/'))
+    };
+    if !own().any(|name| name == CONFIG) {
+        return Err(RuntimeError::new(
+            ErrorKind::ModelIncomplete,
+            format!("`{repository}` has no {CONFIG}: it is no network as transformers keeps them"),
+        )
+        .help("name a repository with config.json and model.safetensors, or give a folder"));
+    }
+    let weights: Vec<&str> = own().filter(|name| name.contains(".safetensors")).collect();
+    if weights.is_empty() {
+        return Err(only_pickles(repository, "the network"));
+    }
+    let is_text = |name: &str| name.ends_with(".json") || name.ends_with(".txt");
+    let texts = own().filter(|name| is_text(name) && *name != CONFIG && !weights.contains(name));
+    let mut all: Vec<String> = texts.map(str::to_owned).collect();
+    all.sort();
+    all.extend(one_set(&weights, false).into_iter().map(str::to_owned));
+    all.push(CONFIG.to_owned());
+    Ok(all)
+}
+
+fn only_pickles(repository: &str, part: &str) -> RuntimeError {
+    RuntimeError::new(
+        ErrorKind::Pickle,
+        format!("`{repository}` has the weights of {part} only as pickles, which could run code"),
+    )
+    .help("look for a copy of the model with .safetensors files")
+}
+
+/// Configs and tokenizers, one set of weights for each part, the index.
+fn of_pipeline(repository: &str, files: &[String], half: bool) -> Result<Vec<String>> {
     let mut small = Vec::new();
     let mut weights: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for file in files {
@@ -59,11 +107,7 @@ pub fn wanted(repository: &str, files: &[String], half: bool) -> Result<Vec<Stri
     }
     for part in NEEDED.into_iter().chain(["text_encoder", "text_encoder_2"]) {
         if has(part) && !weights.contains_key(part) {
-            return Err(RuntimeError::new(
-                ErrorKind::Pickle,
-                format!("`{repository}` has the weights of `{part}` only as pickles, which could run code"),
-            )
-            .help("look for a copy of the model with .safetensors files"));
+            return Err(only_pickles(repository, &format!("`{part}`")));
         }
     }
     small.sort();
@@ -111,7 +155,7 @@ fn variant_of(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use super::{Kind, wanted};
     use crate::error::ErrorKind;
 
     fn names(all: &[&str]) -> Vec<String> {
@@ -144,9 +188,46 @@ mod tests {
         "vae/diffusion_pytorch_model.safetensors",
     ];
 
+    const FULL: Kind = Kind::Pipeline { half: false };
+    const HALF: Kind = Kind::Pipeline { half: true };
+
+    /// As the repositories of CLIP look.
+    #[test]
+    fn a_network_and_its_config_last() {
+        let clip = [
+            ".gitattributes",
+            "README.md",
+            "config.json",
+            "flax_model.msgpack",
+            "merges.txt",
+            "model.safetensors",
+            "onnx/model.safetensors",
+            "preprocessor_config.json",
+            "pytorch_model.bin",
+            "tokenizer.json",
+            "vocab.json",
+        ];
+        let got = wanted("a/b", &names(&clip), Kind::Network).expect("a network");
+        let want = [
+            "merges.txt",
+            "preprocessor_config.json",
+            "tokenizer.json",
+            "vocab.json",
+            "model.safetensors",
+            "config.json",
+        ];
+        assert_eq!(got, want);
+        let kind = |files: &[&str]| {
+            wanted("a/b", &names(files), Kind::Network).map_err(|error| error.kind)
+        };
+        let pickles = ["config.json", "pytorch_model.bin"];
+        assert_eq!(kind(&pickles), Err(ErrorKind::Pickle));
+        assert_eq!(kind(&SD15), Err(ErrorKind::ModelIncomplete));
+    }
+
     #[test]
     fn one_set_of_weights_and_the_index_last() {
-        let got = wanted("a/b", &names(&SD15), false).expect("a pipeline");
+        let got = wanted("a/b", &names(&SD15), FULL).expect("a pipeline");
         let want = [
             "scheduler/scheduler_config.json",
             "text_encoder/config.json",
@@ -160,7 +241,7 @@ mod tests {
             "model_index.json",
         ];
         assert_eq!(got, want);
-        let half = wanted("a/b", &names(&SD15), true).expect("a pipeline");
+        let half = wanted("a/b", &names(&SD15), HALF).expect("a pipeline");
         assert!(half.contains(&"unet/diffusion_pytorch_model.fp16.safetensors".to_owned()));
         assert_eq!(half.len(), got.len());
     }
@@ -177,16 +258,16 @@ mod tests {
             "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
             "vae/diffusion_pytorch_model.safetensors",
         ]);
-        let count = |half| {
-            let files = wanted("a/b", &sharded, half).expect("a pipeline");
+        let count = |kind| {
+            let files = wanted("a/b", &sharded, kind).expect("a pipeline");
             files.iter().filter(|file| file.contains("unet/d")).count()
         };
-        assert_eq!((count(false), count(true)), (3, 2));
+        assert_eq!((count(FULL), count(HALF)), (3, 2));
     }
 
     #[test]
     fn what_is_no_pipeline() {
-        let kind = |files: &[&str]| wanted("a/b", &names(files), false).map_err(|e| e.kind);
+        let kind = |files: &[&str]| wanted("a/b", &names(files), FULL).map_err(|e| e.kind);
         let lora = ["README.md", "lora.safetensors"];
         assert_eq!(kind(&lora), Err(ErrorKind::ModelIncomplete));
         let pickles = [

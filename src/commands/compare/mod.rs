@@ -124,7 +124,8 @@ fn together(
     let mut ready = Vec::with_capacity(variants.list.len());
     for variant in &variants.list {
         let run = as_run(variant, args, allow_path);
-        let plan = one::plan(&run, ui)?;
+        fetch::networks(&run.target.bind, search, ui, || one::plan(&run, true, ui))?;
+        let plan = one::plan(&run, run.reply.quiet, ui)?;
         ready.push(Ready { run, plan });
     }
     let device = one::device::of(&args.machine.device)?;

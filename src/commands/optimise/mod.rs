@@ -45,7 +45,8 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
-    let mut plan = plan(args, ui)?;
+    fetch::networks(&args.target.bind, search, ui, || plan(args, true, ui))?;
+    let mut plan = plan(args, args.reply.quiet, ui)?;
     let told = told::as_run(args);
     let output = Output::prepare(&told, &plan)?;
     if let Some(file) = &args.resume {
@@ -102,8 +103,8 @@ pub fn optimise(args: &Optimise, ui: Ui) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The plan of the objective.
-fn plan(args: &Optimise, ui: Ui) -> Result<Plan> {
+/// The plan of the objective. Warnings are said unless it is to be quiet.
+fn plan(args: &Optimise, quiet: bool, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
         return Err(Failure::Usage(
             "optimise takes the text of an objective, not a saved plan".to_owned(),
@@ -125,7 +126,7 @@ fn plan(args: &Optimise, ui: Ui) -> Result<Plan> {
         warnings,
         files,
     } = compile(&args.source, &request)?;
-    if !args.reply.quiet {
+    if !quiet {
         ui.diagnostics(&warnings, &files);
     }
     Ok(plan)

@@ -31,7 +31,6 @@ use guide_runtime::predictor::Predictor;
 use guide_runtime::probe::Probe;
 use guide_runtime::prompt::Reading;
 use guide_runtime::run::{Finished, Request, Start};
-use guide_runtime::weights::Source;
 use guide_runtime::{latents, run as sampling};
 
 use crate::args::{Dtype, Format, Run, Shard, Target, VaeTiling};
@@ -64,7 +63,8 @@ pub fn run(args: &Run, ui: Ui) -> Result<Exit> {
     if let Some(name) = &args.target.model {
         fetch::model(name, search, ui)?;
     }
-    let mut plan = plan(&args, ui)?;
+    fetch::networks(&args.target.bind, search, ui, || plan(&args, true, ui))?;
+    let mut plan = plan(&args, args.reply.quiet, ui)?;
     if args.way.is_some() {
         source::bind(args.to_mut(), &plan);
     }
@@ -302,11 +302,12 @@ pub fn bind(
     }
     for (name, value) in &bound.classifiers {
         let classes = bound.classes.get(name).map_or(&[][..], Vec::as_slice);
-        pipeline.bind_classifier(name, &Source::Folder(value.into()), classes)?;
+        pipeline.bind_classifier(name, &fetch::network(value, search, ui)?, classes)?;
     }
     for (name, value) in &bound.losses {
         let network = bound.networks.get(name);
-        let network = network.map(|folder| Source::Folder(folder.into()));
+        let network = network.map(|value| fetch::network(value, search, ui));
+        let network = network.transpose()?;
         pipeline.bind_loss(name, value, network.as_ref(), sizes.picture)?;
     }
     pipeline.set_conditions(Conditions {
@@ -394,8 +395,9 @@ fn strength(args: &Run) -> Result<Option<f64>> {
     }
 }
 
-/// The plan: of a guide, or read from a file that `guidec plan --format json` wrote.
-pub fn plan(args: &Run, ui: Ui) -> Result<Plan> {
+/// The plan: of a guide, or read from a file that `guidec plan --format json` wrote. Warnings are said
+/// unless it is to be quiet.
+pub fn plan(args: &Run, quiet: bool, ui: Ui) -> Result<Plan> {
     if args.source.file.ends_with(".json") {
         return saved::read(args);
     }
@@ -418,7 +420,7 @@ pub fn plan(args: &Run, ui: Ui) -> Result<Plan> {
         warnings,
         files,
     } = compile(&args.source, &request)?;
-    if !args.reply.quiet {
+    if !quiet {
         ui.diagnostics(&warnings, &files);
     }
     Ok(plan)
