@@ -2,10 +2,13 @@
 //! slope of the loss itself.
 
 use candle_core::{Device, Tensor};
+use guide_compiler::plan::Plan;
 use guide_compiler::timetable::Sampler;
 use guide_runtime::error::ErrorKind;
 use guide_runtime::exec::{Bindings, Executor};
+use guide_runtime::memo::{Memo, Memory};
 use guide_runtime::models::{Conditions, Pipeline, embedded};
+use guide_runtime::predictor::Predictor;
 use guide_runtime::weights::Source;
 
 use super::{Rule, scheduler, support};
@@ -30,8 +33,8 @@ fn picture() -> String {
     format!("{root}/../stdlib/reference/pictures/rules/autoguidance.png")
 }
 
-/// What a rule gives in its second tick at `x`.
-fn tick(pipeline: &mut Pipeline, body: &str, x: &Tensor) -> Tensor {
+/// The plan of a rule.
+fn plan(pipeline: &mut Pipeline, body: &str, x: &Tensor) -> Plan {
     let text = format!("loss close(sees: image)\nguide g() {{ prediction(raw({body})) }}\n");
     let rule = Rule {
         name: "g",
@@ -42,10 +45,26 @@ fn tick(pipeline: &mut Pipeline, body: &str, x: &Tensor) -> Tensor {
     let config = scheduler(&source.text("scheduler/scheduler_config.json").unwrap());
     let plan = rule.plan(pipeline, x, &config, Sampler::Ddim, 3);
     pipeline.prepare(&plan).unwrap();
+    plan
+}
+
+/// What a plan gives in its second tick at `x`.
+fn second_tick(plan: &Plan, predictor: &mut dyn Predictor, x: &Tensor) -> Tensor {
     let bindings = Bindings::default();
-    let mut executor = Executor::new(&plan, 1, &[4, 16, 16], &Device::Cpu, &bindings).unwrap();
-    let ticks = (0..2).map(|at| executor.tick(at, x, pipeline).unwrap());
+    let mut executor = Executor::new(plan, 1, &[4, 16, 16], &Device::Cpu, &bindings).unwrap();
+    let ticks = (0..2).map(|at| executor.tick(at, x, predictor).unwrap());
     ticks.last().unwrap().denoise
+}
+
+/// What a rule gives in its second tick at `x`.
+fn tick(pipeline: &mut Pipeline, body: &str, x: &Tensor) -> Tensor {
+    let plan = plan(pipeline, body, x);
+    second_tick(&plan, pipeline, x)
+}
+
+fn latents() -> Tensor {
+    let numbers = guide_runtime::noise::Generator::new(8).normals(4 * 16 * 16);
+    Tensor::from_vec(numbers, (1, 4, 16, 16), &Device::Cpu).unwrap()
 }
 
 #[track_caller]
@@ -54,8 +73,7 @@ fn has_its_slope(loss: &str, network: Option<&Source>) {
     pipeline
         .bind_loss("close", loss, network, (64, 64))
         .unwrap();
-    let numbers = guide_runtime::noise::Generator::new(8).normals(4 * 16 * 16);
-    let x = Tensor::from_vec(numbers, (1, 4, 16, 16), &Device::Cpu).unwrap();
+    let x = latents();
     let of_x = "value(close, decode(x0(predict(cond))))";
     let gradient = tick(&mut pipeline, &format!("grad({of_x}, wrt: x)"), &x);
     let mut value = |x: &Tensor| -> f64 {
@@ -90,6 +108,33 @@ fn of_a_style() {
 fn of_a_text() {
     let clip = Source::Folder(support::tiny_clip());
     has_its_slope("clip_text:red apple", Some(&clip));
+}
+
+/// Runs that share their answers ask for the prediction once, and for every gradient of it: gradients of one
+/// prediction at one point differ by what they are weighted with, which is no part of the question.
+#[test]
+fn no_gradient_is_answered_from_memory() {
+    let mut pipeline = pipeline();
+    pipeline
+        .bind_loss("close", "color:#2040ff", None, (64, 64))
+        .unwrap();
+    let x = latents();
+    let mut memory = Memory::new(1 << 20);
+    for (scale, remembered) in [(1, 0), (3, 2)] {
+        let value = "value(close, decode(x0(predict(cond))))";
+        let body = format!("grad({scale} * {value}, wrt: x)");
+        let plan = plan(&mut pipeline, &body, &x);
+        let wanted = second_tick(&plan, &mut pipeline, &x);
+        let mut memo = Memo::new(&mut pipeline, &mut memory, &plan);
+        let got = second_tick(&plan, &mut memo, &x);
+        assert_eq!(
+            memo.remembered(),
+            remembered,
+            "the prediction of both ticks"
+        );
+        let off = support::furthest(&got, &wanted);
+        assert_eq!(off, 0.0, "{scale} times the loss");
+    }
 }
 
 #[test]
