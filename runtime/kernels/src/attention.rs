@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, pack_columns, pack_rows};
-use super::memory::{Output, filled, with_scratch};
+use super::memory::{Output, Scratch, filled};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::transpose::transpose_to;
 use super::{backward, math, otherwise, slice, widths};
@@ -247,35 +247,35 @@ impl Op for Task<'_> {
         let panels = self.count.div_ceil(S::COLUMNS);
         let panel = self.head_width * S::COLUMNS;
         let length = panels * (2 * panel + 2 * S::COLUMNS) + block * S::COLUMNS;
-        with_scratch(length, |scratch| {
-            let (queries, rest) = scratch.split_at_mut(panels * panel);
-            let (sums, rest) = rest.split_at_mut(panels * panel);
-            let (ends, scores) = rest.split_at_mut(panels * 2 * S::COLUMNS);
-            self.queries::<S>(queries);
-            for ends in ends.chunks_exact_mut(2 * S::COLUMNS) {
+        let mut scratch = Scratch::new(length);
+        let scratch = scratch.numbers();
+        let (queries, rest) = scratch.split_at_mut(panels * panel);
+        let (sums, rest) = rest.split_at_mut(panels * panel);
+        let (ends, scores) = rest.split_at_mut(panels * 2 * S::COLUMNS);
+        self.queries::<S>(queries);
+        for ends in ends.chunks_exact_mut(2 * S::COLUMNS) {
+            let (largest, total) = ends.split_at_mut(S::COLUMNS);
+            // Not infinite, so that scores of minus infinity weigh nothing rather than NaN.
+            largest.fill(-3e38);
+            total.fill(0.0);
+        }
+        for start in (0..self.sizes.keys).step_by(block) {
+            let count = block.min(self.sizes.keys - start);
+            let scores = &mut scores[..count * S::COLUMNS];
+            let panels = queries
+                .chunks_exact(panel.max(1))
+                .zip(sums.chunks_exact_mut(panel.max(1)))
+                .zip(ends.chunks_exact_mut(2 * S::COLUMNS));
+            for ((queries, sums), ends) in panels {
+                self.scores(simd, queries, (start, count), scores);
                 let (largest, total) = ends.split_at_mut(S::COLUMNS);
-                // Not infinite, so that scores of minus infinity weigh nothing rather than NaN.
-                largest.fill(-3e38);
-                total.fill(0.0);
+                // Before the first block nothing is summed.
+                let summed = if start > 0 { &mut *sums } else { &mut [] };
+                soften(simd, scores, largest, total, summed);
+                self.mix(simd, scores, (start, count), (sums, start > 0));
             }
-            for start in (0..self.sizes.keys).step_by(block) {
-                let count = block.min(self.sizes.keys - start);
-                let scores = &mut scores[..count * S::COLUMNS];
-                let panels = queries
-                    .chunks_exact(panel.max(1))
-                    .zip(sums.chunks_exact_mut(panel.max(1)))
-                    .zip(ends.chunks_exact_mut(2 * S::COLUMNS));
-                for ((queries, sums), ends) in panels {
-                    self.scores(simd, queries, (start, count), scores);
-                    let (largest, total) = ends.split_at_mut(S::COLUMNS);
-                    // Before the first block nothing is summed.
-                    let summed = if start > 0 { &mut *sums } else { &mut [] };
-                    soften(simd, scores, largest, total, summed);
-                    self.mix(simd, scores, (start, count), (sums, start > 0));
-                }
-            }
-            self.finish(simd, sums, ends);
-        });
+        }
+        self.finish(simd, sums, ends);
     }
 }
 

@@ -9,7 +9,7 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, stretch};
-use super::memory::{Buffer, Output, filled, with_scratch};
+use super::memory::{Buffer, Output, Scratch, filled};
 use super::patches::Gather;
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::{Numbers, Weight, backward, otherwise, slice, widths};
@@ -273,10 +273,14 @@ impl Packed {
             .par_chunks_mut((output * taps).max(1))
             .enumerate()
             .for_each(|(channel, to)| {
-                for (i, to) in to.iter_mut().enumerate() {
-                    let (row, tap) = (i / taps, taps - 1 - i % taps);
-                    let from = row / band * band * depth + (channel * taps + tap) * band;
-                    *to = bands[from + row % band];
+                let rows = to.chunks_exact_mut(taps.max(1));
+                for (row, to) in rows.enumerate() {
+                    let first = (row / band * depth + channel * taps) * band + row % band;
+                    let from = bands[first..].iter().step_by(band);
+                    to.iter_mut()
+                        .rev()
+                        .zip(from)
+                        .for_each(|(to, from)| *to = *from);
                 }
             });
         let [top, left, ..] = self.window.padding;
@@ -424,32 +428,32 @@ impl Op for Tile<'_> {
                 ..Column::bare(self.out.at(at, length), valid)
             }
         };
-        with_scratch(self.panels * step * S::COLUMNS, |scratch| {
-            let mut start = 0;
-            loop {
-                let run = step.min(depth - start);
-                let patches = &mut scratch[..self.panels * run * S::COLUMNS];
-                self.gather(simd, &plans, start / taps, run / taps, patches);
-                let product = Product {
-                    a: &self.packed.bands.as_slice()[self.first * depth + start * S::ROWS..],
-                    a_step: depth * S::ROWS,
-                    rows: self.rows,
-                    b: patches,
-                    b_step: run * S::COLUMNS,
-                    panels: self.panels,
-                    column,
-                    stride: self.places,
-                    depth: run,
-                    onto: start > 0,
-                };
-                // SAFETY: tiles of tasks do not overlap, and `column` has asserted its places.
-                unsafe { product.compute(simd) };
-                start += run;
-                if start >= depth {
-                    break;
-                }
+        let mut scratch = Scratch::new(self.panels * step * S::COLUMNS);
+        let scratch = scratch.numbers();
+        let mut start = 0;
+        loop {
+            let run = step.min(depth - start);
+            let patches = &mut scratch[..self.panels * run * S::COLUMNS];
+            self.gather(simd, &plans, start / taps, run / taps, patches);
+            let product = Product {
+                a: &self.packed.bands.as_slice()[self.first * depth + start * S::ROWS..],
+                a_step: depth * S::ROWS,
+                rows: self.rows,
+                b: patches,
+                b_step: run * S::COLUMNS,
+                panels: self.panels,
+                column,
+                stride: self.places,
+                depth: run,
+                onto: start > 0,
+            };
+            // SAFETY: tiles of tasks do not overlap, and `column` has asserted its places.
+            unsafe { product.compute(simd) };
+            start += run;
+            if start >= depth {
+                break;
             }
-        });
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::gemm::{Column, Product, pack_columns, pack_rows, put, stretch};
-use super::memory::{Buffer, Output, filled, with_scratch};
+use super::memory::{Buffer, Output, Scratch, filled};
 use super::simd::{Isa, Op, Simd, dispatch_to};
 use super::{Numbers, Weight, backward, cut, math, otherwise, slice, widths};
 
@@ -444,37 +444,37 @@ impl Tile<'_> {
                 ..Column::bare(self.out.at(at, length), valid)
             }
         };
-        with_scratch(bands * S::ROWS * step, |scratch| {
-            let mut start = 0;
-            loop {
-                let depth = step.min(input - start);
-                let a = &mut scratch[..bands * S::ROWS * depth];
-                if depth > 0 {
-                    self.pack::<S>(start, depth, a);
-                }
-                let near = (NEAR / (depth * S::COLUMNS).max(1)).max(1);
-                for panel in (self.panel..self.panel + self.panels).step_by(near) {
-                    let product = Product {
-                        a,
-                        a_step: depth * S::ROWS,
-                        rows: self.rows,
-                        b: &self.packed.panels.as_slice()[(panel * input + start) * S::COLUMNS..],
-                        b_step: input * S::COLUMNS,
-                        panels: near.min(self.panel + self.panels - panel),
-                        column: |i| column(panel + i),
-                        stride: output,
-                        depth,
-                        onto: start > 0,
-                    };
-                    // SAFETY: tiles of tasks do not overlap, and `column` has asserted its places.
-                    unsafe { product.compute(simd) };
-                }
-                start += depth;
-                if start >= input {
-                    break;
-                }
+        let mut scratch = Scratch::new(bands * S::ROWS * step);
+        let scratch = scratch.numbers();
+        let mut start = 0;
+        loop {
+            let depth = step.min(input - start);
+            let a = &mut scratch[..bands * S::ROWS * depth];
+            if depth > 0 {
+                self.pack::<S>(start, depth, a);
             }
-        });
+            let near = (NEAR / (depth * S::COLUMNS).max(1)).max(1);
+            for panel in (self.panel..self.panel + self.panels).step_by(near) {
+                let product = Product {
+                    a,
+                    a_step: depth * S::ROWS,
+                    rows: self.rows,
+                    b: &self.packed.panels.as_slice()[(panel * input + start) * S::COLUMNS..],
+                    b_step: input * S::COLUMNS,
+                    panels: near.min(self.panel + self.panels - panel),
+                    column: |i| column(panel + i),
+                    stride: output,
+                    depth,
+                    onto: start > 0,
+                };
+                // SAFETY: tiles of tasks do not overlap, and `column` has asserted its places.
+                unsafe { product.compute(simd) };
+            }
+            start += depth;
+            if start >= input {
+                break;
+            }
+        }
     }
 
     #[inline(always)]
@@ -487,28 +487,28 @@ impl Tile<'_> {
         let width = PANELS * S::COLUMNS;
         let length = bands * S::ROWS * input;
         let aligned = length.next_multiple_of(16);
-        with_scratch(aligned + 2 * self.rows * width, |scratch| {
-            let (a, halves) = scratch.split_at_mut(aligned);
-            for start in (0..input).step_by(step) {
-                let depth = step.min(input - start);
-                let at = start * bands * S::ROWS;
-                self.pack::<S>(start, depth, &mut a[at..at + bands * S::ROWS * depth]);
+        let mut scratch = Scratch::new(aligned + 2 * self.rows * width);
+        let scratch = scratch.numbers();
+        let (a, halves) = scratch.split_at_mut(aligned);
+        for start in (0..input).step_by(step) {
+            let depth = step.min(input - start);
+            let at = start * bands * S::ROWS;
+            self.pack::<S>(start, depth, &mut a[at..at + bands * S::ROWS * depth]);
+        }
+        let (values, gates) = halves.split_at_mut(self.rows * width);
+        for panel in (self.panel..self.panel + self.panels).step_by(PANELS) {
+            let panels = PANELS.min(self.panel + self.panels - panel);
+            self.half(simd, self.packed, &a[..length], (panel, panels), values);
+            self.half(simd, gate, &a[..length], (panel, panels), gates);
+            let first = panel * S::COLUMNS;
+            let count = (panels * S::COLUMNS).min(output - first);
+            for row in 0..self.rows {
+                let to = self.out.at((self.first + row) * output + first, count);
+                let from = row * width..row * width + count;
+                // SAFETY: `to` has `count` places of this task's own.
+                unsafe { gate_row(simd, &values[from.clone()], &gates[from], to) };
             }
-            let (values, gates) = halves.split_at_mut(self.rows * width);
-            for panel in (self.panel..self.panel + self.panels).step_by(PANELS) {
-                let panels = PANELS.min(self.panel + self.panels - panel);
-                self.half(simd, self.packed, &a[..length], (panel, panels), values);
-                self.half(simd, gate, &a[..length], (panel, panels), gates);
-                let first = panel * S::COLUMNS;
-                let count = (panels * S::COLUMNS).min(output - first);
-                for row in 0..self.rows {
-                    let to = self.out.at((self.first + row) * output + first, count);
-                    let from = row * width..row * width + count;
-                    // SAFETY: `to` has `count` places of this task's own.
-                    unsafe { gate_row(simd, &values[from.clone()], &gates[from], to) };
-                }
-            }
-        });
+        }
     }
 
     /// The columns of `panels` panels from `panel` on, for all rows, to `to`.

@@ -5,7 +5,7 @@
     reason = "aligned and unwritten memory, and disjoint writes from several threads, have no safe interface"
 )]
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -85,24 +85,41 @@ fn no_room(bytes: usize, error: &std::io::Error) -> candle_core::Error {
     ))
 }
 
-/// Room for a task's intermediate numbers: `len` numbers of any value, on a cache line. What a thread has
-/// used it keeps for the next task.
-///
-/// `work` must not call this again: it would find the room taken, and panic.
-pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local! {
-        static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
-    }
-    LINES.with(|lines| {
-        let mut lines = lines.borrow_mut();
+thread_local! {
+    /// What a thread has used it keeps for its next task.
+    static KEPT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
+
+/// Room for a task's intermediate numbers, on a cache line. A value rather than a function that is given the
+/// task's work: a closure is compiled without the processor's instructions wherever the compiler does not
+/// inline it, and each of its vector operations is then a call.
+pub struct Scratch {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Scratch {
+    /// `len` numbers of any value.
+    pub fn new(len: usize) -> Self {
+        let mut lines = KEPT.take();
         let needed = len.div_ceil(16);
         if lines.len() < needed {
             lines.resize(needed, Line([0.0; 16]));
         }
-        // SAFETY: the vector holds at least `len` numbers, and the borrow is exclusive.
-        let numbers = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), len) };
-        work(numbers)
-    })
+        Self { lines, len }
+    }
+
+    /// The numbers.
+    pub fn numbers(&mut self) -> &mut [f32] {
+        // SAFETY: the lines hold at least `len` numbers, all written, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        KEPT.set(std::mem::take(&mut self.lines));
+    }
 }
 
 /// A result's numbers while tasks write them, each its own places.

@@ -8,7 +8,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 
 use super::gemm::pack_rows;
-use super::memory::with_scratch;
+use super::memory::Scratch;
 use super::transpose::transpose;
 
 /// A layer's weights before they are packed, row-major.
@@ -131,20 +131,20 @@ where
     if rows < width {
         to[..depth * width].fill(0.0);
     }
-    with_scratch(rows * WIDENED, |wide| {
-        for start in (0..depth).step_by(WIDENED) {
-            let count = WIDENED.min(depth - start);
-            for (row, wide) in wide.chunks_exact_mut(WIDENED).enumerate() {
-                let from = &from[row * depth + start..][..count];
-                from.convert_to_f32_slice(&mut wide[..count]);
-            }
-            transpose(
-                wide,
-                WIDENED,
-                [rows, count],
-                &mut to[start * width..],
-                width,
-            );
+    let mut wide = Scratch::new(rows * WIDENED);
+    let wide = wide.numbers();
+    for start in (0..depth).step_by(WIDENED) {
+        let count = WIDENED.min(depth - start);
+        for (row, wide) in wide.chunks_exact_mut(WIDENED).enumerate() {
+            let from = &from[row * depth + start..][..count];
+            from.convert_to_f32_slice(&mut wide[..count]);
         }
-    });
+        transpose(
+            wide,
+            WIDENED,
+            [rows, count],
+            &mut to[start * width..],
+            width,
+        );
+    }
 }
