@@ -105,7 +105,7 @@ impl Autoencoder {
         let factor = 1.0 / self.config().scaling_factor;
         let by_whole = |whole: &Tensor| {
             let picture = |whole: &Tensor| Ok(whole.affine(0.5, 0.5)?.clamp(0.0, 1.0)?);
-            gradient::of(&picture, whole, &by(&picture(whole)?)?)
+            gradient::of(&picture, whole.clone(), by(&picture(whole)?)?)
         };
         let gradient = self.vae.decode_back(&(latents * factor)?, &by_whole)?;
         Ok((gradient * factor)?)

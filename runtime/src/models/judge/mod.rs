@@ -103,7 +103,7 @@ impl Judge {
             };
             self.forward(sight, time, showing)
         };
-        gradient::of(&logits, shown, &by)
+        gradient::of(&logits, shown.clone(), by)
     }
 
     /// What it sees in a picture on the way, `[1, 3, H, W]` in 0..1: each a tensor `[C, places]`.

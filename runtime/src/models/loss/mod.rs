@@ -107,7 +107,7 @@ impl Loss {
     /// What the tensor library reports.
     pub fn gradient(&self, picture: &Tensor, by: f64) -> Result<Tensor> {
         let by = Tensor::new(by, picture.device())?;
-        gradient::of(&|picture| self.of(picture), picture, &by)
+        gradient::of(&|picture| self.of(picture), picture.clone(), by)
     }
 
     /// The value, as a tensor without axes, f64.

@@ -39,21 +39,51 @@ impl UNet {
         };
         let mut before = Vec::with_capacity(moves.len());
         for step in &moves {
-            before.push(way.x.clone());
+            before.push(Before::of(*step, &way.x)?);
             way.go(*step, given)?;
         }
+        let last = way.x;
+        drop(way.kept);
         let mut back = Back {
-            by: gradient::of(&|x| self.leave(x), &way.x, by)?,
+            by: gradient::of(&|x| self.leave(x), last, by.clone())?,
             by_kept: Vec::new(),
         };
-        drop(way);
         for step in moves.into_iter().rev() {
-            if let Some(x) = before.pop() {
-                back.go(step, &x, given)?;
+            match before.pop() {
+                Some(Before::Given(x)) => back.again(step, x, given)?,
+                Some(Before::Joined { own }) => back.part(own)?,
+                Some(Before::Kept) => back.keep()?,
+                Some(Before::Nothing) | None => {}
             }
         }
         back.keep()?;
-        gradient::of(&|x| self.enter(x), x, &back.by)
+        gradient::of(&|x| self.enter(x), x.clone(), back.by)
+    }
+}
+
+/// What the way back needs of a move's beginning.
+enum Before {
+    /// What it was given: it is computed once more.
+    Given(Tensor),
+    /// How many channels were its own, before others joined.
+    Joined {
+        own: usize,
+    },
+    /// What has come was kept.
+    Kept,
+    Nothing,
+}
+
+impl Before {
+    fn of(step: Move<'_>, x: &Tensor) -> Result<Self> {
+        Ok(match step {
+            Move::Done(..) => Self::Nothing,
+            Move::Keep => Self::Kept,
+            Move::Join { .. } => Self::Joined { own: x.dim(1)? },
+            Move::Resnet(..) | Move::Transformer(_) | Move::Down(_) | Move::Up(_) => {
+                Self::Given(x.clone())
+            }
+        })
     }
 }
 
@@ -67,30 +97,27 @@ struct Back {
 
 impl Back {
     /// Takes a move back that was given `x`.
-    fn go(&mut self, step: Move<'_>, x: &Tensor, given: Given<'_>) -> Result<()> {
-        match step {
-            Move::Done(..) => {}
-            Move::Keep => self.keep()?,
-            Move::Join { .. } => {
-                let (own, all) = (x.dim(1)?, self.by.dim(1)?);
-                self.by_kept.push(self.by.narrow(1, own, all - own)?);
-                self.by = self.by.narrow(1, 0, own)?;
-            }
-            Move::Resnet(..) | Move::Transformer(_) | Move::Down(_) | Move::Up(_) => {
-                // A move up reads off what is kept how far it goes: as far as its result's gradient.
-                let (_, _, height, width) = self.by.dims4()?;
-                let size = Tensor::zeros((1, 1, height, width), self.by.dtype(), &Device::Cpu)?;
-                let again = |x: &Tensor| {
-                    let mut way = Way {
-                        x: x.clone(),
-                        kept: vec![size.clone()],
-                    };
-                    way.go(step, given)?;
-                    Ok(way.x)
-                };
-                self.by = gradient::of(&again, x, &self.by)?;
-            }
-        }
+    fn again(&mut self, step: Move<'_>, x: Tensor, given: Given<'_>) -> Result<()> {
+        // A move up reads off what is kept how far it goes: as far as its result's gradient.
+        let (_, _, height, width) = self.by.dims4()?;
+        let size = Tensor::zeros((1, 1, height, width), self.by.dtype(), &Device::Cpu)?;
+        let again = |x: &Tensor| {
+            let mut way = Way {
+                x: x.clone(),
+                kept: vec![size.clone()],
+            };
+            way.go(step, given)?;
+            Ok(way.x)
+        };
+        self.by = gradient::of(&again, x, self.by.clone())?;
+        Ok(())
+    }
+
+    /// Takes back that others joined `own` channels.
+    fn part(&mut self, own: usize) -> Result<()> {
+        let all = self.by.dim(1)?;
+        self.by_kept.push(self.by.narrow(1, own, all - own)?);
+        self.by = self.by.narrow(1, 0, own)?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod clip;
 mod config;
 mod facts;
 mod framing;
+mod memory;
 mod resnet;
 mod span;
 mod time;

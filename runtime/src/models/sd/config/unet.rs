@@ -6,10 +6,6 @@ use crate::error::{ErrorKind, Result, RuntimeError};
 use crate::models::fields::Fields;
 use crate::weights::Source;
 
-/// As many maps of the finest level as a backward pass holds at most: what every resnet and transformer was
-/// given, and the inside of one of them. Measured, and rounded up.
-const KEPT_MAPS: u64 = 120;
-
 /// `unet/config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UNetConfig {
@@ -65,15 +61,6 @@ pub struct AddedConfig {
 pub const PICTURE_NUMBERS: usize = 6;
 
 impl UNetConfig {
-    /// Bytes that a gradient through the network holds at once for a sample with latents of this height and
-    /// width, each stretch recomputed on the way back. Estimated: by maps of the finest level, see
-    /// [`KEPT_MAPS`].
-    pub fn backward(&self, height: usize, width: usize) -> u64 {
-        let places = (height as u64).saturating_mul(width as u64);
-        let channels = self.block_out_channels.first().copied().unwrap_or(0) as u64;
-        (4 * KEPT_MAPS * channels).saturating_mul(places)
-    }
-
     /// Reads `unet/config.json`.
     ///
     /// # Errors

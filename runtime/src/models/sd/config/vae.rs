@@ -6,10 +6,6 @@ use crate::error::Result;
 use crate::models::fields::Fields;
 use crate::weights::Source;
 
-/// As many maps of the finest level as a backward pass holds at most: what the last level's resnets were
-/// given, and the inside of one of them. Measured, and rounded up.
-const KEPT_MAPS: u64 = 36;
-
 /// `vae/config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VaeConfig {
@@ -36,16 +32,6 @@ pub struct VaeConfig {
 }
 
 impl VaeConfig {
-    /// Bytes that a gradient through the decoder holds at once for a sample with latents of this height and
-    /// width, each stretch recomputed on the way back. Estimated: by maps of the finest level, see
-    /// [`KEPT_MAPS`].
-    pub fn backward(&self, height: usize, width: usize) -> u64 {
-        let factor = self.factor() as u64;
-        let pixels = (height as u64 * factor).saturating_mul(width as u64 * factor);
-        let channels = self.block_out_channels.first().copied().unwrap_or(0) as u64;
-        (4 * KEPT_MAPS * channels).saturating_mul(pixels)
-    }
-
     /// Reads `vae/config.json`.
     ///
     /// # Errors
