@@ -14,6 +14,9 @@ fn every_program_of_the_reference_is_what_it_says() {
     let mut blocks = 0;
     for entry in std::fs::read_dir(folder).expect("the reference") {
         let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
         let page = std::fs::read_to_string(&path).expect("a readable page");
         for part in page.split("\n```guide").skip(1) {
             let Some((tag, rest)) = part.split_once('\n') else {
