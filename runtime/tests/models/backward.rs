@@ -4,6 +4,7 @@
 use candle_core::{DType, Device, Tensor};
 use guide_runtime::error::Result;
 use guide_runtime::interventions::Hooks;
+use guide_runtime::models::sd::{UNetConfig, VaeConfig};
 use guide_runtime::noise::Generator;
 
 use super::inside::{SEEDS, World};
@@ -111,5 +112,21 @@ fn a_sample_has_the_same_bits_beside_others_and_for_any_number_of_threads() -> R
         let alone = pool.unwrap().install(|| of(1, 1))?;
         assert!(together.ends_with(&alone), "{threads} threads");
     }
+    Ok(())
+}
+
+/// Configs may name sizes that no machine has room for, and so many layers that nobody should wait for them.
+#[test]
+fn what_no_machine_holds_is_stated_at_once() -> Result<()> {
+    let source = Expected::read("tiny-sd15").source();
+    let most = 1 << 20;
+    let mut config = UNetConfig::read(&source, "unet")?;
+    config.block_out_channels.fill(most);
+    config.layers_per_block.fill(64);
+    config.transformer_layers.fill(64);
+    assert_eq!(config.backward(most, most), u64::MAX);
+    let mut config = VaeConfig::read(&source, "vae")?;
+    config.block_out_channels.fill(most);
+    assert_eq!(config.backward(most, most), u64::MAX);
     Ok(())
 }

@@ -4,11 +4,11 @@
 use super::tape::{Place, Tape, Work};
 
 /// Places of a convolution's kernel.
-const TAPS: u64 = 9;
+const TAPS: u128 = 9;
 /// Tokens of a text.
-const TEXT: u64 = 77;
+const TEXT: u128 = 77;
 /// Queries whose scores are held at once on the way back through an attention.
-const QUERIES: u64 = 128;
+const QUERIES: u128 = 128;
 
 /// Height and width of a map.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +20,13 @@ pub struct Size {
 }
 
 impl Size {
-    fn places(self) -> u64 {
-        (self.height as u64).saturating_mul(self.width as u64)
+    fn places(self) -> u128 {
+        self.height as u128 * self.width as u128
     }
 
     /// Numbers of a map with so many channels.
-    pub fn of(self, channels: usize) -> u64 {
-        self.places().saturating_mul(channels as u64)
+    pub fn of(self, channels: usize) -> u128 {
+        self.places() * channels as u128
     }
 
     /// Half of it, rounded up or down.
@@ -48,9 +48,9 @@ impl Size {
 }
 
 /// With so many weights from as many channels to as many.
-fn weights([from, to]: [usize; 2], taps: u64) -> Work {
+fn weights([from, to]: [usize; 2], taps: u128) -> Work {
     Work {
-        weights: from as u64 * to as u64 * taps,
+        weights: from as u128 * to as u128 * taps,
         numbers: 0,
     }
 }
@@ -116,7 +116,7 @@ pub fn transformer(channels: usize, size: Size, heads: usize, blocks: usize) -> 
 
         let normed = tape.layer(&[h], map, Work::default());
         let asked = tape.layer(&[normed], map, square);
-        let text = TEXT * channels as u64;
+        let text = TEXT * channels as u128;
         let told = [tape.constant(text), tape.constant(text)];
         let mixed = attend(&mut tape, [asked, told[0], told[1]], (channels, heads));
         h = tape.layer_plus(mixed, h, square);
@@ -137,7 +137,7 @@ pub fn transformer(channels: usize, size: Size, heads: usize, blocks: usize) -> 
 }
 
 /// A linear layer of the places of a map: its gradient is made of tokens, and turned.
-fn of_map(layer: Work, map: u64) -> Work {
+fn of_map(layer: Work, map: u128) -> Work {
     Work {
         numbers: 2 * map,
         ..layer
@@ -163,7 +163,7 @@ pub fn attention(channels: usize, size: Size) -> Tape {
 fn attend(tape: &mut Tape, qkv: [Place; 3], (channels, heads): (usize, usize)) -> Place {
     let [asked, told, _] = qkv.map(|place| tape.size(place));
     let given = 2 * (asked + told);
-    let tokens = told / (channels as u64).max(1);
+    let tokens = told / (channels as u128).max(1);
     let work = Work {
         weights: 0,
         // What was given, whole and by heads; what is made, by heads, of keys and values once more while
@@ -172,7 +172,7 @@ fn attend(tape: &mut Tape, qkv: [Place; 3], (channels, heads): (usize, usize)) -
             + (asked + 2 * told)
             + 2 * told
             + 4 * told
-            + 2 * QUERIES * tokens * heads as u64,
+            + 2 * QUERIES * tokens * heads as u128,
     };
     tape.layer(&qkv, asked, work)
 }

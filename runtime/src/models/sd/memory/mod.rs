@@ -8,8 +8,10 @@ use super::config::{UNetConfig, VaeConfig};
 use layers::{Size, attention, change, convolution, last, resnet, transformer};
 use tape::Tape;
 
-/// Bytes of a number.
-const BYTES: u64 = 4;
+/// Bytes of so many numbers of f32. Counted in 128 bits: a config may ask for what no machine has.
+fn bytes(numbers: u128) -> u64 {
+    u64::try_from(4 * numbers).unwrap_or(u64::MAX)
+}
 
 /// A move of a forward pass, see [`super::blocks::Move`].
 enum Move {
@@ -18,15 +20,15 @@ enum Move {
     /// What has come so far is kept for the way up.
     Keep,
     /// What was kept joins; both together have so many numbers.
-    Join(u64),
+    Join(u128),
 }
 
 /// The most numbers that the way back through all moves holds.
-fn most(moves: &[Move]) -> u64 {
-    let mut given: u64 = 0;
+fn most(moves: &[Move]) -> u128 {
+    let mut given: u128 = 0;
     for step in moves {
         if let Move::Through(tape) = step {
-            given = given.saturating_add(tape.given());
+            given += tape.given();
         }
     }
     let (mut most, mut joined) = (0, Vec::new());
@@ -34,9 +36,9 @@ fn most(moves: &[Move]) -> u64 {
         match step {
             Move::Through(tape) => {
                 // What this stretch was given is on its tape.
-                given = given.saturating_sub(tape.given());
-                let beside = given.saturating_add(joined.iter().sum());
-                most = tape.most().saturating_add(beside).max(most);
+                given -= tape.given();
+                let beside = given + joined.iter().sum::<u128>();
+                most = most.max(tape.most() + beside);
             }
             Move::Join(size) => joined.push(*size),
             Move::Keep => {
@@ -68,7 +70,7 @@ impl UNetConfig {
             moves.up(level);
         }
         moves.leave();
-        BYTES.saturating_mul(most(&moves.all))
+        bytes(most(&moves.all))
     }
 }
 
@@ -198,6 +200,6 @@ impl VaeConfig {
         }
         tapes.push(last([channels, self.out_channels], size));
         let moves: Vec<Move> = tapes.into_iter().map(Move::Through).collect();
-        BYTES.saturating_mul(most(&moves))
+        bytes(most(&moves))
     }
 }

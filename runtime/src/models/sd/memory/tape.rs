@@ -20,21 +20,21 @@ struct Layer {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
     /// Numbers of the weights, which are turned round for it: once as rows, once as the kernels take them.
-    pub weights: u64,
+    pub weights: u128,
     /// Other numbers.
-    pub numbers: u64,
+    pub numbers: u128,
 }
 
 /// A stretch of a network, as the layers that it is made of.
 #[derive(Clone, Debug)]
 pub struct Tape {
-    sizes: Vec<u64>,
+    sizes: Vec<u128>,
     layers: Vec<Layer>,
 }
 
 impl Tape {
     /// Of a stretch that is given so many numbers.
-    pub fn new(given: u64) -> Self {
+    pub fn new(given: u128) -> Self {
         Self {
             sizes: vec![given],
             layers: Vec::new(),
@@ -47,13 +47,13 @@ impl Tape {
     }
 
     /// A tensor that does not hang on what the stretch is given. Its gradient is made and kept all the same.
-    pub fn constant(&mut self, size: u64) -> Place {
+    pub fn constant(&mut self, size: u128) -> Place {
         self.sizes.push(size);
         Place(self.sizes.len() - 1)
     }
 
     /// A layer of `given` with a result of so many numbers.
-    pub fn layer(&mut self, given: &[Place], size: u64, work: Work) -> Place {
+    pub fn layer(&mut self, given: &[Place], size: u128, work: Work) -> Place {
         self.add(given, None, size, work)
     }
 
@@ -62,7 +62,7 @@ impl Tape {
         self.add(&[given], Some(plus.0), self.size(plus), work)
     }
 
-    fn add(&mut self, given: &[Place], plus: Option<usize>, size: u64, work: Work) -> Place {
+    fn add(&mut self, given: &[Place], plus: Option<usize>, size: u128, work: Work) -> Place {
         let result = self.constant(size);
         self.layers.push(Layer {
             given: given.iter().map(|place| place.0).collect(),
@@ -74,23 +74,24 @@ impl Tape {
     }
 
     /// How many numbers a tensor has.
-    pub fn size(&self, place: Place) -> u64 {
+    pub fn size(&self, place: Place) -> u128 {
         self.sizes[place.0]
     }
 
     /// How many numbers the stretch is given.
-    pub fn given(&self) -> u64 {
+    pub fn given(&self) -> u128 {
         self.sizes[0]
     }
 
     /// The most numbers at once: of all that the layers have come to, of the gradient by the result, and of
     /// what the way back makes.
-    pub fn most(&self) -> u64 {
+    pub fn most(&self) -> u128 {
         let by_result = self.layers.last().map_or(0, |last| self.sizes[last.result]);
         let mut back = Back {
             sizes: &self.sizes,
-            held: self.sizes.iter().sum::<u64>() + by_result,
-            gradients: vec![0; self.sizes.len()],
+            held: self.sizes.iter().sum::<u128>() + by_result,
+            gradients: vec![false; self.sizes.len()],
+            under_way: 0,
             most: 0,
         };
         if let Some(last) = self.layers.last() {
@@ -105,36 +106,40 @@ impl Tape {
 
 /// A way back that is under way.
 struct Back<'a> {
-    sizes: &'a [u64],
+    sizes: &'a [u128],
     /// What is held all the time.
-    held: u64,
-    /// Numbers of the gradients that are held, by what they are of.
-    gradients: Vec<u64>,
-    most: u64,
+    held: u128,
+    /// Of which tensors there are gradients, and how many numbers all of these have.
+    gradients: Vec<bool>,
+    under_way: u128,
+    most: u128,
 }
 
 impl Back<'_> {
     fn go(&mut self, layer: &Layer) {
-        let made: u64 = layer.given.iter().map(|place| self.sizes[*place]).sum();
+        let made: u128 = layer.given.iter().map(|place| self.sizes[*place]).sum();
         let Work { weights, numbers } = layer.work;
         self.see((2 * weights).max(weights + numbers + made));
         for place in layer.given.iter().copied().chain(layer.plus) {
             self.receive(place, made);
         }
-        self.gradients[layer.result] = 0;
+        if std::mem::take(&mut self.gradients[layer.result]) {
+            self.under_way -= self.sizes[layer.result];
+        }
     }
 
     /// A gradient is added to what there is of it, zeros at first, as a tensor of its own; `beside` are what
     /// the layer has made.
-    fn receive(&mut self, place: usize, beside: u64) {
+    fn receive(&mut self, place: usize, beside: u128) {
         let size = self.sizes[place];
-        self.gradients[place] = size;
+        if !std::mem::replace(&mut self.gradients[place], true) {
+            self.under_way += size;
+        }
         self.see(beside + size);
     }
 
-    fn see(&mut self, now: u64) {
-        let all = self.held + self.gradients.iter().sum::<u64>() + now;
-        self.most = self.most.max(all);
+    fn see(&mut self, now: u128) {
+        self.most = self.most.max(self.held + self.under_way + now);
     }
 }
 
