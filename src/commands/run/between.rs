@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use guide_compiler::plan::{Plan, Space, Tick};
+use guide_compiler::plan::{Plan, Space};
 use guide_runtime::device::{DType, Tensor};
 use guide_runtime::error::Result as Ran;
 use guide_runtime::image::Picture;
@@ -12,6 +12,7 @@ use guide_runtime::latents;
 use guide_runtime::models::Pipeline;
 use guide_runtime::run::{Progress, stopped};
 
+use super::steps::Steps;
 use crate::exit::Result;
 
 /// Notes the clean latents after every so many steps. They are decoded when the run is over, so that
@@ -19,8 +20,7 @@ use crate::exit::Result;
 pub struct Between {
     every: u32,
     space: Space,
-    ticks: Vec<Tick>,
-    steps: u32,
+    steps: Steps,
     cleans: Vec<(Range<usize>, u32, Tensor)>,
 }
 
@@ -42,22 +42,18 @@ impl Between {
         Self {
             every,
             space: plan.head.model.space,
-            ticks: plan.timetable.ticks.clone(),
-            steps: plan.head.steps,
+            steps: Steps::of(plan),
             cleans: Vec::new(),
         }
     }
 
     /// Looks at a tick: the last one of a step says what the step aims at.
     pub fn tick(&mut self, progress: &Progress<'_>) -> Ran<()> {
-        let step = progress.tick.step;
-        let goes_on = self
-            .ticks
-            .get(progress.index + 1)
-            .is_some_and(|next| next.step == step);
-        let done = step.saturating_add(1);
         // The end is the picture itself.
-        if !goes_on && done.is_multiple_of(self.every) && done < self.steps {
+        if let Some(done) = self.steps.done(progress)
+            && done.is_multiple_of(self.every)
+            && done < self.steps.count
+        {
             let clean = progress.clean(self.space)?.to_dtype(DType::F32)?;
             self.cleans.push((progress.samples.clone(), done, clean));
         }
@@ -66,7 +62,7 @@ impl Between {
 
     /// The pictures, in the order of the steps.
     pub fn pictures(self, pipeline: &Pipeline, stop: &AtomicBool) -> Result<Vec<Halfway>> {
-        let digits = self.steps.to_string().len();
+        let digits = self.steps.count.to_string().len();
         let mut all = Vec::new();
         for (samples, step, clean) in self.cleans {
             for (sample, latents) in samples.zip(latents::rows(&clean)?) {

@@ -11,6 +11,7 @@ pub mod preview;
 mod record;
 mod saved;
 mod source;
+mod steps;
 pub mod summary;
 mod trace;
 

@@ -9,7 +9,7 @@ pub use way::Way;
 
 use std::time::{Duration, Instant};
 
-use guide_compiler::plan::{Plan, Space, Tick};
+use guide_compiler::plan::{Plan, Space};
 use guide_runtime::device::{DType, Tensor};
 use guide_runtime::error::Result as Ran;
 use guide_runtime::image::Picture;
@@ -17,6 +17,7 @@ use guide_runtime::models::Decoder;
 use guide_runtime::run::Progress;
 
 use super::bar::Bar;
+use super::steps::Steps;
 use crate::ui::Ui;
 use screen::Screen;
 
@@ -36,8 +37,7 @@ pub struct Preview {
     screen: Screen,
     ui: Ui,
     space: Space,
-    ticks: Vec<Tick>,
-    steps: u32,
+    steps: Steps,
     /// When the last one was drawn, and what it took.
     last: Option<(Instant, Duration)>,
 }
@@ -51,8 +51,7 @@ impl Preview {
                 screen,
                 ui,
                 space: plan.head.model.space,
-                ticks: plan.timetable.ticks.clone(),
-                steps: plan.head.steps,
+                steps: Steps::of(plan),
                 last: None,
             }),
             Err(why) => {
@@ -65,11 +64,11 @@ impl Preview {
     /// Draws above the bar after a tick, if it is time: the last tick of a step says what the step aims
     /// at, the last step what the run ends with. Latents that have no picture are left to the run itself, which says so.
     pub fn tick(&mut self, progress: &Progress<'_>, bar: &Bar) {
-        let step = progress.tick.step;
-        let next = self.ticks.get(progress.index + 1);
-        let ends_a_step = next.is_none_or(|next| next.step != step);
-        let is_last = step.saturating_add(1) >= self.steps;
-        if !ends_a_step || !(is_last || self.is_due()) {
+        let Some(done) = self.steps.done(progress) else {
+            return;
+        };
+        let is_last = done >= self.steps.count;
+        if !is_last && !self.is_due() {
             return;
         }
         let begin = Instant::now();
