@@ -1,8 +1,32 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and inputs that are read up to a size.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use guide_compiler::diagnostics::{Code, Diagnostic};
+
+/// The bytes of a file, or of the standard input for `-`; one more than `most` where there are more.
+pub fn at_most(most: u64, file: &str) -> Result<Vec<u8>, Diagnostic> {
+    let limited = |from: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        from.take(most + 1).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = if file == "-" {
+        limited(&mut io::stdin().lock())
+    } else if Path::new(file).is_dir() {
+        Err(io::Error::other("it is a folder"))
+    } else {
+        File::open(file).and_then(|mut from| limited(&mut from))
+    };
+    bytes.map_err(|error| {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("the file `{file}` does not exist"),
+            _ => format!("the file `{file}` cannot be read: {error}"),
+        };
+        Diagnostic::new(Code::Unreadable, message)
+    })
+}
 
 /// Writes a file beside its place, then moves it there. Keeps the permissions of a file that it
 /// replaces, and follows a link to the file behind it. A device or a pipe cannot be exchanged and

@@ -11,16 +11,12 @@ mod node_classes;
 mod nodes;
 mod workflow;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use guide_compiler::diagnostics::{Code, Diagnostic};
 use serde_json::{Map, Value};
 
 use crate::args::Import;
 use crate::exit::{Exit, Failure, Result};
-use crate::files::write_whole;
+use crate::files::{at_most, write_whole};
 use crate::ui::Ui;
 use imported::Imported;
 
@@ -108,26 +104,7 @@ fn refused(message: impl Into<String>) -> Diagnostic {
 
 /// The text of a file, or of the standard input.
 fn read(file: &str) -> std::result::Result<String, Diagnostic> {
-    let unreadable = |error: io::Error| {
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("the file `{file}` does not exist"),
-            _ => format!("the file `{file}` cannot be read: {error}"),
-        };
-        Diagnostic::new(Code::Unreadable, message)
-    };
-    let mut bytes = Vec::new();
-    let limited = |from: &mut dyn Read, bytes: &mut Vec<u8>| {
-        from.take(MOST_BYTES + 1).read_to_end(bytes).map(|_| ())
-    };
-    if file == "-" {
-        limited(&mut io::stdin().lock(), &mut bytes).map_err(unreadable)?;
-    } else {
-        if Path::new(file).is_dir() {
-            return Err(unreadable(io::Error::other("it is a folder")));
-        }
-        let mut from = File::open(file).map_err(unreadable)?;
-        limited(&mut from, &mut bytes).map_err(unreadable)?;
-    }
+    let bytes = at_most(MOST_BYTES, file)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(refused(format!(
             "`{file}` has more than {MOST_BYTES} bytes, which is too much for a configuration"

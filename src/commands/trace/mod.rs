@@ -7,15 +7,13 @@ mod number;
 mod quantity;
 mod table;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs;
 
 use guide_compiler::diagnostics::{Code, Diagnostic};
 
 use crate::args::{self, Format};
 use crate::exit::{Exit, Failure, Result};
-use crate::files::{folder_of, write_whole};
+use crate::files::{at_most, folder_of, write_whole};
 use crate::ui::Ui;
 use file::Trace;
 
@@ -50,23 +48,7 @@ pub fn trace(args: &args::Trace, ui: Ui) -> Result<Exit> {
 
 /// The text of a file, or of the standard input.
 fn read(file: &str) -> std::result::Result<String, Diagnostic> {
-    let unreadable = |error: io::Error| {
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("the file `{file}` does not exist"),
-            _ => format!("the file `{file}` cannot be read: {error}"),
-        };
-        Diagnostic::new(Code::Unreadable, message)
-    };
-    let mut bytes = Vec::new();
-    if file == "-" {
-        let from = io::stdin().lock();
-        from.take(MOST_BYTES + 1).read_to_end(&mut bytes)
-    } else if Path::new(file).is_dir() {
-        Err(io::Error::other("it is a folder"))
-    } else {
-        File::open(file).and_then(|from| from.take(MOST_BYTES + 1).read_to_end(&mut bytes))
-    }
-    .map_err(unreadable)?;
+    let bytes = at_most(MOST_BYTES, file)?;
     if bytes.len() as u64 > MOST_BYTES {
         let message = format!("`{file}` has more than {MOST_BYTES} bytes, too many for a trace");
         return Err(Diagnostic::new(Code::BadTrace, message));

@@ -62,7 +62,8 @@ impl Preview {
     }
 
     /// Draws above the bar after a tick, if it is time: the last tick of a step says what the step aims
-    /// at, the last step what the run ends with. Latents that have no picture are left to the run itself, which says so.
+    /// at, the last step what the run ends with. Latents that have no picture are left to the run itself,
+    /// which says so.
     pub fn tick(&mut self, progress: &Progress<'_>, bar: &Bar) {
         let Some(done) = self.steps.done(progress) else {
             return;
