@@ -429,3 +429,33 @@ fn the_report_in_a_browser() {
         assert!(root.contains(said), "{said} is not in {root}");
     }
 }
+
+/// The texts of a CLIP model go with it to the rules that ask it, and to no other.
+#[test]
+fn a_classifier_has_its_classes() {
+    let sandbox = Sandbox::new();
+    let judge = format!("judge={}", sandbox.clip().display());
+    let args = [
+        "compare",
+        "std::rules::cfg",
+        "std::rules::gradient_free",
+        "--prompt",
+        "fox",
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+        "--target",
+        "0",
+        "--bind",
+        &judge,
+        "--bind",
+        "judge.classes=a fox",
+        "--bind",
+        "judge.classes=an owl",
+        "--out",
+        "versus",
+    ];
+    sandbox.run(&args).with(0);
+    assert!(sandbox.path("versus/report.html").is_file());
+}

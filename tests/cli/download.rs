@@ -103,19 +103,7 @@ fn bytes_that_are_not_the_hubs_are_refused_and_fetched_anew() {
 #[test]
 fn a_classifier_is_fetched_once() {
     let sandbox = Sandbox::new();
-    let clip = sandbox.path("clip");
-    std::fs::create_dir(&clip).expect("a folder");
-    let oracle = [
-        "config.json",
-        "preprocessor_config.json",
-        "model.safetensors",
-    ];
-    let oracle = oracle.map(|name| ("tests/oracle/models/tiny-clip", name));
-    let tokenizer = ["vocab.json", "merges.txt", "tokenizer_config.json"];
-    let tokenizer = tokenizer.map(|name| ("runtime/models/pocket/tokenizer", name));
-    for (folder, name) in oracle.into_iter().chain(tokenizer) {
-        std::fs::copy(project(&format!("{folder}/{name}")), clip.join(name)).expect("a copy");
-    }
+    let clip = sandbox.clip();
     let hub = Hub::start("acme/clip", &clip, &[]);
     let picture = |judge: &str| {
         let judge = format!("judge={judge}");

@@ -106,6 +106,25 @@ impl Sandbox {
         names
     }
 
+    /// A folder with a small CLIP model of random weights.
+    #[cfg(feature = "run")]
+    pub fn clip(&self) -> PathBuf {
+        let clip = self.path("clip");
+        fs::create_dir(&clip).expect("a folder");
+        let oracle = [
+            "config.json",
+            "preprocessor_config.json",
+            "model.safetensors",
+        ];
+        let oracle = oracle.map(|name| ("tests/oracle/models/tiny-clip", name));
+        let tokenizer = ["vocab.json", "merges.txt", "tokenizer_config.json"];
+        let tokenizer = tokenizer.map(|name| ("runtime/models/pocket/tokenizer", name));
+        for (folder, name) in oracle.into_iter().chain(tokenizer) {
+            fs::copy(project(&format!("{folder}/{name}")), clip.join(name)).expect("a copy");
+        }
+        clip
+    }
+
     /// The binary with these arguments, in the folder, away from the user's own models.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_guidec"));

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use guide_compiler::plan::{Need, Plan};
 use guide_runtime::device::{DType, Device};
 use guide_runtime::image::{Picture, encode_png};
+use guide_runtime::inputs::{CLASSES, NETWORK};
 use guide_runtime::memo::Memory;
 use guide_runtime::models::Pipeline;
 use guide_runtime::run::{Request, Start};
@@ -161,11 +162,13 @@ impl Work<'_> {
     }
 }
 
-/// What is bound of what a plan declares: rules that are compared need not all declare it.
+/// What is bound of what a plan declares, and of its parts: rules that are compared need not all declare it.
 fn known_to(target: &Target, plan: &Plan) -> Target {
     let mut own = target.clone();
     own.bind.retain(|(name, _)| {
-        let input = plan.inputs.iter().any(|input| input.name == *name);
+        let part = name.strip_suffix(CLASSES);
+        let name = part.or(name.strip_suffix(NETWORK)).unwrap_or(name);
+        let input = plan.inputs.iter().any(|input| input.name == name);
         let model = plan
             .head
             .needs
@@ -174,7 +177,7 @@ fn known_to(target: &Target, plan: &Plan) -> Target {
         let judge = plan
             .classifiers
             .iter()
-            .any(|classifier| classifier.name == *name);
+            .any(|classifier| classifier.name == name);
         input || model || judge
     });
     own
